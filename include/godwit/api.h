@@ -7,9 +7,9 @@
 #define GODWIT_API_H
 
 #if defined(__GNUC__)
-#define GW_API                  __attribute__((visibility("default")))
-#define GW_MUST_CHECK           __attribute__((warn_unused_result))
-#define GW_PRINTF(text, args)   __attribute__((format(printf, text, args)))
+#define GW_API                __attribute__((visibility("default")))
+#define GW_MUST_CHECK         __attribute__((warn_unused_result))
+#define GW_PRINTF(text, args) __attribute__((format(printf, text, args)))
 #else
 #define GW_API
 #define GW_MUST_CHECK

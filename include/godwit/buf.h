@@ -3,8 +3,8 @@
  * @file buf.h
  * The one growing byte buffer of the library, with a limit.
  *
- * Errors stick: once an append failed (out of memory, or past the limit), later appends do nothing, and
- * gw_buf_status() tells. So a writer appends freely and checks once. One thread at a time.
+ * Errors stick: once an append failed (out of memory, or past the limit), later appends do nothing,
+ * and gw_buf_status() tells. So a writer appends freely and checks once. One thread at a time.
  */
 #ifndef GODWIT_BUF_H
 #define GODWIT_BUF_H
@@ -43,8 +43,9 @@ GW_API void gw_buf_add_str(gw_buf *buf, const char *str);
 GW_API void gw_buf_addf(gw_buf *buf, const char *format, ...) GW_PRINTF(2, 3);
 
 /**
- * Append a JSON string with its quotes (RFC 8259 section 7): quotes, backslashes and control characters are
- * escaped, and bytes that are not valid UTF-8 become U+FFFD, so the result is always valid JSON.
+ * Append a JSON string with its quotes (RFC 8259 section 7): quotes, backslashes and control
+ * characters are escaped, and bytes that are not valid UTF-8 become U+FFFD, so the result is always
+ * valid JSON.
  */
 GW_API void gw_buf_add_json(gw_buf *buf, const char *str, size_t len);
 
@@ -55,8 +56,8 @@ GW_API void gw_buf_consume(gw_buf *buf, size_t n);
 GW_API gw_status gw_buf_status(const gw_buf *buf);
 
 /**
- * Take the bytes away from the buffer, NUL-terminated; the caller frees them with free(). The buffer is empty
- * afterwards. NULL when out of memory or when gw_buf_status() is not GW_OK.
+ * Take the bytes away from the buffer, NUL-terminated; the caller frees them with free(). The
+ * buffer is empty afterwards. NULL when out of memory or when gw_buf_status() is not GW_OK.
  */
 GW_API char *gw_buf_detach(gw_buf *buf, size_t *ret_len);
 

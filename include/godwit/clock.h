@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file clock.h
- * Time: nanoseconds since an unspecified start for measuring, and RFC 3339 in UTC for people and messages.
+ * Time: nanoseconds since an unspecified start for measuring, and RFC 3339 in UTC for people and
+ * messages.
  */
 #ifndef GODWIT_CLOCK_H
 #define GODWIT_CLOCK_H

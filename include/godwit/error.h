@@ -3,8 +3,8 @@
  * @file error.h
  * The detail of a failure, in a struct that the caller owns and may leave out.
  *
- * A function fills it in only when it fails. The text is one line that names the file, queue, host or
- * key concerned and carries no secret: passwords in URLs are masked before they get here.
+ * A function fills it in only when it fails. The text is one line that names the file, queue, host
+ * or key concerned and carries no secret: passwords in URLs are masked before they get here.
  */
 #ifndef GODWIT_ERROR_H
 #define GODWIT_ERROR_H
@@ -23,9 +23,12 @@ typedef struct gw_error {
 } gw_error;
 
 /** A gw_error that holds no error. */
-#define GW_ERROR_INIT            \
-    {                            \
-        GW_OK, 0, { 0 }          \
+#define GW_ERROR_INIT                                                                              \
+    {                                                                                              \
+        GW_OK, 0,                                                                                  \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
     }
 
 /**

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file health.h
- * What this process depends on, and how each of it is: a registry that modules fill and /health reads.
+ * What this process depends on, and how each of it is: a registry that modules fill and /health
+ * reads.
  *
- * A component is up or down, with a reason and the time since when. Ready means that every component that
- * is required is up; alive means that the process answers. Shareable between threads; components live until
- * the process ends or gw_health_remove().
+ * A component is up or down, with a reason and the time since when. Ready means that every
+ * component that is required is up; alive means that the process answers. Shareable between
+ * threads; components live until the process ends or gw_health_remove().
  */
 #ifndef GODWIT_HEALTH_H
 #define GODWIT_HEALTH_H
@@ -23,7 +24,8 @@ typedef struct gw_health gw_health;
 #define GW_HEALTH_REASON_MAX 256
 
 /**
- * Register a component, such as "broker" or "config"; it is down with the reason "starting" until it is set.
+ * Register a component, such as "broker" or "config"; it is down with the reason "starting" until
+ * it is set.
  *
  * @param name     copied; a name that exists returns the same component.
  * @param required whether the process is not ready while this is down.
@@ -33,7 +35,8 @@ GW_API gw_health *gw_health_add(const char *name, bool required);
 
 GW_API void gw_health_up(gw_health *component);
 
-/** Down, and why, in one line without secrets. The time of the first failure is kept while it stays down. */
+/** Down, and why, in one line without secrets. The time of the first failure is kept while it stays
+ * down. */
 GW_API void gw_health_down(gw_health *component, const char *format, ...) GW_PRINTF(2, 3);
 
 /** Forget the component. The pointer is invalid afterwards. */
@@ -43,8 +46,9 @@ GW_API void gw_health_remove(gw_health *component);
 GW_API bool gw_health_is_ready(void);
 
 /**
- * Append {"status":"UP"} or {"status":"DOWN","components":{"broker":{"status":"DOWN","reason":"...",
- * "since":"..."}}}. `details` writes the components also when all are up.
+ * Append {"status":"UP"} or
+ * {"status":"DOWN","components":{"broker":{"status":"DOWN","reason":"...", "since":"..."}}}.
+ * `details` writes the components also when all are up.
  */
 GW_API void gw_health_write_json(gw_buf *out, bool details);
 

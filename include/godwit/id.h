@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file id.h
- * Unique ids: UUID version 7 (RFC 9562 section 5.7), 48 bits of Unix milliseconds first, so that ids sort by
- * the time they were made. Within one thread each id is greater than the one before.
+ * Unique ids: UUID version 7 (RFC 9562 section 5.7), 48 bits of Unix milliseconds first, so that
+ * ids sort by the time they were made. Within one thread each id is greater than the one before.
  */
 #ifndef GODWIT_ID_H
 #define GODWIT_ID_H

@@ -6,9 +6,10 @@
  *   2026-11-22T10:42:13.667Z INFO  accountservice amqp: connected host=127.0.0.1:5672 vhost=/
  *   {"time":"2026-11-22T10:42:13.667Z","level":"info","service":"accountservice","area":"amqp","msg":"..."}
  *
- * Shareable between threads: one line is one write(2) and is never mixed with another. Control characters
- * are escaped, so outside input cannot forge a line. Passwords in anything that looks like a URL with a
- * user (scheme://user:password@host) are masked here too, as a last line of defence.
+ * Shareable between threads: one line is one write(2) and is never mixed with another. Control
+ * characters are escaped, so outside input cannot forge a line. Passwords in anything that looks
+ * like a URL with a user (scheme://user:password@host) are masked here too, as a last line of
+ * defence.
  */
 #ifndef GODWIT_LOG_H
 #define GODWIT_LOG_H
@@ -28,7 +29,8 @@ typedef enum gw_log_level {
     GW_LOG_OFF
 } gw_log_level;
 
-/** The name that each line carries; copied, cut at 63 bytes. Before the first call there is none. */
+/** The name that each line carries; copied, cut at 63 bytes. Before the first call there is none.
+ */
 GW_API void gw_log_set_service(const char *name);
 
 /** Lines below `level` are not written. GW_LOG_INFO at start. */
@@ -48,10 +50,10 @@ GW_API GW_MUST_CHECK gw_status gw_log_level_parse(const char *text, gw_log_level
 GW_API void gw_log_write(gw_log_level level, const char *area, const char *format, ...)
     GW_PRINTF(3, 4);
 
-#define gw_log_at(level, area, ...)                   \
-    do {                                              \
-        if ((level) >= gw_log_get_level())            \
-            gw_log_write((level), (area), __VA_ARGS__); \
+#define gw_log_at(level, area, ...)                                                                \
+    do {                                                                                           \
+        if ((level) >= gw_log_get_level())                                                         \
+            gw_log_write((level), (area), __VA_ARGS__);                                            \
     } while (0)
 
 #define gw_log_debug(area, ...) gw_log_at(GW_LOG_DEBUG, area, __VA_ARGS__)

@@ -13,25 +13,25 @@
 GW_BEGIN_DECLS
 
 /* X(constant, text, retriable): retriable means that the same call can succeed later, unchanged. */
-#define GW_STATUS_MAP(X)                                                        \
-    X(GW_OK, "success", false)                                                  \
-    X(GW_E_INVALID, "invalid argument or input", false)                         \
-    X(GW_E_NOMEM, "out of memory", true)                                        \
-    X(GW_E_LIMIT, "a limit was exceeded", false)                                \
-    X(GW_E_FULL, "no room at present", true)                                    \
-    X(GW_E_NOT_FOUND, "not found", false)                                       \
-    X(GW_E_EXISTS, "exists already, and differs", false)                        \
-    X(GW_E_DENIED, "access refused", false)                                     \
-    X(GW_E_TIMEOUT, "timed out", true)                                          \
-    X(GW_E_UNAVAILABLE, "the peer cannot be reached", true)                     \
-    X(GW_E_PROTOCOL, "the peer broke the protocol", true)                       \
-    X(GW_E_IO, "input or output failed", true)                                  \
-    X(GW_E_NO_SPACE, "the disk is full", true)                                  \
-    X(GW_E_BUSY, "in use by another", true)                                     \
-    X(GW_E_CLOSED, "closed", false)                                             \
-    X(GW_E_UNSUPPORTED, "not supported", false)                                 \
-    X(GW_E_UNROUTABLE, "no queue takes the message", false)                     \
-    X(GW_E_REFUSED, "the broker refused the message", true)                     \
+#define GW_STATUS_MAP(X)                                                                           \
+    X(GW_OK, "success", false)                                                                     \
+    X(GW_E_INVALID, "invalid argument or input", false)                                            \
+    X(GW_E_NOMEM, "out of memory", true)                                                           \
+    X(GW_E_LIMIT, "a limit was exceeded", false)                                                   \
+    X(GW_E_FULL, "no room at present", true)                                                       \
+    X(GW_E_NOT_FOUND, "not found", false)                                                          \
+    X(GW_E_EXISTS, "exists already, and differs", false)                                           \
+    X(GW_E_DENIED, "access refused", false)                                                        \
+    X(GW_E_TIMEOUT, "timed out", true)                                                             \
+    X(GW_E_UNAVAILABLE, "the peer cannot be reached", true)                                        \
+    X(GW_E_PROTOCOL, "the peer broke the protocol", true)                                          \
+    X(GW_E_IO, "input or output failed", true)                                                     \
+    X(GW_E_NO_SPACE, "the disk is full", true)                                                     \
+    X(GW_E_BUSY, "in use by another", true)                                                        \
+    X(GW_E_CLOSED, "closed", false)                                                                \
+    X(GW_E_UNSUPPORTED, "not supported", false)                                                    \
+    X(GW_E_UNROUTABLE, "no queue takes the message", false)                                        \
+    X(GW_E_REFUSED, "the broker refused the message", true)                                        \
     X(GW_E_INTERNAL, "internal error", false)
 
 typedef enum gw_status {

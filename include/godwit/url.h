@@ -23,7 +23,8 @@ typedef struct gw_url_host {
     uint16_t port;    /**< 0 when the URL names none */
 } gw_url_host;
 
-/** The parts of a URL, percent-decoded. Strings are borrowed from `storage`. Immutable once parsed. */
+/** The parts of a URL, percent-decoded. Strings are borrowed from `storage`. Immutable once parsed.
+ */
 typedef struct gw_url {
     const char *scheme;   /**< lower case */
     const char *user;     /**< NULL when absent */
@@ -47,7 +48,8 @@ GW_API GW_MUST_CHECK gw_status gw_url_parse(const char *text, gw_url *ret_url, g
 GW_API void gw_url_dispose(gw_url *url);
 
 /**
- * The value of `key` in the query, percent-decoded into `ret_value` (cut to `size`, NUL-terminated).
+ * The value of `key` in the query, percent-decoded into `ret_value` (cut to `size`,
+ * NUL-terminated).
  * @return GW_OK; GW_E_NOT_FOUND; GW_E_LIMIT when it does not fit; GW_E_INVALID for bad escapes.
  */
 GW_API GW_MUST_CHECK gw_status gw_url_query(const gw_url *url, const char *key, char *ret_value,

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file http_client.h
+ * One HTTP call, with a deadline and a limit on everything. For configuration, probes and the like;
+ * not for moving bulk. Any thread; blocks.
+ */
+#ifndef GODWIT_HTTP_CLIENT_H
+#define GODWIT_HTTP_CLIENT_H
+
+#include <stddef.h>
+
+#include <godwit/api.h>
+#include <godwit/buf.h>
+#include <godwit/error.h>
+
+GW_BEGIN_DECLS
+
+typedef struct gw_http_call {
+    const char *method; /**< NULL: GET */
+    const char *url;    /**< http:// or https://; other schemes are refused, also in redirects */
+    const char *const *headers; /**< "Name: value" lines, ending in NULL; may be NULL */
+    const char *body;           /**< may be NULL */
+    size_t body_len;
+    unsigned connect_timeout_ms; /**< 0: 3000 */
+    unsigned timeout_ms;         /**< of the whole call; 0: 10000 */
+    size_t max_body_bytes;       /**< of the answer; 0: 8 MiB */
+} gw_http_call;
+
+typedef struct gw_http_reply {
+    int status;             /**< 200, 404, ... */
+    char content_type[128]; /**< "" when the server sent none */
+    char etag[128];         /**< "" when the server sent none */
+    gw_buf body;
+} gw_http_reply;
+
+/**
+ * Make the call. Any status of the server is GW_OK here. Redirects are not followed. A signal or
+ * `timeout_ms` ends it.
+ *
+ * @param ret_reply zeroed by the caller or used before; filled in on success; free it with
+ * gw_http_reply_dispose().
+ * @return GW_OK; GW_E_INVALID for a bad URL; GW_E_UNAVAILABLE when nobody answers there;
+ * GW_E_TIMEOUT; GW_E_LIMIT when the answer is too large; GW_E_PROTOCOL when it is not HTTP. The
+ * text names host and port.
+ */
+GW_API GW_MUST_CHECK gw_status gw_http_perform(const gw_http_call *call, gw_http_reply *ret_reply,
+                                               gw_error *err);
+
+GW_API void gw_http_reply_dispose(gw_http_reply *reply);
+
+GW_END_DECLS
+
+#endif
