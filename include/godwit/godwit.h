@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file godwit.h
+ * All of Godwit's public headers.
+ */
+#ifndef GODWIT_GODWIT_H
+#define GODWIT_GODWIT_H
+
+#include <godwit/api.h>
+#include <godwit/buf.h>
+#include <godwit/clock.h>
+#include <godwit/config.h>
+#include <godwit/error.h>
+#include <godwit/health.h>
+#include <godwit/http.h>
+#include <godwit/http_client.h>
+#include <godwit/id.h>
+#include <godwit/log.h>
+#include <godwit/message.h>
+#include <godwit/messaging.h>
+#include <godwit/metrics.h>
+#include <godwit/service.h>
+#include <godwit/status.h>
+#include <godwit/url.h>
+#include <godwit/version.h>
+
+#endif

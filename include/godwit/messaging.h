@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file messaging.h
+ * Connect, publish, subscribe, close: messages between services, over RabbitMQ or in memory.
+ *
+ * Publishing hands a message to the client's outbox and returns; the client sends it, in order per
+ * target (exchange or queue), and keeps it until the broker has confirmed it, across reconnects.
+ * Subscribing declares an intent; the client makes it true whenever there is a connection. A broker
+ * that is away is therefore no error of any call here, it is a state (gw_client_state).
+ *
+ * Exchanges are declared durable. Work queues are durable, temporary queues belong to one
+ * subscription.
+ */
+#ifndef GODWIT_MESSAGING_H
+#define GODWIT_MESSAGING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <godwit/api.h>
+#include <godwit/error.h>
+#include <godwit/message.h>
+
+GW_BEGIN_DECLS
+
+/** A connection to a broker with everything that is to happen over it. Shareable between threads.
+ */
+typedef struct gw_client gw_client;
+
+/** One subscription of a client. */
+typedef struct gw_subscription gw_subscription;
+
+typedef enum gw_exchange_type {
+    GW_EXCHANGE_DIRECT,
+    GW_EXCHANGE_FANOUT,
+    GW_EXCHANGE_TOPIC,
+    GW_EXCHANGE_HEADERS
+} gw_exchange_type;
+
+typedef enum gw_queue_type { GW_QUEUE_CLASSIC, GW_QUEUE_QUORUM } gw_queue_type;
+
+typedef enum gw_client_state {
+    GW_CLIENT_CONNECTING, /**< no connection yet, or lost; trying for ever with backoff */
+    GW_CLIENT_UP,         /**< connected; every subscription is consuming */
+    GW_CLIENT_BLOCKED,    /**< connected, but the broker takes no messages at present (an alarm) */
+    GW_CLIENT_DEGRADED, /**< connected, but a subscription does not consume; the reason names it */
+    GW_CLIENT_CLOSED
+} gw_client_state;
+
+/** "connecting", "up", ... Static. */
+GW_API const char *gw_client_state_name(gw_client_state state);
+
+/** "direct", ... Static. */
+GW_API const char *gw_exchange_type_name(gw_exchange_type type);
+
+/** What becomes of a message after its handler. */
+typedef enum gw_verdict {
+    GW_DONE,  /**< handled: acknowledge it */
+    GW_RETRY, /**< give it to a handler again, after a delay that doubles; past max_attempts as
+                 GW_REJECT */
+    GW_REJECT /**< can never be handled: move it to "<queue>.dead" with the reason */
+} gw_verdict;
+
+/**
+ * Handle one message. Called on a worker thread of the subscription (several at once only if
+ * n_workers > 1), with no lock held; may block, publish, subscribe; must not unsubscribe its own
+ * subscription or close the client. The message is borrowed until return.
+ *
+ * @param why to be filled in with gw_error_set() for GW_RETRY and GW_REJECT; goes to the log and
+ * the dead letter.
+ */
+typedef gw_verdict (*gw_handler)(void *ctx, const gw_message *msg, gw_error *why);
+
+/** The state changed. Called on a thread of the client, one call at a time, no lock held; must not
+ * block or close the client. */
+typedef void (*gw_state_callback)(void *ctx, gw_client_state state, const char *reason);
+
+/**
+ * An accepted message could not be delivered for good: unroutable (GW_E_UNROUTABLE) or refused by
+ * the broker in a way that trying again does not mend. Called as gw_state_callback; `msg` is
+ * borrowed.
+ */
+typedef void (*gw_failed_callback)(void *ctx, const gw_message *msg, const gw_error *why);
+
+typedef struct gw_client_options {
+    const char *name; /**< the service's name; operators see it as the connection's name; NULL: the
+                         program's */
+    size_t outbox_max_messages; /**< accepted and not yet confirmed; default 100,000 */
+    size_t outbox_max_bytes;    /**< default 64 MiB */
+    unsigned heartbeat_s; /**< default 10; both sides notice a dead peer after about twice that */
+    gw_queue_type queue_type;     /**< of the work queues that are declared; default classic */
+    gw_state_callback on_state;   /**< may be NULL */
+    gw_failed_callback on_failed; /**< may be NULL: failures are logged and counted in any case */
+    void *ctx;                    /**< of the two callbacks */
+} gw_client_options;
+
+#define GW_CLIENT_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        .name = NULL, .outbox_max_messages = 100000, .outbox_max_bytes = (size_t)64 << 20,         \
+        .heartbeat_s = 10, .queue_type = GW_QUEUE_CLASSIC, .on_state = NULL, .on_failed = NULL,    \
+        .ctx = NULL                                                                                \
+    }
+
+typedef struct gw_subscribe_options {
+    const char
+        *consumer_name;      /**< operators see it as the consumer's tag; NULL: the client's name */
+    const char *binding_key; /**< of an exchange subscription; NULL: the exchange's name, and "#"
+                                matches all of a topic exchange */
+    uint16_t prefetch;  /**< most messages on their way or waiting for the handler; default 100 */
+    unsigned n_workers; /**< threads that call the handler; default 1, which keeps the order */
+    unsigned max_attempts; /**< of handing a message to the handler; default 5 */
+    unsigned
+        retry_delay_ms; /**< before the second attempt, doubling to at most 60 s; default 1000 */
+} gw_subscribe_options;
+
+#define GW_SUBSCRIBE_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        .consumer_name = NULL, .binding_key = NULL, .prefetch = 100, .n_workers = 1,               \
+        .max_attempts = 5, .retry_delay_ms = 1000                                                  \
+    }
+
+/**
+ * Make a client and start connecting; does not wait for the broker.
+ *
+ * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ; memory:NAME for an
+ * in-process broker that all clients of the process with that NAME share, for tests.
+ * @param options copied; NULL for the defaults.
+ * @return GW_OK; GW_E_INVALID for a bad URL or option; GW_E_UNSUPPORTED for an unknown scheme, and
+ * for amqps:// at present; GW_E_NOMEM.
+ */
+GW_API GW_MUST_CHECK gw_status gw_connect(const char *url, const gw_client_options *options,
+                                          gw_client **ret_client, gw_error *err);
+
+/** The state now; `ret_reason`, if not NULL, gets at most `size` bytes of the reason. */
+GW_API gw_client_state gw_client_get_state(gw_client *client, char *ret_reason, size_t size);
+
+/** Wait until the state is GW_CLIENT_UP. GW_E_TIMEOUT with the reason it is not; GW_E_CLOSED. */
+GW_API GW_MUST_CHECK gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err);
+
+/**
+ * Publish to an exchange, which is declared (durable) if it does not exist. Returns once the
+ * message is in the outbox; never waits for the network.
+ *
+ * @param msg borrowed: copied, the caller still frees it. Gets a message id first if it has none,
+ * which the caller can then read.
+ * @return GW_OK; GW_E_FULL when the outbox has no room (retriable); GW_E_LIMIT for a name above 255
+ * bytes; GW_E_CLOSED after gw_close() began; GW_E_NOMEM.
+ */
+GW_API GW_MUST_CHECK gw_status gw_publish(gw_client *client, const char *exchange,
+                                          gw_exchange_type type, gw_message *msg, gw_error *err);
+
+/** As gw_publish(), to a work queue, which is declared if it does not exist. Always mandatory: the
+ * queue cannot vanish unnoticed. */
+GW_API GW_MUST_CHECK gw_status gw_publish_on_queue(gw_client *client, const char *queue,
+                                                   gw_message *msg, gw_error *err);
+
+/** Wait until the outbox is empty: everything accepted before the call is confirmed or was reported
+ * as failed. GW_E_TIMEOUT. */
+GW_API GW_MUST_CHECK gw_status gw_flush(gw_client *client, unsigned timeout_ms, gw_error *err);
+
+/**
+ * Subscribe to an exchange with a queue of one's own: every instance gets every message. The queue
+ * lives as long as the subscription (and a minute longer, should the process die).
+ *
+ * @param options copied; NULL for the defaults.
+ * @param ret_sub may be NULL; the subscription then lasts until gw_close().
+ * @return GW_OK, also while the broker is away; GW_E_INVALID; GW_E_LIMIT; GW_E_CLOSED; GW_E_NOMEM.
+ */
+GW_API GW_MUST_CHECK gw_status gw_subscribe(gw_client *client, const char *exchange,
+                                            gw_exchange_type type,
+                                            const gw_subscribe_options *options, gw_handler handler,
+                                            void *ctx, gw_subscription **ret_sub, gw_error *err);
+
+/** Subscribe to a work queue, which instances share: each message goes to one of them. As
+ * gw_subscribe(). */
+GW_API GW_MUST_CHECK gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
+                                                     const gw_subscribe_options *options,
+                                                     gw_handler handler, void *ctx,
+                                                     gw_subscription **ret_sub, gw_error *err);
+
+/**
+ * End a subscription: no new messages, those at the handler are finished and acknowledged, the rest
+ * goes back to the queue. When it returns, the handler is not running and will not be called. Frees
+ * the subscription. Accepts NULL.
+ */
+GW_API void gw_unsubscribe(gw_subscription *sub);
+
+/**
+ * Close: stop consuming, finish the handlers, acknowledge, send what is in the outbox, disconnect,
+ * within the deadline. Frees the client and its subscriptions, whatever is returned. Accepts NULL.
+ * Not from a callback.
+ *
+ * @return GW_OK; GW_E_TIMEOUT when messages were left in the outbox, with their number; they are
+ * lost with a client that keeps its outbox in memory.
+ */
+GW_API gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err);
+
+GW_END_DECLS
+
+#endif
