@@ -31,6 +31,12 @@ GW_API uint64_t gw_clock_unix_ns(void);
 /** Write a time in RFC 3339 form with nanoseconds, in UTC, and a NUL. */
 GW_API void gw_time_format(uint64_t unix_ns, char ret_text[GW_TIME_LEN + 1]);
 
+/** Characters of "2026-11-22T10:42:13.667Z", without the NUL. */
+#define GW_TIME_MS_LEN 24
+
+/** The same with milliseconds: the form for people, in log lines and health reports. */
+GW_API void gw_time_format_ms(uint64_t unix_ns, char ret_text[GW_TIME_MS_LEN + 1]);
+
 GW_END_DECLS
 
 #endif

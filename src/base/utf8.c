@@ -49,3 +49,13 @@ bool gw__utf8_is_valid(const char *text, size_t len)
     }
     return true;
 }
+
+size_t gw__utf8_cut(const char *text, size_t len)
+{
+    size_t start = len;
+    while (start > 0 && len - start < 3 && is_continuation((unsigned char)text[start])) {
+        start--;
+    }
+    /* Bytes that are no UTF-8 anyway are cut where the room ends. */
+    return (unsigned char)text[start] >= 0xc2 ? start : len;
+}
