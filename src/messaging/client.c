@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client: what a service holds. Joins the outbox, the transport and the subscriptions, and
+ * knows the state of the whole. Lock order: client->lock, then a subscription's. The transport is
+ * called with neither.
+ */
+#include "messaging/client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <godwit/clock.h>
+#include <godwit/id.h>
+#include <godwit/log.h>
+#include <godwit/metrics.h>
+
+#include "messaging/subscription.h"
+#include "messaging/targets.h"
+
+#define UNSUBSCRIBE_TIMEOUT_MS 5000
+#define GOODBYE_MS             1000 /* of a closing deadline, kept for the transport's goodbye */
+#define NAME_MAX_LEN           100
+
+struct gw_client {
+    gw_client_options options;
+    char name[NAME_MAX_LEN + 1];
+    gw__transport *transport;
+    gw__relay *relay; /* NULL with a local transport */
+    gw__targets *targets;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t changed;
+    gw_subscription *subscriptions;
+    gw_client_state transport_state;
+    char transport_reason[GW_ERROR_TEXT_MAX];
+    gw_client_state state; /* of the whole, as last told */
+    char reason[GW_ERROR_TEXT_MAX];
+    bool notifying; /* a thread is in on_state: it looks again when it is back */
+    bool renotify;
+    bool closing;
+
+    gw_gauge *up;
+};
+
+const char *gw_client_state_name(gw_client_state state)
+{
+    static const char *const names[] = {"connecting", "up", "blocked", "degraded", "closed"};
+    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+const char *gw_exchange_type_name(gw_exchange_type type)
+{
+    static const char *const names[] = {"direct", "fanout", "topic", "headers"};
+    return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
+}
+
+const char *gw__client_name(const gw_client *client)
+{
+    return client->name;
+}
+
+/* ---- state ------------------------------------------------------------------------ */
+
+/* The state of the whole from its parts. @locks client->lock held */
+static gw_client_state work_out_state_locked(gw_client *client, char *ret_reason, size_t size)
+{
+    snprintf(ret_reason, size, "%s", client->transport_reason);
+    if (client->transport_state != GW_CLIENT_UP) {
+        return client->transport_state;
+    }
+    gw_client_state state = GW_CLIENT_UP;
+    ret_reason[0] = '\0';
+    for (gw_subscription *it = client->subscriptions; it != NULL; it = it->next) {
+        char why[GW_ERROR_TEXT_MAX];
+        if (gw__subscription_is_consuming(it, why, sizeof(why))) {
+            continue;
+        }
+        if (why[0] != '\0') {
+            snprintf(ret_reason, size, "%s", why);
+            return GW_CLIENT_DEGRADED;
+        }
+        state = GW_CLIENT_CONNECTING;
+        snprintf(ret_reason, size, "subscribing");
+    }
+    return state;
+}
+
+/* Tell the owner until there is nothing new to tell. One thread at a time does it. */
+void gw__client_update_state(gw_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    client->renotify = true;
+    if (client->notifying) {
+        pthread_mutex_unlock(&client->lock);
+        return;
+    }
+    client->notifying = true;
+    while (client->renotify) {
+        client->renotify = false;
+        char reason[GW_ERROR_TEXT_MAX];
+        gw_client_state state = work_out_state_locked(client, reason, sizeof(reason));
+        if (state == client->state && strcmp(reason, client->reason) == 0) {
+            continue;
+        }
+        client->state = state;
+        memcpy(client->reason, reason, sizeof(reason));
+        pthread_cond_broadcast(&client->changed);
+        gw_gauge_set(client->up, state == GW_CLIENT_UP ? 1 : 0);
+        if (client->options.on_state != NULL) {
+            pthread_mutex_unlock(&client->lock);
+            client->options.on_state(client->options.ctx, state, reason);
+            pthread_mutex_lock(&client->lock);
+        }
+    }
+    client->notifying = false;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* @thread the transport's */
+static void on_transport_state(void *ctx, gw_client_state state, const gw_error *why)
+{
+    gw_client *client = ctx;
+    pthread_mutex_lock(&client->lock);
+    client->transport_state = state;
+    snprintf(client->transport_reason, sizeof(client->transport_reason), "%s",
+             why != NULL ? why->text : "");
+    pthread_mutex_unlock(&client->lock);
+    gw__client_update_state(client);
+}
+
+gw_client_state gw_client_get_state(gw_client *client, char *ret_reason, size_t size)
+{
+    pthread_mutex_lock(&client->lock);
+    gw_client_state state = client->state;
+    if (ret_reason != NULL) {
+        snprintf(ret_reason, size, "%s", client->reason);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return state;
+}
+
+gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err)
+{
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
+                                .tv_nsec = (long)(deadline_ms % 1000) * (long)GW_NS_PER_MS};
+    gw_status st = GW_OK;
+    int rc = 0;
+    pthread_mutex_lock(&client->lock);
+    while (client->state != GW_CLIENT_UP && !client->closing && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&client->changed, &client->lock, &deadline);
+    }
+    if (client->closing) {
+        st = gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
+    } else if (client->state != GW_CLIENT_UP) {
+        st = gw_error_set(err, GW_E_TIMEOUT, 0, "not connected within %u ms (%s): %s", timeout_ms,
+                          gw_client_state_name(client->state), client->reason);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return st;
+}
+
+/* ---- connect ------------------------------------------------------------------------ */
+
+static void wake_transport(void *ctx)
+{
+    gw_client *client = ctx;
+    client->transport->type->wake(client->transport);
+}
+
+static void on_failed(void *ctx, const gw_message *msg, const gw_error *why)
+{
+    gw_client *client = ctx;
+    if (client->options.on_failed != NULL) {
+        client->options.on_failed(client->options.ctx, msg, why);
+    }
+}
+
+static void free_client(gw_client *client)
+{
+    gw__relay_free(client->relay);
+    gw__targets_free(client->targets);
+    pthread_cond_destroy(&client->changed);
+    pthread_mutex_destroy(&client->lock);
+    free(client);
+}
+
+static gw_client *new_client(const gw_client_options *options, bool remote)
+{
+    gw_client *client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        return NULL;
+    }
+    client->options = *options;
+    const char *name = options->name != NULL ? options->name : program_invocation_short_name;
+    snprintf(client->name, sizeof(client->name), "%s", name);
+    client->options.name = client->name;
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&client->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    client->transport_state = client->state = GW_CLIENT_CONNECTING;
+    snprintf(client->reason, sizeof(client->reason), "connecting");
+    memcpy(client->transport_reason, client->reason, sizeof(client->reason));
+    client->up =
+        gw_metrics_gauge("godwit_broker_up",
+                         "1 while the broker is connected and every subscription consumes.", NULL);
+    client->targets = gw__targets_new(options->queue_type);
+    gw__relay_options relay_options = {.max_messages = options->outbox_max_messages,
+                                       .max_bytes = options->outbox_max_bytes,
+                                       .on_failed = on_failed,
+                                       .wake = wake_transport,
+                                       .ctx = client};
+    client->relay = remote ? gw__relay_new(&relay_options) : NULL;
+    if (client->targets == NULL || (remote && client->relay == NULL)) {
+        free_client(client);
+        return NULL;
+    }
+    return client;
+}
+
+gw_status gw_connect(const char *url, const gw_client_options *options, gw_client **ret_client,
+                     gw_error *err)
+{
+    gw_client_options defaults = GW_CLIENT_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (ret_client == NULL || options->outbox_max_messages == 0 || options->outbox_max_bytes == 0 ||
+        options->heartbeat_s > 600) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "client options: the outbox needs room, and heartbeat_s is 0 to 600");
+    }
+    const gw__transport_type *type;
+    gw_status st = gw__transport_find(url, &type, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_client *client = new_client(options, type->publish == NULL);
+    if (client == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
+    }
+    gw__transport_options transport_options = {.name = client->name,
+                                               .heartbeat_s = options->heartbeat_s};
+    if (client->relay != NULL) {
+        transport_options.source = gw__relay_source(client->relay);
+    }
+    gw__transport_events events = {.state = on_transport_state, .ctx = client};
+    st = type->open(url, &transport_options, &events, &client->transport, err);
+    if (st != GW_OK) {
+        free_client(client);
+        return st;
+    }
+    *ret_client = client;
+    return GW_OK;
+}
+
+/* ---- publish ---------------------------------------------------------------------------- */
+
+static gw_status ensure_id(gw_message *msg, gw_error *err)
+{
+    if (gw_message_id(msg) != NULL) {
+        return GW_OK;
+    }
+    char id[GW_ID_LEN + 1];
+    gw_id_new(id);
+    gw_status st = gw_message_set_id(msg, id);
+    return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "no memory for a message id");
+}
+
+static gw_status publish_locally(gw_client *client, gw__target *target, gw_message *msg,
+                                 gw_error *err)
+{
+    const char *key = gw_message_routing_key(msg);
+    gw__outgoing item = {.msg = msg,
+                         .target = target,
+                         .routing_key = target->queue != NULL ? target->queue
+                                        : key != NULL         ? key
+                                                              : target->exchange,
+                         .mandatory = target->queue != NULL || gw_message_is_mandatory(msg)};
+    gw_error why = GW_ERROR_INIT;
+    gw_status st = client->transport->type->publish(client->transport, &item, &why);
+    if (st == GW_E_UNROUTABLE) { /* accepted and not delivered: the same as with a remote broker */
+        on_failed(client, msg, &why);
+        return GW_OK;
+    }
+    if (st != GW_OK && err != NULL) {
+        *err = why;
+    }
+    return st;
+}
+
+static bool is_closing(gw_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    bool closing = client->closing;
+    pthread_mutex_unlock(&client->lock);
+    return closing;
+}
+
+static gw_status publish(gw_client *client, gw__target *target, gw_message *msg, gw_error *err)
+{
+    gw_status st = ensure_id(msg, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    if (client->relay == NULL) {
+        return is_closing(client) ? gw_error_set(err, GW_E_CLOSED, 0, "the client is closed")
+                                  : publish_locally(client, target, msg, err);
+    }
+    gw_message *copy = gw_message_dup(msg);
+    if (copy == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a message");
+    }
+    st = gw__relay_put(client->relay, target, copy, NULL, NULL, err);
+    if (st != GW_OK) {
+        gw_message_free(copy);
+    }
+    return st;
+}
+
+gw_status gw_publish(gw_client *client, const char *exchange, gw_exchange_type type,
+                     gw_message *msg, gw_error *err)
+{
+    if (client == NULL || msg == NULL || (unsigned)type > GW_EXCHANGE_HEADERS) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "gw_publish: client, message or type is not valid");
+    }
+    gw__target *target;
+    gw_status st = gw__targets_exchange(client->targets, exchange, type, &target, err);
+    return st == GW_OK ? publish(client, target, msg, err) : st;
+}
+
+gw_status gw_publish_on_queue(gw_client *client, const char *queue, gw_message *msg, gw_error *err)
+{
+    if (client == NULL || msg == NULL) {
+        return gw_error_set(err, GW_E_INVALID, 0, "gw_publish_on_queue: client or message is NULL");
+    }
+    gw__target *target;
+    gw_status st = gw__targets_queue(client->targets, queue, &target, err);
+    return st == GW_OK ? publish(client, target, msg, err) : st;
+}
+
+gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
+                                      gw__done done, void *ctx, gw_error *err)
+{
+    gw__target *target;
+    gw_status st = gw__targets_queue(client->targets, queue, &target, err);
+    if (st == GW_OK) {
+        st = ensure_id(msg, err);
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    if (client->relay != NULL) {
+        return gw__relay_put(client->relay, target, msg, done, ctx, err);
+    }
+    st = publish_locally(client, target, msg, err);
+    if (st == GW_OK) {
+        gw_message_free(msg);
+        done(ctx, GW_OK, NULL);
+    }
+    return st;
+}
+
+gw_status gw_flush(gw_client *client, unsigned timeout_ms, gw_error *err)
+{
+    if (client == NULL) {
+        return gw_error_set(err, GW_E_INVALID, 0, "gw_flush: the client is NULL");
+    }
+    return client->relay == NULL ? GW_OK
+                                 : gw__relay_flush(client->relay, gw_clock_ms() + timeout_ms, err);
+}
+
+/* ---- subscribe ------------------------------------------------------------------------------ */
+
+static gw_status subscribe(gw_client *client, gw__consumer_spec *spec,
+                           const gw_subscribe_options *options, gw_handler handler, void *ctx,
+                           gw_subscription **ret_sub, gw_error *err)
+{
+    if (is_closing(client)) {
+        return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
+    }
+    spec->consumer_name = options->consumer_name != NULL ? options->consumer_name : client->name;
+    spec->prefetch = options->prefetch;
+    gw_status st = gw__check_name("consumer", spec->consumer_name, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_subscription *sub;
+    st = gw__subscription_start(client, client->transport, spec, options, handler, ctx, &sub, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    pthread_mutex_lock(&client->lock);
+    sub->next = client->subscriptions;
+    client->subscriptions = sub;
+    pthread_mutex_unlock(&client->lock);
+    gw__client_update_state(client);
+    if (ret_sub != NULL) {
+        *ret_sub = sub;
+    }
+    return GW_OK;
+}
+
+gw_status gw_subscribe(gw_client *client, const char *exchange, gw_exchange_type type,
+                       const gw_subscribe_options *options, gw_handler handler, void *ctx,
+                       gw_subscription **ret_sub, gw_error *err)
+{
+    gw_subscribe_options defaults = GW_SUBSCRIBE_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (client == NULL || handler == NULL || (unsigned)type > GW_EXCHANGE_HEADERS) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "gw_subscribe: client, handler or type is not valid");
+    }
+    const char *key = options->binding_key != NULL ? options->binding_key : exchange;
+    gw_status st = gw__check_name("exchange", exchange, err);
+    if (st == GW_OK && strnlen(key, GW_MESSAGE_TEXT_MAX + 1) > GW_MESSAGE_TEXT_MAX) {
+        st = gw_error_set(err, GW_E_LIMIT, 0, "the binding key is longer than %d bytes",
+                          GW_MESSAGE_TEXT_MAX);
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    /* A name of our own choice, unique: it is the same again after a reconnect, unlike a server's.
+     */
+    char id[GW_ID_LEN + 1];
+    gw_id_new(id);
+    char queue[GW_MESSAGE_TEXT_MAX + 1];
+    snprintf(queue, sizeof(queue), "%.140s.%.70s.%s", exchange, client->name, id);
+    gw__consumer_spec spec = {.queue = queue,
+                              .temporary = true,
+                              .exchange = exchange,
+                              .exchange_type = type,
+                              .binding_key = key};
+    return subscribe(client, &spec, options, handler, ctx, ret_sub, err);
+}
+
+gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
+                                const gw_subscribe_options *options, gw_handler handler, void *ctx,
+                                gw_subscription **ret_sub, gw_error *err)
+{
+    gw_subscribe_options defaults = GW_SUBSCRIBE_OPTIONS_INIT;
+    options = options != NULL ? options : &defaults;
+    if (client == NULL || handler == NULL) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "gw_subscribe_to_queue: client or handler is NULL");
+    }
+    gw_status st = gw__check_name("queue", queue, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    gw__consumer_spec spec = {.queue = queue, .queue_type = client->options.queue_type};
+    return subscribe(client, &spec, options, handler, ctx, ret_sub, err);
+}
+
+/* @locks client->lock held */
+static void remove_locked(gw_client *client, gw_subscription *sub)
+{
+    gw_subscription **at = &client->subscriptions;
+    while (*at != NULL && *at != sub) {
+        at = &(*at)->next;
+    }
+    if (*at == sub) {
+        *at = sub->next;
+    }
+}
+
+void gw_unsubscribe(gw_subscription *sub)
+{
+    if (sub == NULL) {
+        return;
+    }
+    gw_client *client = sub->client;
+    pthread_mutex_lock(&client->lock);
+    remove_locked(client, sub);
+    pthread_mutex_unlock(&client->lock);
+    uint64_t deadline_ms = gw_clock_ms() + UNSUBSCRIBE_TIMEOUT_MS;
+    gw__subscription_cancel(sub, deadline_ms);
+    gw__subscription_stop(sub, deadline_ms);
+    gw__client_update_state(client);
+}
+
+/* ---- close ------------------------------------------------------------------------------------
+ */
+
+static void stop_subscriptions(gw_client *client, uint64_t deadline_ms)
+{
+    pthread_mutex_lock(&client->lock);
+    gw_subscription *list = client->subscriptions;
+    client->subscriptions = NULL;
+    pthread_mutex_unlock(&client->lock);
+    for (gw_subscription *it = list; it != NULL; it = it->next) {
+        gw__subscription_cancel(it, deadline_ms);
+    }
+    gw_subscription *next;
+    for (gw_subscription *it = list; it != NULL; it = next) {
+        next = it->next;
+        gw__subscription_stop(it, deadline_ms);
+    }
+}
+
+/* The state callback may still run on another thread. */
+static void wait_for_notifier(gw_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    while (client->notifying) {
+        pthread_cond_wait(&client->changed, &client->lock);
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
+gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err)
+{
+    if (client == NULL) {
+        return GW_OK;
+    }
+    uint64_t now_ms = gw_clock_ms();
+    uint64_t deadline_ms = now_ms + timeout_ms;
+    unsigned goodbye_ms = timeout_ms > 2 * GOODBYE_MS ? GOODBYE_MS : timeout_ms / 2;
+    /* Handlers finish first, since they may publish; then the outbox takes no more and is emptied.
+     */
+    stop_subscriptions(client, deadline_ms - goodbye_ms);
+    pthread_mutex_lock(&client->lock);
+    client->closing = true;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+    gw_status st = GW_OK;
+    if (client->relay != NULL) {
+        gw__relay_close(client->relay);
+        st = gw__relay_flush(client->relay, deadline_ms - goodbye_ms, err);
+    }
+    now_ms = gw_clock_ms();
+    client->transport->type->close(client->transport,
+                                   deadline_ms > now_ms ? (unsigned)(deadline_ms - now_ms) : 0);
+    on_transport_state(client, GW_CLIENT_CLOSED, NULL);
+    wait_for_notifier(client);
+    free_client(client);
+    return st;
+}

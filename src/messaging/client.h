@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of a client ask of it. */
+#ifndef GW_MESSAGING_CLIENT_H
+#define GW_MESSAGING_CLIENT_H
+
+#include <godwit/messaging.h>
+
+#include "messaging/relay.h"
+
+/* Publish on a work queue and be told the outcome. `msg` is taken on success. `done` can be called
+ * before this returns. */
+gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
+                                      gw__done done, void *ctx, gw_error *err);
+
+/* A subscription began or ceased to consume; the client works out its state anew. */
+void gw__client_update_state(gw_client *client);
+
+const char *gw__client_name(const gw_client *client);
+
+#endif
