@@ -22,13 +22,14 @@ typedef struct gw_buf {
     size_t len;       /**< bytes in use, without the NUL */
     size_t cap;       /**< private */
     size_t limit;     /**< most bytes it may hold */
-    gw_status status; /**< GW_OK, GW_E_NOMEM or GW_E_LIMIT */
+    gw_status status; /**< GW_OK, GW_E_NOMEM, GW_E_LIMIT; GW_E_INVALID for text that cannot be
+                         formatted */
 } gw_buf;
 
 /** An empty buffer on the stack or in a struct. `max_len`: most bytes it may hold, 0 for 64 MiB. */
 GW_API void gw_buf_init(gw_buf *buf, size_t max_len);
 
-/** Free the bytes. The buffer is empty afterwards and may be used again. */
+/** Free the bytes. The buffer is empty afterwards and may be used again. Accepts NULL. */
 GW_API void gw_buf_dispose(gw_buf *buf);
 
 /** Forget the bytes and the error; keeps the memory. */
@@ -37,6 +38,8 @@ GW_API void gw_buf_clear(gw_buf *buf);
 /** Make room for `n` more bytes. */
 GW_API gw_status gw_buf_reserve(gw_buf *buf, size_t n);
 
+/** Append bytes, all or none: here and below, what does not fit is not added in part. They are not
+ * the buffer's own. */
 GW_API void gw_buf_add(gw_buf *buf, const void *bytes, size_t len);
 GW_API void gw_buf_add_char(gw_buf *buf, char c);
 GW_API void gw_buf_add_str(gw_buf *buf, const char *str);

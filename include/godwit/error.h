@@ -33,7 +33,8 @@ typedef struct gw_error {
 
 /**
  * Fill in `err` and return `st`, so that a failing function ends in `return gw_error_set(...)`.
- * Control characters in the text become '?', so that outside input cannot forge a log line.
+ * Control characters in the text become '?', so that outside input cannot forge a log line. The
+ * arguments may point into `err`, here and below.
  *
  * @param err    may be NULL.
  * @param native errno or another system's code; 0 for none.
@@ -42,13 +43,17 @@ GW_API gw_status gw_error_set(gw_error *err, gw_status st, int native, const cha
     GW_PRINTF(4, 5);
 
 /**
- * As gw_error_set() for an errno value: appends its description, and maps ENOMEM, ENOSPC, EACCES,
- * ENOENT and the like to their status, others to GW_E_IO.
+ * As gw_error_set() for an errno value: appends its description (a long text is cut before it, not
+ * after), and maps ENOMEM, ENOSPC, EACCES, ENOENT and the like to their status, others to GW_E_IO.
  */
 GW_API gw_status gw_error_set_errno(gw_error *err, int errnum, const char *format, ...)
     GW_PRINTF(3, 4);
 
-/** Put "what: " in front of the text of an error that is passed on. Returns err's status. */
+/**
+ * Put "what: " in front of the text of an error that is passed on, and make its status `st`; the
+ * native code stays. An error without a text gets that of its status.
+ * @return st.
+ */
 GW_API gw_status gw_error_prefix(gw_error *err, gw_status st, const char *format, ...)
     GW_PRINTF(3, 4);
 

@@ -17,7 +17,8 @@ GW_BEGIN_DECLS
 /** Characters of an id, without the NUL. */
 #define GW_ID_LEN 36
 
-/** Write a new id and a NUL. Any thread; no lock, and a system call only once in a thousand ids. */
+/** Write a new id and a NUL. Any thread; no lock, and a system call only once in several hundred
+ * ids. */
 GW_API void gw_id_new(char ret_id[GW_ID_LEN + 1]);
 
 /** Whether `text` has the form of a UUID of any version, in either case. */

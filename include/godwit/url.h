@@ -31,26 +31,30 @@ typedef struct gw_url {
     const char *password; /**< NULL when absent; never log it */
     gw_url_host hosts[GW_URL_HOSTS_MAX];
     size_t n_hosts;
-    const char *path;  /**< with its leading '/', percent-decoded; NULL when absent */
-    const char *query; /**< without '?', not decoded; NULL when absent */
-    char *storage;     /**< private */
+    const char *path;   /**< with its leading '/', percent-decoded; NULL when absent */
+    const char *query;  /**< without '?', not decoded; NULL when absent */
+    char *storage;      /**< private */
+    size_t storage_len; /**< private */
 } gw_url;
 
 /**
  * Parse "scheme://[user[:password]@]host[:port][,host[:port]...][/path][?query]".
- * NUL, control characters, bad percent escapes and fragments are refused.
+ * The last '@' before the path ends the user. Blanks, control characters (also as percent escapes),
+ * bad percent escapes and fragments are refused; so are host names with other characters than
+ * letters, digits, "-._~" and those beyond ASCII.
  *
  * @return GW_OK; GW_E_INVALID with a text that shows the URL masked; GW_E_LIMIT; GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_url_parse(const char *text, gw_url *ret_url, gw_error *err);
 
-/** Free what gw_url_parse() allocated, after overwriting it. Accepts a zeroed struct. */
+/** Free what gw_url_parse() allocated, after overwriting it. Accepts NULL and a zeroed struct. */
 GW_API void gw_url_dispose(gw_url *url);
 
 /**
- * The value of `key` in the query, percent-decoded into `ret_value` (cut to `size`,
- * NUL-terminated).
- * @return GW_OK; GW_E_NOT_FOUND; GW_E_LIMIT when it does not fit; GW_E_INVALID for bad escapes.
+ * The value of `key` in the query, percent-decoded into the `size` bytes at `ret_value` with a NUL;
+ * the first, when there are several. A key without '=' is none.
+ * @return GW_OK; GW_E_NOT_FOUND; GW_E_LIMIT when it does not fit; GW_E_INVALID for bad escapes;
+ *         GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_url_query(const gw_url *url, const char *key, char *ret_value,
                                             size_t size);
@@ -58,6 +62,8 @@ GW_API GW_MUST_CHECK gw_status gw_url_query(const gw_url *url, const char *key, 
 /**
  * Append `text` with the password of each URL in it replaced by "***", as in
  * amqp://guest:***@127.0.0.1:5672. Works on whole lines with several URLs and on malformed ones.
+ * Where it is not clear what is password it masks too much: up to the last '@' before a blank, and
+ * without any '@' what stands in the place of a port and is no number.
  */
 GW_API void gw_url_mask(gw_buf *out, const char *text);
 

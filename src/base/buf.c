@@ -9,18 +9,22 @@
 #include "base/utf8.h"
 
 #define DEFAULT_LIMIT ((size_t)64 << 20)
+#define LARGEST_LIMIT (SIZE_MAX / 4) /* so that no sum of lengths below wraps */
 #define FIRST_CAP     256
 
 void gw_buf_init(gw_buf *buf, size_t max_len)
 {
-    *buf = (gw_buf){.limit = max_len == 0 ? DEFAULT_LIMIT : max_len, .status = GW_OK};
+    size_t limit = max_len == 0 ? DEFAULT_LIMIT : max_len;
+    *buf = (gw_buf){.limit = limit < LARGEST_LIMIT ? limit : LARGEST_LIMIT, .status = GW_OK};
 }
 
 void gw_buf_dispose(gw_buf *buf)
 {
-    size_t limit = buf->limit;
+    if (buf == NULL) {
+        return;
+    }
     free(buf->data);
-    gw_buf_init(buf, limit);
+    gw_buf_init(buf, buf->limit);
 }
 
 void gw_buf_clear(gw_buf *buf)
@@ -84,21 +88,26 @@ void gw_buf_add_str(gw_buf *buf, const char *str)
 
 void gw_buf_addf(gw_buf *buf, const char *format, ...)
 {
+    if (gw_buf_reserve(buf, 0) != GW_OK) {
+        return;
+    }
+    size_t room = buf->cap - buf->len; /* at least the NUL's byte; often enough for all of it */
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(buf->data + buf->len, room, format, args);
     va_end(args);
+    if (len >= 0 && (size_t)len >= room && gw_buf_reserve(buf, (size_t)len) == GW_OK) {
+        va_start(args, format);
+        vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
+        va_end(args);
+    }
     if (len < 0) {
         buf->status = GW_E_INVALID;
-        return;
     }
-    if (gw_buf_reserve(buf, (size_t)len) != GW_OK) {
-        return;
+    if (buf->status == GW_OK) {
+        buf->len += (size_t)len;
     }
-    va_start(args, format);
-    vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
-    va_end(args);
-    buf->len += (size_t)len;
+    buf->data[buf->len] = '\0';
 }
 
 static void add_json_escape(gw_buf *buf, unsigned char c)
@@ -125,7 +134,9 @@ void gw_buf_add_json(gw_buf *buf, const char *str, size_t len)
             i += n;
             continue;
         }
-        gw_buf_add(buf, str + start, i - start);
+        if (i > start) {
+            gw_buf_add(buf, str + start, i - start);
+        }
         if (n == 0) {
             gw_buf_add_str(buf, "\xef\xbf\xbd");
         } else {
@@ -134,7 +145,9 @@ void gw_buf_add_json(gw_buf *buf, const char *str, size_t len)
         i++;
         start = i;
     }
-    gw_buf_add(buf, str + start, len - start);
+    if (len > start) {
+        gw_buf_add(buf, str + start, len - start);
+    }
     gw_buf_add_char(buf, '"');
 }
 
@@ -160,7 +173,7 @@ char *gw_buf_detach(gw_buf *buf, size_t *ret_len)
     if (gw_buf_reserve(buf, 0) != GW_OK) {
         return NULL;
     }
-    char *data = buf->data;
+    char *data = buf->data; /* of an empty buffer it was allocated just now */
     data[buf->len] = '\0';
     if (ret_len != NULL) {
         *ret_len = buf->len;

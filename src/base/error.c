@@ -6,31 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Make a text fit for one line: no control characters, and "..." where it was cut. */
-static void tidy(gw_error *err, int wanted_len)
-{
-    for (char *p = err->text; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            *p = '?';
-        }
-    }
-    if (wanted_len >= GW_ERROR_TEXT_MAX) {
-        memcpy(err->text + GW_ERROR_TEXT_MAX - 4, "...", 4);
-    }
-}
+#include "base/text.h"
+
+#define JOINED_MAX (2 * GW_ERROR_TEXT_MAX + 2)
 
 gw_status gw_error_set(gw_error *err, gw_status st, int native, const char *format, ...)
 {
     if (err == NULL) {
         return st;
     }
-    err->status = st;
-    err->native = native;
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(err->text, sizeof(err->text), format, args);
+    gw__text_vformat(err->text, sizeof(err->text), format, args);
     va_end(args);
-    tidy(err, len);
+    err->status = st;
+    err->native = native;
     return st;
 }
 
@@ -47,11 +37,18 @@ static gw_status status_of_errno(int errnum)
     case EEXIST: return GW_E_EXISTS;
     case EINVAL: return GW_E_INVALID;
     case EADDRINUSE:
+    case EAGAIN:
     case EBUSY: return GW_E_BUSY;
+    case EMFILE:
+    case ENFILE: return GW_E_FULL;
+    case EFBIG:
+    case ENAMETOOLONG: return GW_E_LIMIT;
     case ETIMEDOUT: return GW_E_TIMEOUT;
     case ECONNREFUSED:
     case ECONNRESET:
+    case ECONNABORTED:
     case EHOSTUNREACH:
+    case ENETDOWN:
     case ENETUNREACH:
     case EPIPE: return GW_E_UNAVAILABLE;
     default: return GW_E_IO;
@@ -64,18 +61,15 @@ gw_status gw_error_set_errno(gw_error *err, int errnum, const char *format, ...)
     if (err == NULL) {
         return st;
     }
-    err->status = st;
-    err->native = errnum;
+    char room[128];
+    const char *reason = strerror_r(errnum, room, sizeof(room));
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(err->text, sizeof(err->text), format, args);
+    size_t len = gw__text_vformat(err->text, sizeof(err->text) - strlen(reason) - 2, format, args);
     va_end(args);
-    if (len >= 0 && len < GW_ERROR_TEXT_MAX) {
-        char reason[128];
-        const char *text = strerror_r(errnum, reason, sizeof(reason));
-        len += snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", text);
-    }
-    tidy(err, len);
+    snprintf(err->text + len, sizeof(err->text) - len, ": %s", reason);
+    err->status = st;
+    err->native = errnum;
     return st;
 }
 
@@ -84,16 +78,15 @@ gw_status gw_error_prefix(gw_error *err, gw_status st, const char *format, ...)
     if (err == NULL) {
         return st;
     }
-    char rest[GW_ERROR_TEXT_MAX];
-    memcpy(rest, err->text, sizeof(rest));
+    char what[GW_ERROR_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(err->text, sizeof(err->text), format, args);
+    gw__text_vformat(what, sizeof(what), format, args);
     va_end(args);
-    if (len >= 0 && len < GW_ERROR_TEXT_MAX) {
-        len += snprintf(err->text + len, sizeof(err->text) - (size_t)len, ": %s", rest);
-    }
+    char joined[JOINED_MAX];
+    snprintf(joined, sizeof(joined), "%s: %s", what,
+             err->text[0] != '\0' ? err->text : gw_status_text(st));
+    gw__text_copy(err->text, sizeof(err->text), joined);
     err->status = st;
-    tidy(err, len);
     return st;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* UUID version 7. The 12 bits behind the milliseconds count ids within one millisecond (RFC 9562 section 6.2,
- * method 1), so ids of a thread ascend; the other 62 bits are random, bought from the kernel in bulk. */
+/* UUID version 7. The 12 bits behind the milliseconds count ids within one millisecond (RFC 9562
+ * section 6.2, method 1), so ids of a thread ascend; the other 62 bits are random, bought from the
+ * kernel in bulk. */
 #include <godwit/id.h>
 
+#include <pthread.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <godwit/clock.h>
 
@@ -18,13 +18,28 @@ typedef struct id_source {
     size_t used;
     uint64_t last_ms;
     unsigned counter;
-    pid_t pid; /* a forked child must not repeat its parent's ids */
 } id_source;
 
 static _Thread_local id_source source = {.used = POOL_LEN};
 
+static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
+static bool forks_watched;
+
+/* A forked child must not repeat its parent's ids. The thread that forked is the only one it has.
+ */
+static void forget_pool(void)
+{
+    source.used = POOL_LEN;
+}
+
+static void watch_forks(void)
+{
+    forks_watched = pthread_atfork(NULL, NULL, forget_pool) == 0;
+}
+
 static void fill_pool(id_source *src)
 {
+    pthread_once(&forks_once, watch_forks);
     size_t len = 0;
     while (len < POOL_LEN) {
         size_t want = POOL_LEN - len > 256 ? 256 : POOL_LEN - len;
@@ -33,14 +48,13 @@ static void fill_pool(id_source *src)
             len += (size_t)n;
         }
     }
-    src->used = 0;
+    src->used = forks_watched ? 0 : POOL_LEN - sizeof(uint64_t); /* a system call for each, then */
 }
 
 static uint64_t random64(id_source *src)
 {
-    if (src->used + sizeof(uint64_t) > POOL_LEN || src->pid != getpid()) {
+    if (src->used + sizeof(uint64_t) > POOL_LEN) {
         fill_pool(src);
-        src->pid = getpid();
     }
     uint64_t value;
     memcpy(&value, src->pool + src->used, sizeof(value));

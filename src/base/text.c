@@ -7,7 +7,7 @@
 
 #include "base/utf8.h"
 
-#define LONGEST 1024 /* more than any array that is formatted into */
+#define LONGEST 1024 /* bytes, more than any array that is formatted into has */
 
 void gw__text_tidy(char *text)
 {

@@ -1,33 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 #include <godwit/url.h>
 
-#include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SCHEME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
+
+/* Not the ones of <ctype.h>: a URL reads the same in every locale. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_unreserved(char c)
+{
+    return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (is_digit(c)) {
         return c - '0';
     }
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The byte that the `len` bytes at a '%' stand for, -1 for a broken escape or an encoded NUL. */
+static int escaped_byte(const char *text, size_t len)
+{
+    int high = len > 2 ? hex_value(text[1]) : -1;
+    int low = high >= 0 ? hex_value(text[2]) : -1;
+    return low >= 0 && high + low > 0 ? high * 16 + low : -1;
 }
 
 gw_status gw_url_decode(gw_buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (text[i] != '%') {
-            gw_buf_add_char(out, text[i]);
-            continue;
-        }
-        int high = len - i > 2 ? hex_value(text[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(text[i + 2]) : -1;
-        if (low < 0 || (high == 0 && low == 0)) {
+        int byte = text[i] == '%' ? escaped_byte(text + i, len - i) : (unsigned char)text[i];
+        if (byte < 0) {
             return GW_E_INVALID;
         }
-        gw_buf_add_char(out, (char)(high * 16 + low));
-        i += 2;
+        gw_buf_add_char(out, (char)byte);
+        i += text[i] == '%' ? 2 : 0;
     }
     return gw_buf_status(out);
 }
@@ -35,11 +63,10 @@ gw_status gw_url_decode(gw_buf *out, const char *text, size_t len)
 void gw_url_encode(gw_buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c < 0x80 && isalnum(c)) || (c != '\0' && strchr("-._~", c) != NULL)) {
-            gw_buf_add_char(out, (char)c);
+        if (is_unreserved(text[i])) {
+            gw_buf_add_char(out, text[i]);
         } else {
-            gw_buf_addf(out, "%%%02X", c);
+            gw_buf_addf(out, "%%%02X", (unsigned char)text[i]);
         }
     }
 }
@@ -48,18 +75,14 @@ void gw_url_encode(gw_buf *out, const char *text, size_t len)
 static bool decode_in_place(char *part)
 {
     char *to = part;
-    for (char *from = part; *from != '\0'; from++) {
-        if (*from != '%') {
-            *to++ = *from;
-            continue;
-        }
-        int high = hex_value(from[1]);
-        int low = high >= 0 ? hex_value(from[2]) : -1;
-        if (low < 0 || (high == 0 && low == 0)) {
+    const char *end = part + strlen(part);
+    for (const char *from = part; from < end; from++) {
+        int byte = *from == '%' ? escaped_byte(from, (size_t)(end - from)) : (unsigned char)*from;
+        if (byte < 0 || is_control((char)byte)) {
             return false;
         }
-        *to++ = (char)(high * 16 + low);
-        from += 2;
+        from += *from == '%' ? 2 : 0;
+        *to++ = (char)byte;
     }
     *to = '\0';
     return true;
@@ -69,7 +92,7 @@ static bool parse_port(const char *text, uint16_t *ret_port)
 {
     unsigned long port = 0;
     size_t i = 0;
-    for (; text[i] >= '0' && text[i] <= '9' && i < 6; i++) {
+    for (; is_digit(text[i]) && i < 6; i++) {
         port = port * 10 + (unsigned long)(text[i] - '0');
     }
     if (i == 0 || text[i] != '\0' || port == 0 || port > 65535) {
@@ -79,29 +102,45 @@ static bool parse_port(const char *text, uint16_t *ret_port)
     return true;
 }
 
+static bool is_host_name(const char *name)
+{
+    const char *p = name;
+    while (is_unreserved(*p) || (unsigned char)*p >= 0x80) {
+        p++;
+    }
+    return p > name && *p == '\0';
+}
+
+/* What stands between brackets: an address of hexadecimal digits, colons and dots, and perhaps a
+ * zone after '%'. */
+static bool is_ipv6_address(const char *text)
+{
+    size_t len = strspn(text, "0123456789abcdefABCDEF:.");
+    return memchr(text, ':', len) != NULL &&
+           (text[len] == '\0' || (text[len] == '%' && is_host_name(text + len + 1)));
+}
+
 static bool parse_host(char *text, gw_url_host *ret_host)
 {
-    char *port = NULL;
-    if (text[0] == '[') {
-        char *end = strchr(text, ']');
-        if (end == NULL || (end[1] != '\0' && end[1] != ':')) {
+    bool bracketed = text[0] == '[';
+    char *name = bracketed ? text + 1 : text;
+    char *end = name + strcspn(name, bracketed ? "]" : ":");
+    char *port = end;
+    if (bracketed) {
+        if (*end == '\0') {
             return false;
         }
-        port = end[1] == ':' ? end + 2 : NULL;
-        *end = '\0';
-        text++;
-    } else {
-        port = strchr(text, ':');
-        if (port != NULL) {
-            *port++ = '\0';
-        }
-        if (strpbrk(text, "[]") != NULL) {
-            return false;
-        }
+        port = end + 1;
     }
-    ret_host->name = text;
+    bool has_port = *port == ':';
+    if (!has_port && *port != '\0') {
+        return false;
+    }
+    *end = '\0';
+    ret_host->name = name;
     ret_host->port = 0;
-    return text[0] != '\0' && decode_in_place(text) && (port == NULL || parse_port(port, &ret_host->port));
+    return decode_in_place(name) && (bracketed ? is_ipv6_address(name) : is_host_name(name)) &&
+           (!has_port || parse_port(port + 1, &ret_host->port));
 }
 
 static bool parse_hosts(char *list, gw_url *url)
@@ -134,11 +173,41 @@ static bool parse_user(char *user, gw_url *url)
     return decode_in_place(user);
 }
 
+static bool parse_scheme(char *scheme, gw_url *url)
+{
+    if (!is_alpha(scheme[0]) || scheme[strspn(scheme, SCHEME_CHARACTERS)] != '\0') {
+        return false;
+    }
+    for (char *p = scheme; *p != '\0'; p++) {
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+    }
+    url->scheme = scheme;
+    return true;
+}
+
+/*
+ * Take the path away from what comes after "://". It keeps its '/', so the authority before it
+ * moves one byte to the front, over the last '/' of "://", to make room for its NUL. Returns the
+ * authority, NULL for a bad path.
+ */
+static char *parse_path(char *rest, gw_url *url)
+{
+    char *path = strchr(rest, '/');
+    if (path == NULL) {
+        return rest;
+    }
+    size_t len = (size_t)(path - rest);
+    memmove(rest - 1, rest, len);
+    rest[(ptrdiff_t)len - 1] = '\0';
+    url->path = path;
+    return decode_in_place(path) ? rest - 1 : NULL;
+}
+
 /* What is wrong with the URL, or NULL. Cuts `text` into the parts of `url`. */
 static const char *parse(char *text, gw_url *url)
 {
     for (const char *p = text; *p != '\0'; p++) {
-        if ((unsigned char)*p <= 0x20 || *p == 0x7f) {
+        if (is_control(*p) || *p == ' ') {
             return "it contains a blank or a control character";
         }
     }
@@ -148,13 +217,9 @@ static const char *parse(char *text, gw_url *url)
     }
     *rest = '\0';
     rest += 3;
-    for (char *p = text; *p != '\0'; p++) {
-        if (!isalnum((unsigned char)*p) && strchr("+-.", *p) == NULL) {
-            return "its scheme has an odd character";
-        }
-        *p = (char)tolower((unsigned char)*p);
+    if (!parse_scheme(text, url)) {
+        return "its scheme has an odd character";
     }
-    url->scheme = text;
     if (strchr(rest, '#') != NULL) {
         return "it contains '#' (write %23)";
     }
@@ -163,25 +228,12 @@ static const char *parse(char *text, gw_url *url)
         *query = '\0';
         url->query = query + 1;
     }
-    /* The last '@' ends the user, so that an unescaped '@' in a password is not taken for a host. */
-    char *slash = strchr(rest, '/');
-    char *at = NULL;
-    for (char *p = rest; *p != '\0' && (slash == NULL || p < slash); p++) {
-        at = *p == '@' ? p : at;
+    rest = parse_path(rest, url);
+    if (rest == NULL) {
+        return "its path has a bad percent escape";
     }
-    char *path = strchr(at != NULL ? at : rest, '/');
-    if (path != NULL) {
-        /* The path keeps its '/', so the authority before it is moved one byte to the front. */
-        size_t len = (size_t)(path - rest);
-        memmove(rest - 1, rest, len);
-        rest[len - 1] = '\0';
-        rest--;
-        at = at != NULL ? at - 1 : NULL;
-        url->path = path;
-        if (!decode_in_place(path)) {
-            return "its path has a bad percent escape";
-        }
-    }
+    /* The last '@' ends the user, so that a bare '@' in a password is not taken for a host. */
+    char *at = strrchr(rest, '@');
     if (at != NULL) {
         *at = '\0';
         if (!parse_user(rest, url)) {
@@ -189,10 +241,32 @@ static const char *parse(char *text, gw_url *url)
         }
         rest = at + 1;
     }
-    if (!parse_hosts(rest, url)) {
-        return "its host or port is not valid";
+    return parse_hosts(rest, url) ? NULL : "its host or port is not valid";
+}
+
+/*
+ * Append a text that was meant to be one URL, for an error. It may lack its scheme or hold blanks,
+ * so all up to the last '@' is taken for the user and the password.
+ */
+static void show_masked(gw_buf *out, const char *text)
+{
+    const char *at = strrchr(text, '@');
+    const char *mark = text + strspn(text, SCHEME_CHARACTERS);
+    if (at == NULL) {
+        gw_url_mask(out, text);
+        return;
     }
-    return NULL;
+    if (strncmp(mark, "://", 3) == 0) {
+        const char *user = mark + 3;
+        size_t user_len = strcspn(user, ":");
+        if (user + user_len >= at) {
+            gw_buf_add_str(out, text); /* a user alone */
+            return;
+        }
+        gw_buf_add(out, text, (size_t)(user + user_len + 1 - text));
+    }
+    gw_buf_add_str(out, "***");
+    gw_buf_add_str(out, at);
 }
 
 gw_status gw_url_parse(const char *text, gw_url *ret_url, gw_error *err)
@@ -204,8 +278,7 @@ gw_status gw_url_parse(const char *text, gw_url *ret_url, gw_error *err)
     if (len > GW_URL_MAX) {
         return gw_error_set(err, GW_E_LIMIT, 0, "URL longer than %d bytes", GW_URL_MAX);
     }
-    gw_url url = {0};
-    url.storage = strdup(text);
+    gw_url url = {.storage = strdup(text), .storage_len = len};
     if (url.storage == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a URL");
     }
@@ -213,12 +286,12 @@ gw_status gw_url_parse(const char *text, gw_url *ret_url, gw_error *err)
     if (fault != NULL) {
         gw_buf masked;
         gw_buf_init(&masked, 0);
-        gw_url_mask(&masked, text);
-        gw_error_set(err, GW_E_INVALID, 0, "URL '%s' is not valid: %s",
-                     masked.data != NULL ? masked.data : "", fault);
+        show_masked(&masked, text);
+        bool ok = gw_buf_status(&masked) == GW_OK && masked.data != NULL;
+        gw_error_set(err, GW_E_INVALID, 0, "URL '%s' is not valid: %s", ok ? masked.data : "",
+                     fault);
         gw_buf_dispose(&masked);
-        explicit_bzero(url.storage, len);
-        free(url.storage);
+        gw_url_dispose(&url);
         return GW_E_INVALID;
     }
     *ret_url = url;
@@ -230,9 +303,7 @@ void gw_url_dispose(gw_url *url)
     if (url == NULL || url->storage == NULL) {
         return;
     }
-    if (url->password != NULL) {
-        explicit_bzero((char *)(uintptr_t)url->password, strlen(url->password));
-    }
+    explicit_bzero(url->storage, url->storage_len);
     free(url->storage);
     *url = (gw_url){0};
 }
@@ -245,8 +316,11 @@ gw_status gw_url_query(const gw_url *url, const char *key, char *ret_value, size
         size_t pair_len = strcspn(pair, "&");
         if (pair_len > key_len && strncmp(pair, key, key_len) == 0 && pair[key_len] == '=') {
             gw_buf value;
-            gw_buf_init(&value, size - 1);
+            gw_buf_init(&value, GW_URL_MAX);
             gw_status st = gw_url_decode(&value, pair + key_len + 1, pair_len - key_len - 1);
+            if (st == GW_OK && value.len >= size) {
+                st = GW_E_LIMIT;
+            }
             if (st == GW_OK) {
                 memcpy(ret_value, value.data != NULL ? value.data : "", value.len + 1);
             }
@@ -258,33 +332,54 @@ gw_status gw_url_query(const gw_url *url, const char *key, char *ret_value, size
     return GW_E_NOT_FOUND;
 }
 
-/* End of the authority at `text`: a blank, a quote, or the '/', '?' or '#' after its last '@'. */
-static const char *authority_end(const char *text)
+/* Whether a port begins at `text`: digits, and then nothing that could go on with a password. */
+static bool is_port(const char *text)
 {
-    const char *word_end = text + strcspn(text, " \t\r\n\"'<>");
-    const char *at = NULL;
-    for (const char *p = text; p < word_end; p++) {
-        at = *p == '@' ? p : at;
+    size_t n_digits = strspn(text, "0123456789");
+    const char *end = text + n_digits;
+    if (n_digits == 0) {
+        return false;
     }
-    return at != NULL ? at : text;
+    if (*end == '.' || *end == ':') { /* the sentence goes on, not the word */
+        end++;
+        return *end == '\0' || strchr(" \t\r\n", *end) != NULL;
+    }
+    return *end == '\0' || strchr(" \t\r\n/?#,;'\"<>()[]{}", *end) != NULL;
+}
+
+/*
+ * Find the password in the authority that begins at `text` and ends before a blank. Returns its
+ * length, 0 for none.
+ */
+static size_t find_password(const char *text, const char **ret_password)
+{
+    const char *word_end = text + strcspn(text, " \t\r\n");
+    const char *at = memrchr(text, '@', (size_t)(word_end - text));
+    const char *end = at != NULL ? at : text + strcspn(text, " \t\r\n/?#");
+    const char *after_brackets = text;
+    if (at == NULL && *text == '[') {
+        after_brackets = text + strcspn(text, "]");
+        after_brackets = after_brackets < end ? after_brackets : end;
+    }
+    const char *colon = memchr(after_brackets, ':', (size_t)(end - after_brackets));
+    if (colon == NULL || (at == NULL && is_port(colon + 1))) {
+        return 0;
+    }
+    *ret_password = colon + 1;
+    return (size_t)(end - colon) - 1;
 }
 
 void gw_url_mask(gw_buf *out, const char *text)
 {
-    const char *rest = text;
     const char *mark;
-    while ((mark = strstr(rest, "://")) != NULL) {
-        const char *authority = mark + 3;
-        const char *at = authority_end(authority);
-        const char *colon = memchr(authority, ':', (size_t)(at - authority));
-        if (at == authority || colon == NULL) {
-            gw_buf_add(out, rest, (size_t)(authority - rest));
-            rest = authority;
-            continue;
+    while ((mark = strstr(text, "://")) != NULL) {
+        const char *password = mark + 3;
+        size_t len = find_password(mark + 3, &password);
+        gw_buf_add(out, text, (size_t)(password - text));
+        if (len > 0) {
+            gw_buf_add_str(out, "***");
         }
-        gw_buf_add(out, rest, (size_t)(colon + 1 - rest));
-        gw_buf_add_str(out, "***");
-        rest = at;
+        text = password + len;
     }
-    gw_buf_add_str(out, rest);
+    gw_buf_add_str(out, text);
 }
