@@ -21,6 +21,7 @@
 #include <godwit/metrics.h>
 #include <godwit/service.h>
 #include <godwit/status.h>
+#include <godwit/testing.h>
 #include <godwit/url.h>
 #include <godwit/version.h>
 
