@@ -2,8 +2,9 @@
 /*
  * Log lines. A line is put together on the stack of the thread that logs and handed to the kernel
  * with one write(2): no buffer that a crash could lose, no thread of its own, no allocation. A line
- * that the kernel does not take (a full disk, a closed pipe) is dropped: a service does not stop
- * because nobody reads its log.
+ * that the kernel does not take (a full disk, a reader that is gone or too slow) is dropped: a
+ * service does not stop because nobody reads its log. Whether SIGPIPE is ignored is the program's
+ * decision.
  */
 #include <godwit/log.h>
 
