@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: MIT */
+#include <godwit/service.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <godwit/clock.h>
+#include <godwit/health.h>
+#include <godwit/log.h>
+#include <godwit/version.h>
+
+#include "service/endpoints.h"
+#include "service/flags.h"
+#include "service/keys.h"
+#include "service/signals.h"
+
+#define EXIT_USAGE 2
+
+/* Beyond the shutdown timeout, for what cannot be interrupted, before the process is ended. */
+#define GRACE_MS 3000
+
+struct gw_service {
+    const gw_service_spec *spec;
+    void *ctx;
+    gw__flags flags;
+    gw__signals *signals;
+    gw_config *config;
+    gw_config_watch *watch;
+    gw_client *client;
+    gw_health *broker;
+    gw_http_server *http;
+    gw_buf bus_id;
+    uint64_t start_ns;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;
+};
+
+static const gw_flag common_flags[] = {
+    {"logLevel", "GODWIT_LOG_LEVEL", "LEVEL", NULL, "debug, info, warn, error or off"},
+    {"logFormat", "GODWIT_LOG_FORMAT", "FORMAT", NULL, "text or json"},
+};
+
+static const gw_flag config_flags[] = {
+    {"configServerUrl", "GODWIT_CONFIG_SERVER_URL", "URL", "http://configserver:8888",
+     "the config server"},
+    {"profile", "GODWIT_PROFILE", "NAME", "test", "the environment, as a Spring profile"},
+    {"configBranch", "GODWIT_CONFIG_BRANCH", "LABEL", "main", "branch, tag or commit"},
+};
+
+#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- accessors ----------------------------------------------------------------- */
+
+const gw_service_spec *gw_service_get_spec(const gw_service *service)
+{
+    return service->spec;
+}
+
+gw_config *gw_service_config(gw_service *service)
+{
+    return service->config;
+}
+
+gw_client *gw_service_client(gw_service *service)
+{
+    return service->client;
+}
+
+const char *gw_service_flag(const gw_service *service, const char *name)
+{
+    return gw__flags_get(&service->flags, name);
+}
+
+const char *gw_service_bus_id(const gw_service *service)
+{
+    return service->bus_id.data;
+}
+
+/* ---- stopping ------------------------------------------------------------------- */
+
+/* @thread the signal thread */
+static void on_stop(void *ctx, int signum)
+{
+    gw_service *service = ctx;
+    gw_log_info("service", "stopping: %s", signum != 0 ? strsignal(signum) : "asked to");
+    gw_config_stop(service->config);
+    pthread_mutex_lock(&service->lock);
+    service->stopping = true;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->lock);
+}
+
+/* @thread the signal thread */
+static void on_reload(void *ctx)
+{
+    gw_service *service = ctx;
+    gw_log_info("service", "SIGHUP: loading the configuration again");
+    gw_config_request_reload(service->config);
+}
+
+void gw_service_stop(gw_service *service)
+{
+    gw__signals_raise_stop(service->signals);
+}
+
+static bool is_stopping(gw_service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    bool stopping = service->stopping;
+    pthread_mutex_unlock(&service->lock);
+    return stopping;
+}
+
+static void wait_for_stop(gw_service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    while (!service->stopping) {
+        pthread_cond_wait(&service->changed, &service->lock);
+    }
+    pthread_mutex_unlock(&service->lock);
+}
+
+/* ---- configuration ----------------------------------------------------------------- */
+
+/* Apply what can change while running: the log's level and format, the access log. */
+static gw_status apply_log_settings(gw_service *service, const gw_config_snapshot *snapshot,
+                                    gw_error *err)
+{
+    const char *level_text = "info";
+    const char *format = "text";
+    bool access_log = false;
+    gw_log_level level;
+    gw_status st =
+        gw_config_optional(gw_config_get_string(snapshot, "log_level", &level_text, err));
+    if (st == GW_OK && gw_log_level_parse(level_text, &level) != GW_OK) {
+        st = gw_error_set(err, GW_E_INVALID, 0,
+                          "log_level '%.40s' is none of debug, info, warn, error, off", level_text);
+    }
+    if (st == GW_OK) {
+        st = gw_config_optional(gw_config_get_string(snapshot, "log_format", &format, err));
+    }
+    if (st == GW_OK && strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
+        st = gw_error_set(err, GW_E_INVALID, 0, "log_format '%.40s' is neither text nor json",
+                          format);
+    }
+    if (st == GW_OK) {
+        st = gw_config_optional(gw_config_get_bool(snapshot, "access_log", &access_log, err));
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_log_set_level(level);
+    gw_log_set_json(strcmp(format, "json") == 0);
+    if (service->http != NULL) {
+        gw_http_server_set_access_log(service->http, access_log);
+    }
+    return GW_OK;
+}
+
+/* @thread that of the reload */
+static void on_config_changed(void *ctx, const gw_config_snapshot *snapshot,
+                              const char *const *keys, size_t n_keys)
+{
+    gw_service *service = ctx;
+    bool concerned = false;
+    for (size_t i = 0; i < n_keys; i++) {
+        concerned |= strcmp(keys[i], "log_level") == 0 || strcmp(keys[i], "log_format") == 0 ||
+                     strcmp(keys[i], "access_log") == 0;
+    }
+    gw_error err = GW_ERROR_INIT;
+    if (concerned && apply_log_settings(service, snapshot, &err) != GW_OK) {
+        gw_log_error("service", "log settings stay as they are: %s", err.text);
+    }
+}
+
+/* A flag that stands for a key of the configuration. */
+static gw_status set_from_flag(gw_service *service, const char *flag, const char *key,
+                               gw_error *err)
+{
+    if (!gw__flags_is_given(&service->flags, flag)) {
+        return GW_OK;
+    }
+    char origin[128];
+    snprintf(origin, sizeof(origin), "the flag -%s", flag);
+    return gw_config_set(service->config, key, gw__flags_get(&service->flags, flag), origin, err);
+}
+
+static gw_status make_config(gw_service *service, gw_error *err)
+{
+    gw_config_options options = GW_CONFIG_OPTIONS_INIT;
+    if (service->spec->use_config_server) {
+        options.url = gw_service_flag(service, "configServerUrl");
+        options.app = service->spec->name;
+        options.profile = gw_service_flag(service, "profile");
+        options.label = gw_service_flag(service, "configBranch");
+    }
+    gw_status st = gw_config_new(&options, &service->config, err);
+    if (st == GW_OK) {
+        st = set_from_flag(service, "logLevel", "log_level", err);
+    }
+    if (st == GW_OK) {
+        st = set_from_flag(service, "logFormat", "log_format", err);
+    }
+    if (st == GW_OK && service->spec->port_flag != NULL) {
+        st = set_from_flag(service, service->spec->port_flag, "server_port", err);
+    }
+    if (st == GW_OK) {
+        const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+        st = apply_log_settings(service, snapshot, err);
+        gw_config_release(snapshot);
+    }
+    return st;
+}
+
+static gw_status load_config(gw_service *service, gw_error *err)
+{
+    gw_status st = gw_config_load(service->config, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    st = gw_config_watch_add(service->config, on_config_changed, service, &service->watch, err);
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    if (st == GW_OK) {
+        st = apply_log_settings(service, snapshot, err);
+    }
+    if (st == GW_OK && service->spec->use_config_server) {
+        const char *version = gw_config_version(snapshot);
+        gw_log_info("config", "loaded %zu property sources%s%.12s", gw_config_n_sources(snapshot),
+                    version[0] != '\0' ? ", version " : "", version);
+        if (gw_config_n_sources(snapshot) == 0) {
+            gw_log_warn("config",
+                        "the config server knows no properties for '%s': is the name right?",
+                        service->spec->name);
+        }
+    }
+    gw_config_release(snapshot);
+    return st;
+}
+
+/* ---- the broker ------------------------------------------------------------------------ */
+
+/* @thread the client's */
+static void on_broker_state(void *ctx, gw_client_state state, const char *reason)
+{
+    gw_service *service = ctx;
+    if (state == GW_CLIENT_UP) {
+        gw_health_up(service->broker);
+    } else {
+        gw_health_down(service->broker, "%s%s%s", gw_client_state_name(state),
+                       reason[0] != '\0' ? ": " : "", reason);
+    }
+}
+
+static gw_status read_queue_type(const gw_config_snapshot *snapshot, gw_queue_type *ret_type,
+                                 gw_error *err)
+{
+    const char *type = "classic";
+    gw_status st = gw_config_optional(gw_config_get_string(snapshot, "queue_type", &type, err));
+    if (st == GW_OK && strcmp(type, "classic") != 0 && strcmp(type, "quorum") != 0) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "queue_type '%.40s' is neither classic nor quorum", type);
+    }
+    *ret_type = strcmp(type, "quorum") == 0 ? GW_QUEUE_QUORUM : GW_QUEUE_CLASSIC;
+    return st;
+}
+
+gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err)
+{
+    if (service->client != NULL) {
+        return gw_error_set(err, GW_E_EXISTS, 0, "the service is connected to a broker already");
+    }
+    gw_client_options options = GW_CLIENT_OPTIONS_INIT;
+    options.name = service->spec->name;
+    options.on_state = on_broker_state;
+    options.ctx = service;
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    gw_status st = read_queue_type(snapshot, &options.queue_type, err);
+    gw_config_release(snapshot);
+    if (st != GW_OK) {
+        return st;
+    }
+    service->broker = gw_health_add("broker", true);
+    return gw_connect(url, &options, &service->client, err);
+}
+
+/* A message on the configuration's exchange. @thread a worker of its subscription */
+static gw_verdict on_event(void *ctx, const gw_message *msg, gw_error *why)
+{
+    gw_service *service = ctx;
+    size_t len;
+    const void *body = gw_message_body(msg, &len);
+    gw_status st =
+        gw_config_handle_event(service->config, service->bus_id.data, body, len, NULL, why);
+    if (st == GW_OK) {
+        return GW_DONE;
+    }
+    return gw_status_is_retriable(st) ? GW_RETRY : GW_REJECT;
+}
+
+static gw_status connect_from_config(gw_service *service, const gw_config_snapshot *snapshot,
+                                     gw_error *err)
+{
+    const char *url;
+    gw_status st = gw_config_get_string(snapshot, "amqp_server_url", &url, err);
+    if (st == GW_E_NOT_FOUND || (st == GW_OK && url[0] == '\0')) {
+        return gw_error_set(
+            err, GW_E_NOT_FOUND, 0,
+            "no 'amqp_server_url' in the configuration, cannot start: set it in the "
+            "configuration repository or as GODWIT_AMQP_SERVER_URL");
+    }
+    if (st == GW_OK) {
+        st = gw_service_connect(service, url, err);
+    }
+    if (st != GW_OK) {
+        return gw_error_prefix(err, st, "amqp_server_url");
+    }
+    const char *exchange = "springCloudBus";
+    st = gw_config_optional(gw_config_get_string(snapshot, "config_event_bus", &exchange, err));
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.binding_key = "#";
+    return gw_subscribe(service->client, exchange, GW_EXCHANGE_TOPIC, &options, on_event, service,
+                        NULL, err);
+}
+
+/* ---- HTTP ---------------------------------------------------------------------------- */
+
+static gw_status read_port(gw_service *service, uint16_t *ret_port, gw_error *err)
+{
+    int64_t port = service->spec->default_port;
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    gw_status st =
+        gw_config_optional(gw_config_get_int(snapshot, "server_port", 0, 65535, &port, err));
+    gw_config_release(snapshot);
+    *ret_port = (uint16_t)port;
+    return st;
+}
+
+static gw_status start_http(gw_service *service, gw_error *err)
+{
+    const gw_service_spec *spec = service->spec;
+    gw_http_options options = GW_HTTP_OPTIONS_INIT;
+    gw_status st = read_port(service, &options.port, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_http_route *routes = calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes));
+    if (routes == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
+    }
+    for (size_t i = 0; i < spec->n_routes; i++) {
+        routes[i] = spec->routes[i];
+        routes[i].ctx = routes[i].ctx != NULL ? routes[i].ctx : service->ctx;
+    }
+    gw__endpoints_add(spec->health_style, routes + spec->n_routes);
+    st = gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &service->http,
+                              err);
+    free(routes);
+    if (st != GW_OK) {
+        return st;
+    }
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    st = apply_log_settings(service, snapshot, err);
+    gw_config_release(snapshot);
+    gw_log_info("service", "serving HTTP on port %u, %llu ms after the start",
+                gw_http_server_port(service->http),
+                (unsigned long long)((gw_clock_ns() - service->start_ns) / GW_NS_PER_MS));
+    return st;
+}
+
+static gw_status make_bus_id(gw_service *service, gw_error *err)
+{
+    uint16_t port;
+    gw_status st = read_port(service, &port, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    gw_config_bus_id(&service->bus_id, service->spec->name,
+                     service->spec->use_config_server ? gw_service_flag(service, "profile") : NULL,
+                     port);
+    st = gw_buf_status(&service->bus_id);
+    return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "no memory for the id on the bus");
+}
+
+/* ---- run -------------------------------------------------------------------------------- */
+
+/* Everything between the flags and the first request. */
+static gw_status start(gw_service *service, bool *ret_started, gw_error *err)
+{
+    gw_status st = load_config(service, err);
+    if (st == GW_OK) {
+        st = make_bus_id(service, err);
+    }
+    if (st == GW_OK && service->spec->use_broker) {
+        const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+        st = connect_from_config(service, snapshot, err);
+        gw_config_release(snapshot);
+    }
+    if (st == GW_OK && service->spec->start != NULL) {
+        st = service->spec->start(service->ctx, service, err);
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    *ret_started = true;
+    return service->spec->default_port != 0 ? start_http(service, err) : GW_OK;
+}
+
+static unsigned read_shutdown_timeout(gw_service *service)
+{
+    uint64_t timeout_ms = 10000;
+    gw_error err = GW_ERROR_INIT;
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    gw_status st = gw_config_optional(
+        gw_config_get_duration_ms(snapshot, "shutdown_timeout", 100, 3600000, &timeout_ms, &err));
+    if (st != GW_OK) {
+        gw_log_warn("service", "%s: stopping within %llu ms", err.text,
+                    (unsigned long long)timeout_ms);
+    }
+    gw_config_release(snapshot);
+    return (unsigned)timeout_ms;
+}
+
+/* Take everything down in the opposite order. False when something was left undone. */
+static bool shut_down(gw_service *service, bool started)
+{
+    unsigned timeout_ms = read_shutdown_timeout(service);
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
+    gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
+    gw_http_server_stop(service->http, timeout_ms / 2);
+    uint64_t now_ms = gw_clock_ms();
+    gw_error err = GW_ERROR_INIT;
+    gw_status st = gw_close(service->client,
+                            deadline_ms > now_ms ? (unsigned)(deadline_ms - now_ms) : 0, &err);
+    if (st != GW_OK) {
+        gw_log_error("service", "stopped with messages not delivered: %s", err.text);
+    }
+    if (started && service->spec->stop != NULL) {
+        service->spec->stop(service->ctx, service);
+    }
+    gw_config_watch_remove(service->config, service->watch);
+    return st == GW_OK;
+}
+
+static int run(gw_service *service)
+{
+    gw_error err = GW_ERROR_INIT;
+    gw__signals_options signal_options = {
+        .on_stop = on_stop, .on_reload = on_reload, .ctx = service};
+    gw_status st = make_config(service, &err);
+    if (st == GW_OK) {
+        st = gw__signals_start(&signal_options, &service->signals, &err);
+    }
+    if (st != GW_OK) {
+        gw_log_error("service", "cannot start: %s", err.text);
+        gw_config_free(service->config);
+        return EXIT_FAILURE;
+    }
+    bool started = false;
+    st = start(service, &started, &err);
+    bool failed = st != GW_OK && !is_stopping(service);
+    if (failed) {
+        gw_log_error("service", "cannot start: %s", err.text);
+    } else if (st == GW_OK) {
+        wait_for_stop(service);
+    }
+    bool clean = shut_down(service, started);
+    if (!failed) {
+        gw_log_info("service", clean ? "stopped" : "stopped, not cleanly");
+    }
+    gw__signals_stop(service->signals);
+    gw_config_free(service->config);
+    gw_health_remove(service->broker);
+    return failed || !clean ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Answer --help and the like. False when the program is to run; otherwise *ret_exit is its status.
+ */
+static bool answer_questions(const gw_service *service, int *ret_exit)
+{
+    const gw_service_spec *spec = service->spec;
+    *ret_exit = EXIT_SUCCESS;
+    if (service->flags.help) {
+        gw__flags_print_help(&service->flags, spec, stdout);
+    } else if (service->flags.version) {
+        printf("%s (godwit) %s\n", spec->name, GW_VERSION);
+    } else if (service->flags.keys) {
+        gw__keys_print(spec, stdout);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx)
+{
+    gw_service service = {.spec = spec, .ctx = ctx, .start_ns = gw_clock_ns()};
+    gw_buf_init(&service.bus_id, 1024);
+    pthread_mutex_init(&service.lock, NULL);
+    pthread_cond_init(&service.changed, NULL);
+    gw_log_set_service(spec->name);
+    gw__flags_add(&service.flags, spec->flags, spec->n_flags);
+    if (spec->use_config_server) {
+        gw__flags_add(&service.flags, config_flags, N_ELEMENTS(config_flags));
+    }
+    gw__flags_add(&service.flags, common_flags, N_ELEMENTS(common_flags));
+    gw_error err = GW_ERROR_INIT;
+    int status;
+    if (gw__flags_parse(&service.flags, argc, argv, &err) != GW_OK) {
+        fprintf(stderr, "%s: %s\n", spec->name, err.text);
+        status = EXIT_USAGE;
+    } else if (!answer_questions(&service, &status)) {
+        status = run(&service);
+    }
+    pthread_cond_destroy(&service.changed);
+    pthread_mutex_destroy(&service.lock);
+    gw_buf_dispose(&service.bus_id);
+    return status;
+}
