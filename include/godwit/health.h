@@ -48,7 +48,8 @@ GW_API bool gw_health_is_ready(void);
 /**
  * Append {"status":"UP"} or
  * {"status":"DOWN","components":{"broker":{"status":"DOWN","reason":"...", "since":"..."}}}.
- * `details` writes the components also when all are up.
+ * It is DOWN, with all components, when not ready; `details` writes them also when ready. One that
+ * is not required carries "required":false, so that its DOWN beside an UP is understood.
  */
 GW_API void gw_health_write_json(gw_buf *out, bool details);
 
