@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Processes and ports as /proc shows them: who listens where, what of ours still runs, ending it.
+
+Everything the scripts start carries MARK=<directory> in its environment, and so does whatever it
+starts itself. That identifies what an earlier, killed run left behind better than a pid in a file,
+which may belong to somebody else by now: only a process with our mark is ever signalled.
+"""
+import os
+import select
+import signal
+import socket
+import time
+
+MARK = "GODWIT_RUN_MARK"
+
+# Put before a command: the kernel ends it when its parent is killed.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
+
+
+def process_name(pid):
+    """The program's name, such as "beam.smp", or None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+            return comm.read().strip()
+    except OSError:
+        return None
+
+
+def is_running(pid):
+    """Whether the process exists and is more than an exit status waiting for its parent."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+def marked(directory):
+    """The pids of all running processes that were started for this directory."""
+    wanted = f"{MARK}={directory}".encode()
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as environ:
+                if wanted in environ.read().split(b"\0") and is_running(int(entry)):
+                    found.append(int(entry))
+        except OSError:
+            continue  # ended meanwhile, or another user's
+    return found
+
+
+def wait_gone(pids, timeout_s):
+    """Wait until the processes are gone; returns those that are not after the time."""
+    deadline = time.monotonic() + timeout_s
+    left = [pid for pid in pids if is_running(pid)]
+    while left and time.monotonic() < deadline:
+        fds = []
+        for pid in left:
+            try:
+                fds.append(os.pidfd_open(pid))
+            except OSError:
+                pass
+        if fds:  # readable as soon as one ends; the limit covers one that was not ours to open
+            select.select(fds, [], [], min(0.5, max(0.0, deadline - time.monotonic())))
+        for fd in fds:
+            os.close(fd)
+        left = [pid for pid in left if is_running(pid)]
+    return left
+
+
+def _signal(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def end_marked(directory, timeout_s=10.0):
+    """End every process marked with the directory: asked first, killed after the time.
+
+    Returns the names of what was ended.
+    """
+    names = []
+    for number, wait_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, 5.0)):
+        pids = marked(directory)
+        names = names or sorted({process_name(pid) or "?" for pid in pids})
+        _signal(pids, number)
+        wait_gone(pids, wait_s)
+        if not marked(directory):
+            break
+    return names
+
+
+def _listening_inodes():
+    """{port: [socket inode]} of every listening TCP socket."""
+    ports = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as rows:
+                next(rows)
+                for row in rows:
+                    fields = row.split()
+                    if fields[3] == "0A":
+                        port = int(fields[1].rpartition(":")[2], 16)
+                        ports.setdefault(port, []).append(fields[9])
+        except OSError:
+            continue
+    return ports
+
+
+def _owner_of(inodes):
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            for fd in os.scandir(f"/proc/{entry}/fd"):
+                if os.readlink(fd.path) in wanted:
+                    return f"{process_name(entry)} (pid {entry})"
+        except OSError:
+            continue
+    return "a process of another user"
+
+
+def port_owner(port):
+    """Who listens on the TCP port, as text for a person, or None when nobody does."""
+    inodes = _listening_inodes().get(port)
+    return _owner_of(inodes) if inodes else None
+
+
+def free_ports(count):
+    """Ports nobody listens on. Held all at once, so that they differ."""
+    held = []
+    try:
+        for _ in range(count):
+            sock = socket.socket()
+            sock.bind(("127.0.0.1", 0))
+            held.append(sock)
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
