@@ -156,9 +156,11 @@ static gw_status apply_log_settings(gw_service *service, const gw_config_snapsho
     }
     gw_log_set_level(level);
     gw_log_set_json(strcmp(format, "json") == 0);
+    pthread_mutex_lock(&service->lock);
     if (service->http != NULL) {
         gw_http_server_set_access_log(service->http, access_log);
     }
+    pthread_mutex_unlock(&service->lock);
     return GW_OK;
 }
 
@@ -347,6 +349,7 @@ static gw_status start_http(gw_service *service, gw_error *err)
 {
     const gw_service_spec *spec = service->spec;
     gw_http_options options = GW_HTTP_OPTIONS_INIT;
+    gw_http_server *http = NULL;
     gw_status st = read_port(service, &options.port, err);
     if (st != GW_OK) {
         return st;
@@ -360,12 +363,14 @@ static gw_status start_http(gw_service *service, gw_error *err)
         routes[i].ctx = routes[i].ctx != NULL ? routes[i].ctx : service->ctx;
     }
     gw__endpoints_add(spec->health_style, routes + spec->n_routes);
-    st = gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &service->http,
-                              err);
+    st = gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &http, err);
     free(routes);
     if (st != GW_OK) {
         return st;
     }
+    pthread_mutex_lock(&service->lock);
+    service->http = http;
+    pthread_mutex_unlock(&service->lock);
     const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
     st = apply_log_settings(service, snapshot, err);
     gw_config_release(snapshot);
@@ -434,6 +439,7 @@ static bool shut_down(gw_service *service, bool started)
     unsigned timeout_ms = read_shutdown_timeout(service);
     uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
     gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
+    gw_config_watch_remove(service->config, service->watch);
     gw_http_server_stop(service->http, timeout_ms / 2);
     uint64_t now_ms = gw_clock_ms();
     gw_error err = GW_ERROR_INIT;
@@ -445,7 +451,6 @@ static bool shut_down(gw_service *service, bool started)
     if (started && service->spec->stop != NULL) {
         service->spec->stop(service->ctx, service);
     }
-    gw_config_watch_remove(service->config, service->watch);
     return st == GW_OK;
 }
 

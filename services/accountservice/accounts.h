@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* GET /accounts/{accountId}, and the notification that a VIP account was read. */
+#ifndef ACCOUNTSERVICE_ACCOUNTS_H
+#define ACCOUNTSERVICE_ACCOUNTS_H
+
+#include <godwit/http.h>
+#include <godwit/messaging.h>
+
+#include "account_store.h"
+#include "vip_list.h"
+
+/* What the routes work with; wired by main.c, borrowed. */
+typedef struct accounts {
+    account_store *store;
+    vip_list *vips;
+    gw_client *client;
+    char *vip_queue;
+    char served_by[64]; /* this instance's address, which the original shows too */
+} accounts;
+
+/* The first address of this host that is not loopback; 127.0.0.1 if there is none. */
+void accounts_find_address(char *ret_address, size_t size);
+
+/**
+ * Answer with the account. A VIP account is answered with 200 only once the library has accepted
+ * the notification; 503 with Retry-After when its outbox is full. `ctx` is an accounts.
+ */
+void accounts_get(void *ctx, const gw_http_request *req, gw_http_response *res);
+
+#endif
