@@ -61,9 +61,10 @@ GW_API GW_MUST_CHECK gw_status gw_url_query(const gw_url *url, const char *key, 
 
 /**
  * Append `text` with the password of each URL in it replaced by "***", as in
- * amqp://guest:***@127.0.0.1:5672. Works on whole lines with several URLs and on malformed ones.
- * Where it is not clear what is password it masks too much: up to the last '@' before a blank, and
- * without any '@' what stands in the place of a port and is no number.
+ * amqp://guest:***@127.0.0.1:5672. Works on whole lines with several URLs and on malformed ones,
+ * also on one that lacks its scheme. Where it is not clear what is password it masks too much: up
+ * to the last '@' before a blank, and without any '@' what stands in the place of a port and is no
+ * number.
  */
 GW_API void gw_url_mask(gw_buf *out, const char *text);
 

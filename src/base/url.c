@@ -347,39 +347,53 @@ static bool is_port(const char *text)
     return *end == '\0' || strchr(" \t\r\n/?#,;'\"<>()[]{}", *end) != NULL;
 }
 
-/*
- * Find the password in the authority that begins at `text` and ends before a blank. Returns its
- * length, 0 for none.
- */
-static size_t find_password(const char *text, const char **ret_password)
+/* Mask what stands for a port after "://" but is none. There is no '@' between `text` and `end`. */
+static void mask_ports(gw_buf *out, const char *text, const char *end)
 {
-    const char *word_end = text + strcspn(text, " \t\r\n");
-    const char *at = memrchr(text, '@', (size_t)(word_end - text));
-    const char *end = at != NULL ? at : text + strcspn(text, " \t\r\n/?#");
-    const char *after_brackets = text;
-    if (at == NULL && *text == '[') {
-        after_brackets = text + strcspn(text, "]");
-        after_brackets = after_brackets < end ? after_brackets : end;
+    const char *mark;
+    while ((mark = memmem(text, (size_t)(end - text), "://", 3)) != NULL) {
+        const char *host = mark + 3;
+        const char *host_end = host + strcspn(host, " \t\r\n/?#");
+        const char *after_brackets = *host == '[' ? host + strcspn(host, "] \t\r\n/?#") : host;
+        const char *colon = memchr(after_brackets, ':', (size_t)(host_end - after_brackets));
+        if (colon == NULL || colon + 1 == host_end || is_port(colon + 1)) {
+            gw_buf_add(out, text, (size_t)(host - text));
+            text = host;
+        } else {
+            gw_buf_add(out, text, (size_t)(colon + 1 - text));
+            gw_buf_add_str(out, "***");
+            text = host_end;
+        }
     }
-    const char *colon = memchr(after_brackets, ':', (size_t)(end - after_brackets));
-    if (colon == NULL || (at == NULL && is_port(colon + 1))) {
-        return 0;
+    gw_buf_add(out, text, (size_t)(end - text));
+}
+
+/* Mask in what stands between two blanks. */
+static void mask_word(gw_buf *out, const char *word, const char *end)
+{
+    const char *at = memrchr(word, '@', (size_t)(end - word));
+    if (at != NULL) {
+        const char *mark = memmem(word, (size_t)(at - word), "://", 3);
+        const char *user = mark != NULL ? mark + 3 : word;
+        const char *colon = memchr(user, ':', (size_t)(at - user));
+        const char *shown_end = colon != NULL ? colon + 1 : at;
+        gw_buf_add(out, word, (size_t)(shown_end - word));
+        if (shown_end < at) {
+            gw_buf_add_str(out, "***");
+        }
+        word = at;
     }
-    *ret_password = colon + 1;
-    return (size_t)(end - colon) - 1;
+    mask_ports(out, word, end);
 }
 
 void gw_url_mask(gw_buf *out, const char *text)
 {
-    const char *mark;
-    while ((mark = strstr(text, "://")) != NULL) {
-        const char *password = mark + 3;
-        size_t len = find_password(mark + 3, &password);
-        gw_buf_add(out, text, (size_t)(password - text));
-        if (len > 0) {
-            gw_buf_add_str(out, "***");
-        }
-        text = password + len;
+    gw_buf_add(out, "", 0);
+    while (*text != '\0') {
+        const char *word = text + strspn(text, " \t\r\n");
+        const char *end = word + strcspn(word, " \t\r\n");
+        gw_buf_add(out, text, (size_t)(word - text));
+        mask_word(out, word, end);
+        text = end;
     }
-    gw_buf_add_str(out, text);
 }

@@ -27,7 +27,7 @@
 #define MESSAGE_MAX   (2 * LINE_MAX_LEN) /* so a password that is cut is past the end of the line */
 #define TAIL_MAX      6                  /* what ends any line: ..."}\n */
 #define SERVICE_SIZE  64
-#define MASKED_FACTOR 2 /* masking "://u:@h" makes it longer, by less than twice */
+#define MASKED_FACTOR 2 /* masking ":x@ " makes it longer, by less than twice */
 
 typedef struct log_line {
     char text[LINE_MAX_LEN];
@@ -174,7 +174,7 @@ static __attribute__((noinline)) void add_masked(log_line *line, const char *tex
 
 static void add_message(log_line *line, const char *text)
 {
-    if (strstr(text, "://") != NULL) {
+    if (strchr(text, '@') != NULL || strstr(text, "://") != NULL) {
         add_masked(line, text);
     } else {
         add_escaped(line, text);

@@ -87,18 +87,13 @@ void gw_health_down(gw_health *component, const char *format, ...)
     if (component == NULL) {
         return;
     }
-    char whole[2 * GW_HEALTH_REASON_MAX]; /* masked before it is cut: half a URL hides its password
-                                             badly */
+    char whole[2 * GW_HEALTH_REASON_MAX]; /* masked before it is cut, so that no URL is halved */
     char reason[GW_HEALTH_REASON_MAX];
     va_list args;
     va_start(args, format);
     gw__text_vformat(whole, sizeof(whole), format, args);
     va_end(args);
-    if (strstr(whole, "://") != NULL) {
-        put_masked(reason, whole);
-    } else {
-        gw__text_copy(reason, sizeof(reason), whole);
-    }
+    put_masked(reason, whole);
     pthread_mutex_lock(&lock);
     if (component->up) {
         component->up = false;

@@ -243,6 +243,11 @@ static void lines_are_masked(void **state)
     } cases[] = {
         {"", NULL},
         {"no url: here@all", NULL},
+        {"guest:sesame@h:5672", "guest:***@h:5672"}, /* the scheme is missing */
+        {"to amqp:guest:sesame@h", "to amqp:***@h"},
+        {"guest:sesame@amqp://h:80", "guest:***@amqp://h:80"},
+        {"git@h:path rabbit@h", NULL},
+        {"  \t two  blanks ", NULL},
         {"amqp://guest:guest@127.0.0.1:5672", "amqp://guest:***@127.0.0.1:5672"},
         {"amqp://guest:guest@h1:1,h2:2/v", "amqp://guest:***@h1:1,h2:2/v"},
         {"to amqp://a:b@h, then amqp://c:d@i", "to amqp://a:***@h, then amqp://c:***@i"},
