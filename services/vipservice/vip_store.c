@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Three databases:
+ *   reads  account id -> record      (n_reads, 8 bytes in this machine's order, then two texts,
+ * each with its NUL) seen   message id -> number      (8 bytes) order  number -> message (unix
+ * seconds, 8 bytes, then the message id): the oldest comes first, to be forgotten
+ */
+#include "vip_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <godwit/clock.h>
+
+#include "store/lmdb_env.h"
+
+#define MAX_BYTES ((size_t)4 << 30)
+#define FORGET_AT_ONCE                                                                             \
+    8 /* old ids dropped with each new one, at most: catches up, and bounds the work */
+#define RECORD_MAX (sizeof(uint64_t) + VIP_READ_AT_MAX + 1 + VIP_MESSAGE_MAX + 1)
+#define ORDER_MAX  (sizeof(uint64_t) + VIP_MESSAGE_MAX)
+
+struct vip_store {
+    MDB_env *env;
+    MDB_dbi reads;
+    MDB_dbi seen;
+    MDB_dbi order;
+    uint64_t max_seen;
+    uint64_t max_seen_age_s;
+    char *dir;
+};
+
+static MDB_val val_of(const void *bytes, size_t len)
+{
+    return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)bytes};
+}
+
+static int open_databases(vip_store *store)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_dbi_open(txn, "reads", MDB_CREATE, &store->reads);
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, "seen", MDB_CREATE, &store->seen);
+    }
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, "order", MDB_CREATE | MDB_INTEGERKEY, &store->order);
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+gw_status vip_store_open(const vip_store_options *options, vip_store **ret_store, gw_error *err)
+{
+    vip_store *store = calloc(1, sizeof(*store));
+    char *dir = strdup(options->dir);
+    if (store == NULL || dir == NULL) {
+        free(store);
+        free(dir);
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the VIP store");
+    }
+    store->dir = dir;
+    store->max_seen = options->max_seen;
+    store->max_seen_age_s = options->max_seen_age_s;
+    lmdb_env_options env_options = {.dir = dir,
+                                    .max_dbs = 3,
+                                    .max_bytes = MAX_BYTES,
+                                    .sync_each_commit = options->sync_each_commit};
+    gw_status st = lmdb_env_open(&env_options, &store->env, err);
+    if (st == GW_OK) {
+        int rc = open_databases(store);
+        st = rc == 0 ? GW_OK : lmdb_env_error(err, rc, dir, "cannot open");
+    }
+    if (st != GW_OK) {
+        vip_store_close(store);
+        return st;
+    }
+    *ret_store = store;
+    return GW_OK;
+}
+
+void vip_store_close(vip_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    if (store->env != NULL) {
+        mdb_env_sync(store->env, 1);
+        mdb_env_close(store->env);
+    }
+    free(store->dir);
+    free(store);
+}
+
+/* ---- records ----------------------------------------------------------------------- */
+
+/* False when the bytes are no record. */
+static bool decode(const MDB_val *key, const MDB_val *value, vip_reads *ret_reads)
+{
+    const char *bytes = value->mv_data;
+    if (key->mv_size > VIP_ID_MAX || value->mv_size < sizeof(uint64_t) + 2 ||
+        value->mv_size > RECORD_MAX || bytes[value->mv_size - 1] != '\0') {
+        return false;
+    }
+    const char *read_at = bytes + sizeof(uint64_t);
+    size_t read_at_len = strlen(read_at);
+    size_t at = sizeof(uint64_t) + read_at_len + 1;
+    if (at >= value->mv_size || read_at_len > VIP_READ_AT_MAX) {
+        return false;
+    }
+    size_t id_len = strlen(bytes + at);
+    if (at + id_len + 1 != value->mv_size || id_len > VIP_MESSAGE_MAX) {
+        return false;
+    }
+    memcpy(ret_reads->account_id, key->mv_data, key->mv_size);
+    ret_reads->account_id[key->mv_size] = '\0';
+    memcpy(&ret_reads->n_reads, bytes, sizeof(uint64_t));
+    memcpy(ret_reads->last_read_at, read_at, read_at_len + 1);
+    memcpy(ret_reads->last_message_id, bytes + at, id_len + 1);
+    return true;
+}
+
+static int put_reads(vip_store *store, MDB_txn *txn, const vip_reads *reads)
+{
+    char record[RECORD_MAX];
+    size_t read_at_len = strlen(reads->last_read_at) + 1;
+    size_t id_len = strlen(reads->last_message_id) + 1;
+    memcpy(record, &reads->n_reads, sizeof(uint64_t));
+    memcpy(record + sizeof(uint64_t), reads->last_read_at, read_at_len);
+    memcpy(record + sizeof(uint64_t) + read_at_len, reads->last_message_id, id_len);
+    MDB_val key = val_of(reads->account_id, strlen(reads->account_id));
+    MDB_val value = val_of(record, sizeof(uint64_t) + read_at_len + id_len);
+    return mdb_put(txn, store->reads, &key, &value, 0);
+}
+
+/* ---- seen messages ------------------------------------------------------------------ */
+
+/* Drop the oldest ids while there are too many or they are too old. */
+static int forget_old(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, uint64_t now_s)
+{
+    for (int i = 0; i < FORGET_AT_ONCE; i++) {
+        MDB_stat stat;
+        MDB_val number;
+        MDB_val message;
+        int rc = mdb_stat(txn, store->order, &stat);
+        if (rc == 0) {
+            rc = mdb_cursor_get(cursor, &number, &message, MDB_FIRST);
+        }
+        if (rc != 0) {
+            return rc == MDB_NOTFOUND ? 0 : rc;
+        }
+        uint64_t at_s = 0;
+        if (message.mv_size >= sizeof(at_s)) {
+            memcpy(&at_s, message.mv_data, sizeof(at_s));
+        }
+        bool old = at_s + store->max_seen_age_s < now_s;
+        if (stat.ms_entries <= store->max_seen && !old) {
+            return 0;
+        }
+        if (message.mv_size > sizeof(at_s)) {
+            MDB_val id = val_of((const char *)message.mv_data + sizeof(at_s),
+                                message.mv_size - sizeof(at_s));
+            rc = mdb_del(txn, store->seen, &id, NULL);
+            rc = rc == MDB_NOTFOUND ? 0 : rc;
+        }
+        if (rc == 0) {
+            rc = mdb_cursor_get(cursor, &number, &message, MDB_FIRST);
+        }
+        if (rc == 0) {
+            rc = mdb_cursor_del(cursor, 0);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Append the id at the end of the order. */
+static int append_order(MDB_cursor *cursor, const MDB_val *id, uint64_t now_s, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    if (rc == 0) {
+        memcpy(&number, key.mv_data, sizeof(number));
+        number++;
+    } else if (rc != MDB_NOTFOUND) {
+        return rc;
+    }
+    char entry[ORDER_MAX];
+    memcpy(entry, &now_s, sizeof(now_s));
+    memcpy(entry + sizeof(now_s), id->mv_data, id->mv_size);
+    key = val_of(&number, sizeof(number));
+    value = val_of(entry, sizeof(now_s) + id->mv_size);
+    *ret_number = number;
+    return mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
+}
+
+/* Note the id; MDB_KEYEXIST when it was there. */
+static int remember(vip_store *store, MDB_txn *txn, const char *message_id)
+{
+    MDB_val id = val_of(message_id, strlen(message_id));
+    MDB_val found;
+    int rc = mdb_get(txn, store->seen, &id, &found);
+    if (rc == 0) {
+        return MDB_KEYEXIST;
+    }
+    MDB_cursor *cursor;
+    rc = rc == MDB_NOTFOUND ? mdb_cursor_open(txn, store->order, &cursor) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    uint64_t now_s = gw_clock_unix_ns() / GW_NS_PER_S;
+    uint64_t number;
+    rc = append_order(cursor, &id, now_s, &number);
+    if (rc == 0) {
+        MDB_val value = val_of(&number, sizeof(number));
+        rc = mdb_put(txn, store->seen, &id, &value, 0);
+    }
+    if (rc == 0) {
+        rc = forget_old(store, txn, cursor, now_s);
+    }
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* ---- counting and reading -------------------------------------------------------------- */
+
+static int count(vip_store *store, MDB_txn *txn, const char *account_id, const char *read_at,
+                 const char *message_id)
+{
+    int rc = remember(store, txn, message_id);
+    if (rc != 0) {
+        return rc;
+    }
+    vip_reads reads = {.n_reads = 0};
+    MDB_val key = val_of(account_id, strlen(account_id));
+    MDB_val value;
+    rc = mdb_get(txn, store->reads, &key, &value);
+    if (rc == 0 && !decode(&key, &value, &reads)) {
+        return MDB_CORRUPTED;
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return rc;
+    }
+    memcpy(reads.account_id, account_id, key.mv_size + 1);
+    memcpy(reads.last_read_at, read_at, strlen(read_at) + 1);
+    memcpy(reads.last_message_id, message_id, strlen(message_id) + 1);
+    reads.n_reads++;
+    return put_reads(store, txn, &reads);
+}
+
+gw_status vip_store_count(vip_store *store, const char *account_id, const char *read_at,
+                          const char *message_id, bool *ret_is_new, gw_error *err)
+{
+    size_t id_len = strnlen(account_id, VIP_ID_MAX + 1);
+    size_t message_len = strnlen(message_id, VIP_MESSAGE_MAX + 1);
+    if (id_len == 0 || id_len > VIP_ID_MAX || message_len == 0 || message_len > VIP_MESSAGE_MAX ||
+        strnlen(read_at, VIP_READ_AT_MAX + 1) > VIP_READ_AT_MAX) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "account id, message id or time is empty or too long");
+    }
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (rc != 0) {
+        return lmdb_env_error(err, rc, store->dir, "cannot count a read");
+    }
+    rc = count(store, txn, account_id, read_at, message_id);
+    if (rc == 0) {
+        rc = mdb_txn_commit(txn);
+    } else {
+        mdb_txn_abort(txn);
+    }
+    if (rc != 0 && rc != MDB_KEYEXIST) {
+        return lmdb_env_error(err, rc, store->dir, "cannot count a read");
+    }
+    *ret_is_new = rc == 0;
+    return GW_OK;
+}
+
+gw_status vip_store_get(vip_store *store, const char *account_id, vip_reads *ret_reads,
+                        gw_error *err)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0) {
+        return lmdb_env_error(err, rc, store->dir, "cannot read");
+    }
+    size_t len = strnlen(account_id, VIP_ID_MAX + 1);
+    MDB_val key = val_of(account_id, len);
+    MDB_val value;
+    rc = len == 0 || len > VIP_ID_MAX ? MDB_NOTFOUND : mdb_get(txn, store->reads, &key, &value);
+    if (rc == 0 && !decode(&key, &value, ret_reads)) {
+        rc = MDB_CORRUPTED;
+    }
+    mdb_txn_abort(txn);
+    if (rc == MDB_NOTFOUND) {
+        return GW_E_NOT_FOUND;
+    }
+    return rc == 0 ? GW_OK : lmdb_env_error(err, rc, store->dir, "cannot read");
+}
+
+static int visit(MDB_cursor *cursor, const char *after, size_t limit, vip_store_visitor visitor,
+                 void *ctx)
+{
+    MDB_val key = val_of(after, after != NULL ? strlen(after) : 0);
+    MDB_val value;
+    int rc = mdb_cursor_get(cursor, &key, &value, after != NULL ? MDB_SET_RANGE : MDB_FIRST);
+    if (rc == 0 && after != NULL && key.mv_size == strlen(after) &&
+        memcmp(key.mv_data, after, key.mv_size) == 0) {
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    for (size_t i = 0; rc == 0 && i < limit; i++) {
+        vip_reads reads;
+        if (!decode(&key, &value, &reads)) {
+            return MDB_CORRUPTED;
+        }
+        visitor(ctx, &reads);
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+gw_status vip_store_list(vip_store *store, const char *after, size_t limit,
+                         vip_store_visitor visitor, void *ctx, gw_error *err)
+{
+    if (after != NULL && (after[0] == '\0' || strnlen(after, VIP_ID_MAX + 1) > VIP_ID_MAX)) {
+        return gw_error_set(err, GW_E_INVALID, 0, "'after' is not an account id");
+    }
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0) {
+        MDB_cursor *cursor;
+        rc = mdb_cursor_open(txn, store->reads, &cursor);
+        if (rc == 0) {
+            rc = visit(cursor, after, limit, visitor, ctx);
+            mdb_cursor_close(cursor);
+        }
+        mdb_txn_abort(txn);
+    }
+    return rc == 0 ? GW_OK : lmdb_env_error(err, rc, store->dir, "cannot read");
+}

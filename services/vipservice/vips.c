@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "vips.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <godwit/log.h>
+
+#include "notification.h"
+
+#define LIST_DEFAULT 100
+#define LIST_MAX     1000
+
+/* One line, in one write, so that lines of several threads and processes do not mix. */
+static void print_message(const char *body, size_t len)
+{
+    gw_buf line;
+    gw_buf_init(&line, NOTIFICATION_MAX + 64);
+    gw_buf_add_str(&line, "Got a message: ");
+    size_t start = line.len;
+    gw_buf_add(&line, body, len);
+    for (size_t i = start; i < line.len; i++) { /* JSON allows line breaks between its tokens */
+        if ((unsigned char)line.data[i] < 0x20 || line.data[i] == 0x7f) {
+            line.data[i] = ' ';
+        }
+    }
+    gw_buf_add_char(&line, '\n');
+    if (gw_buf_status(&line) == GW_OK) {
+        ssize_t n = write(STDOUT_FILENO, line.data, line.len);
+        (void)n; /* a lost line is no reason to refuse the message */
+    }
+    gw_buf_dispose(&line);
+}
+
+/* The id that makes a message unique: its own, or what it says if its sender gave it none. */
+static const char *unique_id(const gw_message *msg, const notification *note, char *buf,
+                             size_t size)
+{
+    const char *id = gw_message_id(msg);
+    if (id != NULL && id[0] != '\0') {
+        return id;
+    }
+    snprintf(buf, size, "%s@%s", note->account_id, note->read_at);
+    return buf;
+}
+
+gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
+{
+    vips *self = ctx;
+    size_t len;
+    const char *body = gw_message_body(msg, &len);
+    notification note;
+    if (notification_parse(body, len, &note, why) != GW_OK) {
+        return GW_REJECT;
+    }
+    char buf[VIP_MESSAGE_MAX + 1];
+    const char *id = unique_id(msg, &note, buf, sizeof(buf));
+    bool is_new;
+    gw_status st = vip_store_count(self->store, note.account_id, note.read_at, id, &is_new, why);
+    if (st != GW_OK) {
+        gw_health_down(self->health, "%s", why != NULL ? why->text : gw_status_text(st));
+        return GW_RETRY;
+    }
+    gw_health_up(self->health);
+    if (is_new) {
+        print_message(body, len);
+    } else {
+        gw_counter_add(self->duplicates, 1);
+        gw_log_info("vips", "message %s was counted before", id);
+    }
+    return GW_DONE;
+}
+
+static void add_text(gw_buf *out, const char *name, const char *text)
+{
+    gw_buf_addf(out, "\"%s\":", name);
+    gw_buf_add_json(out, text, strlen(text));
+}
+
+static void write_reads(gw_buf *out, const vip_reads *reads)
+{
+    gw_buf_add_char(out, '{');
+    add_text(out, "accountId", reads->account_id);
+    gw_buf_addf(out, ",\"reads\":%llu,", (unsigned long long)reads->n_reads);
+    add_text(out, "lastReadAt", reads->last_read_at);
+    gw_buf_add_char(out, ',');
+    add_text(out, "lastMessageId", reads->last_message_id);
+    gw_buf_add_char(out, '}');
+}
+
+void vips_get(void *ctx, const gw_http_request *req, gw_http_response *res)
+{
+    vips *self = ctx;
+    const char *id = gw_http_var(req, "accountId");
+    vip_reads reads;
+    gw_error err = GW_ERROR_INIT;
+    gw_status st = vip_store_get(self->store, id, &reads, &err);
+    if (st == GW_E_NOT_FOUND) {
+        gw_http_problem(res, 404, "no read of account '%.64s' was counted", id);
+    } else if (st != GW_OK) {
+        gw_log_error("vips", "%s", err.text);
+        gw_http_problem(res, 500, "the VIP store cannot be read");
+    } else {
+        write_reads(gw_http_response_body(res), &reads);
+    }
+}
+
+/* False, with the answer made, for a limit that is none. */
+static bool read_limit(const gw_http_request *req, gw_http_response *res, size_t *ret_limit)
+{
+    *ret_limit = LIST_DEFAULT;
+    const char *text = gw_http_query(req, "limit");
+    if (text == NULL) {
+        return true;
+    }
+    char *end;
+    unsigned long limit = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || limit < 1 || limit > LIST_MAX) {
+        gw_http_problem(res, 400, "limit is a number from 1 to %d", LIST_MAX);
+        return false;
+    }
+    *ret_limit = limit;
+    return true;
+}
+
+static void add_to_list(void *ctx, const vip_reads *reads)
+{
+    gw_buf *out = ctx;
+    if (out->len > 1) {
+        gw_buf_add_char(out, ',');
+    }
+    write_reads(out, reads);
+}
+
+void vips_list(void *ctx, const gw_http_request *req, gw_http_response *res)
+{
+    vips *self = ctx;
+    size_t limit;
+    if (!read_limit(req, res, &limit)) {
+        return;
+    }
+    const char *after = gw_http_query(req, "after");
+    gw_buf *out = gw_http_response_body(res);
+    gw_error err = GW_ERROR_INIT;
+    gw_buf_add_char(out, '[');
+    gw_status st = vip_store_list(self->store, after, limit, add_to_list, out, &err);
+    gw_buf_add_char(out, ']');
+    if (st == GW_E_INVALID) {
+        gw_http_problem(res, 400, "%s", err.text);
+    } else if (st != GW_OK) {
+        gw_log_error("vips", "%s", err.text);
+        gw_http_problem(res, 500, "the VIP store cannot be read");
+    }
+}
