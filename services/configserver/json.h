@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The environment on the wire, as Spring Cloud Config's clients and goblog's read it. */
+#ifndef CS_JSON_H
+#define CS_JSON_H
+
+#include <godwit/buf.h>
+
+#include "environment.h"
+
+/*
+ * Append {"name","profiles","label","version","state","propertySources"}: exactly these fields. The
+ * label is null when the request had none; profiles is one string in an array, whatever its commas.
+ *
+ * @param uri     of the repository: a source is named "<uri>/<path>".
+ * @param version the commit.
+ */
+void cs_json_write_environment(gw_buf *out, const cs_request *req, const char *uri,
+                               const char *version, const cs_environment *env);
+
+#endif

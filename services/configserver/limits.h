@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every bound on what a repository or a client can make the configserver do, in one place.
+ * Each has an error text where it is reached, and a test.
+ */
+#ifndef CS_LIMITS_H
+#define CS_LIMITS_H
+
+#include <stddef.h>
+
+#define CS_FILE_BYTES_MAX        ((size_t)4 << 20)  /* one configuration file */
+#define CS_FILE_MEMORY_MAX       ((size_t)32 << 20) /* its properties, flattened */
+#define CS_PROPERTIES_MAX        65536u             /* of one file */
+#define CS_DOCUMENTS_MAX         256u               /* of one file */
+#define CS_KEY_BYTES_MAX         4096u              /* one flattened key */
+#define CS_YAML_DEPTH_MAX        64u                /* nesting, aliases followed */
+#define CS_YAML_NODES_MAX        262144u            /* scalars, lists and maps as written */
+#define CS_YAML_VISITS_MAX       262144u            /* the same after aliases are expanded */
+#define CS_YAML_ANCHORS_MAX      1024u
+#define CS_NUMBER_BYTES_MAX      256u /* a longer run of digits is text */
+#define CS_EXPRESSION_DEPTH_MAX  32u
+#define CS_EXPRESSION_BYTES_MAX  1024u
+#define CS_NAME_BYTES_MAX        256u /* application, profiles or label of a request */
+#define CS_APPLICATIONS_MAX      16u  /* in one request */
+#define CS_PROFILES_MAX          32u  /* in one request, with those the files include */
+#define CS_ENVIRONMENT_BYTES_MAX ((size_t)16 << 20) /* files of one answer, and the answer */
+#define CS_REPOSITORY_HANDLES    16u                /* idle ones that are kept */
+#define CS_CACHE_ENTRIES_MAX     8192u
+#define CS_CACHE_BYTES_MAX       ((size_t)16 << 20)
+#define CS_WEBHOOK_PATHS_MAX     4096u
+#define CS_WEBHOOK_PATH_MAX      1024u
+#define CS_WEBHOOK_NAMES_MAX     512u
+#define CS_DESTINATION_BYTES_MAX 255u
+
+#endif
