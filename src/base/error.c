@@ -29,7 +29,6 @@ static gw_status status_of_errno(int errnum)
     switch (errnum) {
     case ENOMEM: return GW_E_NOMEM;
     case ENOSPC:
-    case EFBIG:
     case EDQUOT: return GW_E_NO_SPACE;
     case EACCES:
     case EPERM:
