@@ -69,8 +69,9 @@ static void the_reader_of_this_test_is_strict(void **state)
         "# HELP a x\n# TYPE a histogram\na_sum 1\na_count 1\n",
         "# HELP a x\n# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n",
         "# HELP a x\n# TYPE a histogram\na_bucket{le=\"+Inf\"} 2\na_sum 1\na_count 1\n",
-        "# HELP a x\n# TYPE a histogram\na_bucket{le=\"1\"} 3\na_bucket{le=\"+Inf\"} 2\na_sum "
-        "1\na_count 2\n",
+        "# HELP a x\n# TYPE a histogram\na_bucket{le=\"+Inf\"} 2\na_sum 1\n",
+        ("# HELP a x\n# TYPE a histogram\na_bucket{le=\"1\"} 3\na_bucket{le=\"+Inf\"} 2\n"
+         "a_sum 1\na_count 2\n"),
     };
     for (size_t i = 0; i < N_OF(bad); i++) {
         if (exposition_read(&page, bad[i])) {
