@@ -29,7 +29,7 @@ typedef struct gw_health gw_health;
  *
  * @param name     copied; a name that exists returns the same component.
  * @param required whether the process is not ready while this is down.
- * @return NULL only when out of memory; the functions below accept NULL.
+ * @return NULL when out of memory, and for no name; the functions below accept NULL.
  */
 GW_API gw_health *gw_health_add(const char *name, bool required);
 

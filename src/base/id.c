@@ -11,16 +11,16 @@
 
 #include <godwit/clock.h>
 
-#define POOL_LEN 8192 /* 1024 ids */
+#define POOL_LEN 8192 /* 512 to 1024 ids */
 
 typedef struct id_source {
     uint8_t pool[POOL_LEN];
-    size_t used;
+    size_t left; /* bytes at the end of the pool that are not given away yet */
     uint64_t last_ms;
     unsigned counter;
 } id_source;
 
-static _Thread_local id_source source = {.used = POOL_LEN};
+static _Thread_local id_source source; /* zero, so that a thread that makes no ids pays nothing */
 
 static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
 static bool forks_watched;
@@ -29,7 +29,7 @@ static bool forks_watched;
  */
 static void forget_pool(void)
 {
-    source.used = POOL_LEN;
+    source.left = 0;
 }
 
 static void watch_forks(void)
@@ -48,18 +48,19 @@ static void fill_pool(id_source *src)
             len += (size_t)n;
         }
     }
-    src->used = forks_watched ? 0 : POOL_LEN - sizeof(uint64_t); /* a system call for each, then */
+    src->left = forks_watched ? POOL_LEN : sizeof(uint64_t); /* a system call for each, then */
 }
 
 static uint64_t random64(id_source *src)
 {
-    if (src->used + sizeof(uint64_t) > POOL_LEN) {
+    uint64_t value;
+    if (src->left < sizeof(value)) {
         fill_pool(src);
     }
-    uint64_t value;
-    memcpy(&value, src->pool + src->used, sizeof(value));
-    memset(src->pool + src->used, 0, sizeof(value));
-    src->used += sizeof(value);
+    uint8_t *bytes = src->pool + POOL_LEN - src->left;
+    memcpy(&value, bytes, sizeof(value));
+    memset(bytes, 0, sizeof(value));
+    src->left -= sizeof(value);
     return value;
 }
 

@@ -50,6 +50,7 @@ static const char *const level_words[] = {"DEBUG ", "INFO  ", "WARN  ", "ERROR "
 void gw_log_set_service(const char *name)
 {
     char tidy[SERVICE_SIZE];
+    name = name != NULL ? name : "";
     size_t len = strlen(name);
     len = len < SERVICE_SIZE ? len : gw__utf8_cut(name, SERVICE_SIZE - 1);
     memcpy(tidy, name, len);

@@ -39,6 +39,9 @@ static gw_health **find_locked(const char *name)
 
 gw_health *gw_health_add(const char *name, bool required)
 {
+    if (name == NULL) {
+        return NULL;
+    }
     pthread_mutex_lock(&lock);
     gw_health **link = find_locked(name);
     if (*link == NULL) {
