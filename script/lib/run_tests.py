@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""script/test: the steps, one line each, and the sum. script/test holds the help text."""
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+from build import BuildError, build, log_tail
+from rabbit_node import NodeError, Ports, RabbitNode
+from system import ROOT
+
+KINDS = ("lint", "unit", "integration", "e2e")
+PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
+SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
+CLANG_FORMAT = "clang-format-14"  # another version formats differently
+STEP_TIMEOUT_S = 1500
+LOGS = os.path.join(ROOT, "build", "test-logs")
+
+
+@dataclasses.dataclass
+class Result:
+    """What a step came to. `problems` is text for a person, empty when all went well."""
+
+    passed: int = 0
+    failed: int = 0
+    problems: str = ""
+
+
+def log_path(step):
+    """The step's log."""
+    return os.path.join(LOGS, step.replace(" ", "-") + ".log")
+
+
+def run(command, log, env=None):
+    """Run a command with its output in the log; returns its status, or None after the time."""
+    with open(log, "ab") as out:
+        child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
+                                 stdout=out, stderr=out, start_new_session=True)
+        try:
+            return child.wait(STEP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            try:  # also when interrupted, and whatever a test has left in its session
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            child.wait()
+
+
+def check_format(log):
+    """clang-format over all C files, each one a test."""
+    files = sorted(os.path.join(folder, name)
+                   for source in SOURCES
+                   for folder, _, names in os.walk(os.path.join(ROOT, source))
+                   for name in names if name.endswith((".c", ".h")))
+    status = run([CLANG_FORMAT, "--dry-run", "--Werror", *files], log)
+    if status == 0:
+        return Result(passed=len(files))
+    with open(log, encoding="utf-8", errors="replace") as text:
+        bad = sorted(set(re.findall(r"^(/\S+?):\d+:\d+: error", text.read(), re.M)))
+    names = "\n".join(f"    {os.path.relpath(name, ROOT)}" for name in bad)
+    return Result(len(files) - len(bad), max(1, len(bad)),
+                  f"    not formatted; {CLANG_FORMAT} -i mends it:\n{names}" if bad
+                  else log_tail(log))
+
+
+def cases_of(test):
+    """(passed, failed) test cases of one CTest test; one that is no cmocka program counts as 1."""
+    output = test.findtext("system-out") or ""
+    passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", output))
+    failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", output))
+    if test.get("status") == "run":
+        return max(passed, 1), 0
+    return passed, max(failed, 1)
+
+
+def run_ctest(preset, label, log, env=None):
+    """The tests of a label in a preset's build."""
+    report = os.path.join(LOGS, f"{label}-{preset}.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    jobs = str(os.cpu_count() or 2) if label != "integration" else "1"
+    command = ["ctest", "--test-dir", os.path.join(ROOT, "build", preset), "-L", f"^{label}$",
+               "-j", jobs, "--output-on-failure", "--no-tests=error", "--output-junit", report,
+               "--test-output-size-passed", "1000000", "--test-output-size-failed", "1000000"]
+    if preset == "tsan":  # its shadow memory collides with widely randomised addresses
+        command = ["setarch", "-R", *command]
+    status = run(command, log, env)
+    if not os.path.exists(report):
+        return Result(failed=1, problems=log_tail(log))
+    result = Result()
+    for test in xml.parse(report).getroot().iter("testcase"):
+        passed, failed = cases_of(test)
+        result.passed += passed
+        result.failed += failed
+        if failed:
+            lines = (test.findtext("system-out") or "it did not run").splitlines()[-30:]
+            result.problems += "\n".join([f"    {test.get('name')}:",
+                                          *(f"      {line}" for line in lines)]) + "\n"
+    if status != 0 and not result.failed:
+        result = Result(result.passed, 1, log_tail(log))
+    return result
+
+
+def run_pytest(log):
+    """tests/e2e on the release programs."""
+    report = os.path.join(LOGS, "e2e.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    env = dict(os.environ, GODWIT_BIN=os.path.join(ROOT, "build", "release", "bin"),
+               PYTHONDONTWRITEBYTECODE="1", TMPDIR=tempfile.gettempdir())
+    status = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-v",
+                  "--durations=10", f"--junitxml={report}", "tests/e2e"], log, env)
+    if not os.path.exists(report):
+        return Result(failed=1, problems=log_tail(log, 60))
+    suite = xml.parse(report).getroot().find("testsuite")
+    count = {key: int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped")}
+    failed = count["failures"] + count["errors"] + count["skipped"]  # none may be left out
+    if status != 0 and not failed:
+        failed = 1
+    return Result(count["tests"] - failed, failed, log_tail(log, 60) if failed else "")
+
+
+class Steps:
+    """Runs steps, prints a line for each and keeps the sum."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def step(self, name, action):
+        """Run one; returns whether it went well."""
+        log = log_path(name)
+        open(log, "wb").close()
+        print(f"{name:<20}", end="", flush=True)
+        start = time.monotonic()
+        try:
+            result = action(log)
+        except BuildError as error:
+            result = Result(failed=1, problems=str(error))
+        self.passed += result.passed
+        self.failed += result.failed
+        verdict = "FAILED" if result.failed else "ok"
+        tests = f"{result.passed} passed" if result.passed else ""
+        tests += f", {result.failed} failed" if result.failed else ""
+        print(f"{verdict:<8}{tests.lstrip(', '):<26}{time.monotonic() - start:7.1f} s", flush=True)
+        if result.failed:
+            print(result.problems.rstrip(), flush=True)
+            if log not in result.problems:
+                print(f"    (log: {log})", flush=True)
+        return not result.failed
+
+
+def build_step(preset):
+    """The action that builds a preset. A build is no test, but a failed one counts as one."""
+    def action(log):
+        build(preset, log)
+        return Result()
+    return action
+
+
+def run_presets(steps, kinds, presets):
+    """Each preset is built once, then all kinds of tests that use it run."""
+    node = None
+    try:
+        for preset in ("debug", "clang", "asan", "tsan"):
+            wanted = [kind for kind in ("unit", "integration")
+                      if kind in kinds and preset in presets and preset in PRESETS[kind]]
+            if preset == "debug" and "lint" in kinds:
+                wanted.insert(0, "lint")
+            if not wanted or not steps.step(f"build {preset}", build_step(preset)):
+                continue
+            for kind in wanted:
+                env = None
+                if kind == "integration":
+                    node = node or start_node()
+                    env = dict(os.environ, GODWIT_TEST_AMQP_URL=node.amqp_url,
+                               GODWIT_TEST_AMQP_MGMT_URL=node.management_url)
+                steps.step(f"{kind} {preset}",
+                           lambda log, k=kind, p=preset, e=env: run_ctest(p, k, log, e))
+    finally:
+        if node:
+            node.stop()
+            shutil.rmtree(node.directory, ignore_errors=True)
+
+
+def start_node():
+    """A private broker for the integration tests."""
+    node = RabbitNode(tempfile.mkdtemp(prefix="godwit-test-"), Ports.free())
+    node.start(die_with_parent=True)
+    return node
+
+
+def choose(arguments):
+    """(kinds, presets) of the command line; a kind or a preset that is not named is all of them."""
+    known = KINDS + PRESETS["unit"]
+    for name in arguments:
+        if name not in known:
+            sys.exit(f"script/test: unknown '{name}'; known: {' '.join(known)}")
+    kinds = [kind for kind in KINDS if kind in arguments]
+    presets = [preset for preset in PRESETS["unit"] if preset in arguments]
+    if not kinds:  # a preset alone means the tests that differ by it
+        kinds = ["unit", "integration"] if presets else list(KINDS)
+    return kinds, presets or list(PRESETS["unit"])
+
+
+def main(arguments):
+    """script/test. Returns the exit status."""
+    kinds, presets = choose(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.makedirs(LOGS, exist_ok=True)
+    steps = Steps()
+    start = time.monotonic()
+    if "lint" in kinds:
+        steps.step("format", check_format)
+    run_presets(steps, kinds, presets)
+    if "e2e" in kinds and steps.step("build release", build_step("release")):
+        steps.step("e2e", run_pytest)
+    print(f"\n{time.monotonic() - start:.0f} s in all; logs in {os.path.relpath(LOGS)}\n"
+          f"{steps.passed} passed, {steps.failed} failed", flush=True)
+    return 1 if steps.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (NodeError, OSError) as problem:
+        sys.exit(f"script/test: {problem}")
