@@ -173,7 +173,7 @@ GW_API GW_MUST_CHECK gw_status gw_subscribe(gw_client *client, const char *excha
                                             void *ctx, gw_subscription **ret_sub, gw_error *err);
 
 /** Subscribe to a work queue, which instances share: each message goes to one of them. As
- * gw_subscribe(). */
+ * gw_subscribe(); GW_E_LIMIT for a name above 250 bytes, since "<queue>.dead" must fit too. */
 GW_API GW_MUST_CHECK gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
                                                      const gw_subscribe_options *options,
                                                      gw_handler handler, void *ctx,

@@ -19,6 +19,7 @@
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
+#include "messaging/dead_letter.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
 
@@ -275,7 +276,7 @@ static gw_status ensure_id(gw_message *msg, gw_error *err)
 }
 
 static gw_status publish_locally(gw_client *client, gw__target *target, gw_message *msg,
-                                 gw_error *err)
+                                 gw_error *why)
 {
     const char *key = gw_message_routing_key(msg);
     gw__outgoing item = {.msg = msg,
@@ -284,16 +285,13 @@ static gw_status publish_locally(gw_client *client, gw__target *target, gw_messa
                                         : key != NULL         ? key
                                                               : target->exchange,
                          .mandatory = target->queue != NULL || gw_message_is_mandatory(msg)};
-    gw_error why = GW_ERROR_INIT;
-    gw_status st = client->transport->type->publish(client->transport, &item, &why);
-    if (st == GW_E_UNROUTABLE) { /* accepted and not delivered: the same as with a remote broker */
-        on_failed(client, msg, &why);
-        return GW_OK;
-    }
-    if (st != GW_OK && err != NULL) {
-        *err = why;
-    }
-    return st;
+    return client->transport->type->publish(client->transport, &item, why);
+}
+
+/* What a remote broker would only say once the message was accepted. */
+static bool fails_for_good(gw_status st)
+{
+    return st != GW_OK && !gw_status_is_retriable(st);
 }
 
 static bool is_closing(gw_client *client)
@@ -311,8 +309,16 @@ static gw_status publish(gw_client *client, gw__target *target, gw_message *msg,
         return st;
     }
     if (client->relay == NULL) {
-        return is_closing(client) ? gw_error_set(err, GW_E_CLOSED, 0, "the client is closed")
-                                  : publish_locally(client, target, msg, err);
+        if (is_closing(client)) {
+            return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
+        }
+        gw_error why = GW_ERROR_INIT;
+        st = publish_locally(client, target, msg, &why);
+        if (fails_for_good(st)) {
+            on_failed(client, msg, &why);
+            return GW_OK;
+        }
+        return st == GW_OK ? GW_OK : gw_error_set(err, st, why.native, "%s", why.text);
     }
     gw_message *copy = gw_message_dup(msg);
     if (copy == NULL) {
@@ -361,12 +367,14 @@ gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_m
     if (client->relay != NULL) {
         return gw__relay_put(client->relay, target, msg, done, ctx, err);
     }
-    st = publish_locally(client, target, msg, err);
-    if (st == GW_OK) {
+    gw_error why = GW_ERROR_INIT;
+    st = publish_locally(client, target, msg, &why);
+    if (st == GW_OK || fails_for_good(st)) {
         gw_message_free(msg);
-        done(ctx, GW_OK, NULL);
+        done(ctx, st, st == GW_OK ? NULL : &why);
+        return GW_OK;
     }
-    return st;
+    return gw_error_set(err, st, why.native, "%s", why.text);
 }
 
 gw_status gw_flush(gw_client *client, unsigned timeout_ms, gw_error *err)
@@ -453,6 +461,11 @@ gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
                             "gw_subscribe_to_queue: client or handler is NULL");
     }
     gw_status st = gw__check_name("queue", queue, err);
+    if (st == GW_OK && strlen(queue) + strlen(GW__DEAD_SUFFIX) > GW_MESSAGE_TEXT_MAX) {
+        st = gw_error_set(err, GW_E_LIMIT, 0,
+                          "the queue's name leaves no room for '%s' within %d bytes",
+                          GW__DEAD_SUFFIX, GW_MESSAGE_TEXT_MAX);
+    }
     if (st != GW_OK) {
         return st;
     }
