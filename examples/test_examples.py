@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run the examples with the broker in memory.
+
+  examples/test_examples.py DIR      DIR has the programs greeter, publish and subscribe
+"""
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+
+TIMEOUT_S = 20
+
+
+def check(what, expected, got):
+    if expected != got:
+        raise AssertionError(f"{what}: expected {expected!r}, got {got!r}")
+
+
+def get(port, path):
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        conn.request("GET", path)
+        response = conn.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        conn.close()
+
+
+def wait_line(process, pattern, seen):
+    """Read the program's log up to a line that matches; the test's own timeout ends the wait."""
+    for line in process.stderr:
+        seen.append(line)
+        found = re.search(pattern, line)
+        if found:
+            return found
+    raise AssertionError(f"no line with {pattern!r}; it wrote:\n{''.join(seen)}")
+
+
+def end(process, seen):
+    """Ask it to stop; its whole log, and the exit status it must have."""
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=TIMEOUT_S)
+    log = "".join(seen) + rest
+    if process.returncode:
+        raise AssertionError(f"ended with status {process.returncode}:\n{log}")
+    return log
+
+
+def start(command, **env):
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                            env={**os.environ, **env})
+
+
+def test_greeter(directory):
+    greeter = start([os.path.join(directory, "greeter")], GODWIT_SERVER_PORT="0",
+                    GODWIT_AMQP_SERVER_URL="memory:examples")
+    seen = []
+    try:
+        port = int(wait_line(greeter, r"serving HTTP on port (\d+)", seen)[1])
+        check("GET /hello/Ada", (200, "hello, Ada\n"), get(port, "/hello/Ada"))
+        wait_line(greeter, r"greeter: greeted Ada$", seen)
+        check("GET /hello/ + 41 letters", 200, get(port, "/hello/" + 41 * "a")[0])
+        wait_line(greeter, r"goes to 'greetings\.dead': a name of 41 bytes$", seen)
+        check("GET /health", (200, '{"status":"UP"}'), get(port, "/health"))
+        end(greeter, seen)
+    finally:
+        greeter.kill()
+        greeter.wait()
+
+
+def test_publish(directory):
+    done = subprocess.run([os.path.join(directory, "publish"), "memory:examples", "q", "hello"],
+                          capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    check("publish", (0, ""), (done.returncode, done.stderr))
+    if not re.fullmatch(r"accepted as [0-9a-f-]{36}\n", done.stdout):
+        raise AssertionError(f"publish printed {done.stdout!r}")
+
+
+def test_subscribe(directory):
+    subscribe = start([os.path.join(directory, "subscribe"), "memory:examples", "q"])
+    seen = []
+    try:
+        wait_line(subscribe, r"^subscribe: up", seen)
+        end(subscribe, seen)
+    finally:
+        subscribe.kill()
+        subscribe.wait()
+
+
+def main(arguments):
+    if len(arguments) != 1:
+        sys.exit(__doc__.strip())
+    for test in (test_greeter, test_publish, test_subscribe):
+        test(arguments[0])
+        print(f"{test.__name__}: passed")
+
+
+main(sys.argv[1:])
