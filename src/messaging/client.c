@@ -154,7 +154,10 @@ gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err)
     gw_status st = GW_OK;
     int rc = 0;
     pthread_mutex_lock(&client->lock);
-    while (client->state != GW_CLIENT_UP && !client->closing && rc != ETIMEDOUT) {
+    /* While renotify is set the state is out of date: a subscription that was just made is not in
+     * it. */
+    while ((client->state != GW_CLIENT_UP || client->renotify) && !client->closing &&
+           rc != ETIMEDOUT) {
         rc = pthread_cond_timedwait(&client->changed, &client->lock, &deadline);
     }
     if (client->closing) {

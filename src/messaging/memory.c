@@ -119,27 +119,32 @@ static void report_connection(memory_transport *transport)
     pthread_mutex_lock(&transport->broker->lock);
 }
 
-/* Tell a consumer of its state, then let its messages come. @locks as above */
+/* Tell a consumer what happened to it. It takes its turns from before it hears that it consumes;
+ * what it gets comes afterwards, on this thread. @locks as above */
 static void report_consumer(memory_consumer *consumer, gw__broker *broker)
 {
     const gw__sink *sink = &consumer->sink;
     bool lost = consumer->lost;
     uint64_t lost_epoch = consumer->epoch - 1;
-    gw_error refusal = consumer->refusal;
     consumer->lost = consumer->news = false;
-    pthread_mutex_unlock(&broker->lock);
     if (lost) {
+        pthread_mutex_unlock(&broker->lock);
         gw_error why = GW_ERROR_INIT;
         (void)connection_lost(&why);
         sink->lost(sink->ctx, lost_epoch);
         sink->state(sink->ctx, false, &why);
+        pthread_mutex_lock(&broker->lock);
     }
-    sink->state(sink->ctx, refusal.status == GW_OK, refusal.status == GW_OK ? NULL : &refusal);
-    pthread_mutex_lock(&broker->lock);
-    bool again = consumer->lost; /* meanwhile: then the next report attaches it */
-    if (!consumer->ended && !again && refusal.status == GW_OK) {
+    if (consumer->ended || consumer->lost) { /* lost again: told in the next round */
+        return;
+    }
+    bool consuming = consumer->refusal.status == GW_OK;
+    if (consuming) {
         gw__taker_attach(&consumer->taker);
     }
+    pthread_mutex_unlock(&broker->lock);
+    sink->state(sink->ctx, consuming, consuming ? NULL : &consumer->refusal);
+    pthread_mutex_lock(&broker->lock);
 }
 
 /* Hand over one message. @locks as above */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A message lives in one allocation where it can: the struct, then the body, then its texts; later
- * additions go to further chunks. It is freed as a whole, so replacing a property leaves the old
- * bytes until then.
+ * additions go to further chunks. It is freed as a whole, so replacing a property by a longer one
+ * leaves the old bytes until then.
  */
 #include "messaging/message.h"
 
@@ -12,6 +12,11 @@
 #define FIRST_SPARE 256
 #define CHUNK_LEN   512
 
+/* What a value takes on the wire, about, and a named one: more items than fit are refused before
+ * memory is taken for them. */
+#define VALUE_SIZE 9
+#define FIELD_SIZE (VALUE_SIZE + 1)
+
 typedef struct chunk {
     struct chunk *next;
     size_t used;
@@ -20,7 +25,7 @@ typedef struct chunk {
 } chunk;
 
 struct gw_message {
-    const char *texts[GW__N_TEXTS];
+    char *texts[GW__N_TEXTS];
     char *body;
     size_t body_len;
     gw_header *headers;
@@ -145,6 +150,12 @@ gw_status gw__message_set_text(gw_message *msg, gw__text which, const char *text
     if (len > 0 && memchr(text, '\0', len) != NULL) {
         return GW_E_INVALID;
     }
+    char *old = msg->texts[which];
+    if (old != NULL && strlen(old) >= len) { /* a message sent again and again does not grow */
+        memmove(old, text, len);
+        old[len] = '\0';
+        return GW_OK;
+    }
     char *copy = copy_bytes(msg, text, len);
     if (copy == NULL) {
         return GW_E_NOMEM;
@@ -263,7 +274,7 @@ static gw_status copy_array(gw_message *msg, const gw_value *from, gw_value *to,
                             size_t *size)
 {
     size_t n = from->as.array.n_items;
-    if (n > GW_MESSAGE_HEADERS_MAX) {
+    if (n > (GW_MESSAGE_HEADERS_MAX - *size) / VALUE_SIZE) {
         return GW_E_LIMIT;
     }
     gw_value *items = take(msg, (n + 1) * sizeof(*items), _Alignof(gw_value));
@@ -279,7 +290,7 @@ static gw_status copy_table(gw_message *msg, const gw_value *from, gw_value *to,
                             size_t *size)
 {
     size_t n = from->as.table.n_items;
-    if (n > GW_MESSAGE_HEADERS_MAX) {
+    if (n > (GW_MESSAGE_HEADERS_MAX - *size) / FIELD_SIZE) {
         return GW_E_LIMIT;
     }
     gw_header *items = take(msg, (n + 1) * sizeof(*items), _Alignof(gw_header));
@@ -299,7 +310,7 @@ static gw_status copy_value(gw_message *msg, const gw_value *from, gw_value *to,
         return GW_E_LIMIT;
     }
     *to = *from;
-    *size += 9;
+    *size += VALUE_SIZE;
     if (*size > GW_MESSAGE_HEADERS_MAX) {
         return GW_E_LIMIT;
     }
@@ -372,6 +383,9 @@ gw_status gw_message_set_header(gw_message *msg, const char *name, const gw_valu
 
 gw_status gw_message_set_header_text(gw_message *msg, const char *name, const char *text)
 {
+    if (text == NULL) {
+        return GW_E_INVALID;
+    }
     gw_value value = {.kind = GW_VALUE_TEXT, .as.bytes = {.data = text, .len = strlen(text)}};
     return gw_message_set_header(msg, name, &value);
 }
