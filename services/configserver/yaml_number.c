@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "yaml_number.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,22 +190,19 @@ static size_t skip_exponent(const char *text)
 /* "1.5", "1.", ".5", "1e3", "1_0.5E-3"; an integer without dot and exponent is none. */
 static bool is_decimal_float(const char *text)
 {
-    size_t lead = strspn(text, "0123456789_");
-    const char *p = text + lead;
-    if (lead > 0 && !is_digit(text[0])) {
-        return false;
+    size_t n_digits = is_digit(text[0]) ? 1 : 0;
+    const char *p = text;
+    if (n_digits > 0) {
+        p += strspn(p, "0123456789_");
     }
     bool has_dot = *p == '.';
-    size_t fraction = 0;
     if (has_dot) {
-        fraction = strspn(p + 1, "0123456789_");
-        p += 1 + fraction;
+        for (p++; is_digit(*p) || *p == '_'; p++) {
+            n_digits += is_digit(*p);
+        }
     }
     size_t exponent = skip_exponent(p);
-    if (p[exponent] != '\0' || (!has_dot && exponent == 0)) {
-        return false;
-    }
-    return lead > 0 || strpbrk(text, "0123456789") < text + 1 + fraction;
+    return p[exponent] == '\0' && n_digits > 0 && (has_dot || exponent > 0);
 }
 
 static bool is_one_of(const char *text, const char *a, const char *b, const char *c)
