@@ -8,7 +8,12 @@
  * table has ("strict slash"), 400 for a malformed target, 413, 414, 431, and 503 while it drains.
  * Errors have a body of the type application/problem+json (RFC 9457). Paths are percent-decoded
  * once, segment by segment; an encoded NUL, other control character or bad escape is a 400, and an
- * encoded slash stays inside its segment.
+ * encoded slash stays inside its segment. Dot segments ("..") have no meaning here and match no
+ * literal: a handler that makes file names of variables must refuse them.
+ *
+ * A few answers are libmicrohttpd's own, with a short HTML body, and are not counted: 400 for a
+ * request that is not HTTP or has no Host, 431 and 414 when request line and headers do not even
+ * fit into max_header_bytes and 4 KiB more, 505. Each of them closes the connection.
  */
 #ifndef GODWIT_HTTP_H
 #define GODWIT_HTTP_H
@@ -52,13 +57,13 @@ typedef struct gw_http_route {
 } gw_http_route;
 
 typedef struct gw_http_options {
-    const char *address;      /**< to listen on; NULL for all, both IPv6 and IPv4 */
+    const char *address;      /**< an IP address or "localhost"; NULL for all, IPv6 and IPv4 */
     uint16_t port;            /**< 0: the kernel chooses, see gw_http_server_port() */
-    unsigned n_threads;       /**< 0: one a core, at most 8 */
-    unsigned max_connections; /**< default 1024 */
+    unsigned n_threads;       /**< 0: one a core that the process may use, at most 8 */
+    unsigned max_connections; /**< more wait in the kernel's queue; default 1024 */
     size_t max_header_bytes;  /**< request line and headers; default 16 KiB */
     size_t max_body_bytes;    /**< default 1 MiB */
-    unsigned idle_timeout_s;  /**< a connection that sends nothing is closed; default 30 */
+    unsigned idle_timeout_s;  /**< a connection without traffic is closed; default 30 */
     bool access_log;          /**< one info line a request; off by default */
 } gw_http_options;
 
@@ -70,12 +75,14 @@ typedef struct gw_http_options {
     }
 
 /**
- * Listen and serve. Counts godwit_http_requests_total{route,method,status} and
- * godwit_http_request_seconds{route} in the metrics registry.
+ * Listen and serve. Counts godwit_http_requests_total{route,method,status},
+ * godwit_http_request_seconds{route} and godwit_http_connections in the metrics registry; the route
+ * is "" for what the server answers on its own.
  *
  * @param routes copied; patterns are checked.
- * @return GW_OK; GW_E_INVALID for a bad or a double pattern; GW_E_BUSY when the port is taken;
- * GW_E_DENIED.
+ * @param options copied; NULL for the defaults.
+ * @return GW_OK; GW_E_INVALID for a bad option, a bad or a double pattern; GW_E_BUSY when the port
+ * is taken; GW_E_DENIED.
  */
 GW_API GW_MUST_CHECK gw_status gw_http_server_start(const gw_http_options *options,
                                                     const gw_http_route *routes, size_t n_routes,
@@ -89,7 +96,8 @@ GW_API void gw_http_server_set_access_log(gw_http_server *server, bool on);
 
 /**
  * Stop accepting, answer what is in flight (with "Connection: close"), wait for it up to
- * `timeout_ms`, close. Frees the server. Accepts NULL. Not from a handler.
+ * `timeout_ms`, close. Requests that still come in on open connections get a 503. A handler that is
+ * running is waited for, however long it takes. Frees the server. Accepts NULL. Not from a handler.
  */
 GW_API void gw_http_server_stop(gw_http_server *server, unsigned timeout_ms);
 
@@ -113,16 +121,18 @@ GW_API const char *gw_http_header(const gw_http_request *req, const char *name);
 /** The whole body; `ret_len` is 0 when there is none. Never NULL. */
 GW_API const char *gw_http_body(const gw_http_request *req, size_t *ret_len);
 
-/** The port of this server that the request came in on, and the local address as text
- * ("127.0.0.1"). */
+/** The address of this machine that the request came in on, as text: "127.0.0.1", "2001:db8::1". */
 GW_API const char *gw_http_local_address(const gw_http_request *req);
 
 /** @} @name The response @{ */
 
 GW_API void gw_http_set_status(gw_http_response *res, int status);
 
-/** Set a header; name and value are copied, a value with control characters is refused and left
- * out. */
+/**
+ * Set a header; name and value are copied. One with control characters in its value is refused and
+ * left out, and so are Content-Length, Transfer-Encoding, Connection and Date. All of them together
+ * may take 2 KiB; more makes a 500 of the answer.
+ */
 GW_API void gw_http_set_header(gw_http_response *res, const char *name, const char *value);
 
 /** "text/plain" and the like; a static string. Without it a body is application/json. */

@@ -2,7 +2,8 @@
 /**
  * @file http_client.h
  * One HTTP call, with a deadline and a limit on everything. For configuration, probes and the like;
- * not for moving bulk. Any thread; blocks.
+ * not for moving bulk. Any thread; blocks. Each call is a connection of its own, and loads libcurl
+ * for its time if no other call has it loaded (about 3 ms), so that a service is not larger for it.
  */
 #ifndef GODWIT_HTTP_CLIENT_H
 #define GODWIT_HTTP_CLIENT_H
@@ -34,14 +35,16 @@ typedef struct gw_http_reply {
 } gw_http_reply;
 
 /**
- * Make the call. Any status of the server is GW_OK here. Redirects are not followed. A signal or
- * `timeout_ms` ends it.
+ * Make the call. Any status of the server is GW_OK here. Redirects are not followed. It returns
+ * within `timeout_ms`; a signal does not end it sooner. Proxies are taken from the environment
+ * (http_proxy, https_proxy, no_proxy), except for localhost, 127.x.x.x and ::1.
  *
  * @param ret_reply zeroed by the caller or used before; filled in on success; free it with
  * gw_http_reply_dispose().
- * @return GW_OK; GW_E_INVALID for a bad URL; GW_E_UNAVAILABLE when nobody answers there;
- * GW_E_TIMEOUT; GW_E_LIMIT when the answer is too large; GW_E_PROTOCOL when it is not HTTP. The
- * text names host and port.
+ * @return GW_OK; GW_E_INVALID for a bad URL, method or header; GW_E_UNAVAILABLE when nobody answers
+ * there; GW_E_TIMEOUT; GW_E_LIMIT when the answer is too large (body, or 64 KiB of headers);
+ * GW_E_PROTOCOL when it is not HTTP, or TLS fails; GW_E_UNSUPPORTED when libcurl is not installed.
+ * The text names scheme, host, port and path; never the user, the password or the query.
  */
 GW_API GW_MUST_CHECK gw_status gw_http_perform(const gw_http_call *call, gw_http_reply *ret_reply,
                                                gw_error *err);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/curl_library.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LIBRARY "libcurl.so.4" /* the interface of <curl/curl.h> since 2006 */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for all below */
+static unsigned n_users;
+static void *handle;
+static gw__curl curl;
+
+static bool find_functions(void)
+{
+    const struct {
+        const char *name;
+        void *slot;
+    } wanted[] = {
+        {"curl_global_init", &curl.global_init},   {"curl_global_cleanup", &curl.global_cleanup},
+        {"curl_easy_init", &curl.easy_init},       {"curl_easy_cleanup", &curl.easy_cleanup},
+        {"curl_easy_setopt", &curl.easy_setopt},   {"curl_easy_getinfo", &curl.easy_getinfo},
+        {"curl_easy_perform", &curl.easy_perform}, {"curl_easy_strerror", &curl.easy_strerror},
+        {"curl_slist_append", &curl.slist_append}, {"curl_slist_free_all", &curl.slist_free_all},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        void *function = dlsym(handle, wanted[i].name);
+        if (function == NULL) {
+            return false;
+        }
+        memcpy(wanted[i].slot, &function, sizeof(function)); /* POSIX: a pointer holds both kinds */
+    }
+    return true;
+}
+
+static gw_status load_locked(gw_error *err)
+{
+    handle = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
+    if (handle == NULL) {
+        return gw_error_set(err, GW_E_UNSUPPORTED, 0, "cannot load the HTTP client: %s", dlerror());
+    }
+    if (!find_functions() || curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        dlclose(handle);
+        handle = NULL;
+        return gw_error_set(err, GW_E_UNSUPPORTED, 0, "cannot use " LIBRARY);
+    }
+    return GW_OK;
+}
+
+gw_status gw__curl_acquire(const gw__curl **ret_curl, gw_error *err)
+{
+    pthread_mutex_lock(&lock);
+    gw_status st = handle == NULL ? load_locked(err) : GW_OK;
+    if (st == GW_OK) {
+        n_users++;
+        *ret_curl = &curl;
+    }
+    pthread_mutex_unlock(&lock);
+    return st;
+}
+
+/* Give back the read-only pages of OpenSSL. They hold nothing that the file does not: Debian's
+ * libraries have no relocations in them. */
+static int drop_pages(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    if (strstr(info->dlpi_name, "/libcrypto.so.") == NULL &&
+        strstr(info->dlpi_name, "/libssl.so.") == NULL) {
+        return 0;
+    }
+    uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || (part->p_flags & PF_W) != 0) {
+            continue;
+        }
+        uintptr_t start = (info->dlpi_addr + part->p_vaddr) & page_mask;
+        uintptr_t end = (info->dlpi_addr + part->p_vaddr + part->p_memsz) & page_mask;
+        madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void gw__curl_release(bool keep_loaded)
+{
+    pthread_mutex_lock(&lock);
+    /* Who keeps it loaded stays a user for ever. */
+    if (!keep_loaded && --n_users == 0) {
+        curl.global_cleanup();
+        dlclose(handle);
+        handle = NULL;
+        dl_iterate_phdr(drop_pages, NULL);
+    }
+    pthread_mutex_unlock(&lock);
+}
