@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""script/up and script/rabbitmq: what they promise about ports, processes and their end."""
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import processes
+from service import Service
+from world import HOST
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+UP = os.path.join(ROOT, "script", "up")
+RABBITMQ = os.path.join(ROOT, "script", "rabbitmq")
+READY = "Ctrl-C stops everything"
+
+
+def free_base():
+    """The first of 20 ports in a row that nobody uses, below those the kernel gives out."""
+    for base in range(20000, 32000, 20):
+        if not any(processes.port_owner(port) for port in range(base, base + 20)):
+            return base
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture
+def up(tmp_path, programs):
+    """Start script/up on free ports in a directory of the test's own."""
+    base = free_base()
+    started = []
+
+    def start(*arguments, port_base=base):
+        env = dict(os.environ, GODWIT_BIN=programs)
+        service = Service("script/up", [UP, "--port-base", str(port_base), "--run-dir",
+                                        str(tmp_path / "run"), *arguments],
+                          port_base, cwd=ROOT, env=env, log_path=tmp_path / "up.log").start()
+        started.append(service)
+        return service
+
+    start.base = base
+    start.run_dir = tmp_path / "run"
+    yield start
+    for service in started:
+        service.stop(30)
+    assert_nothing_left(start)
+
+
+def assert_nothing_left(up):
+    """No process and no port."""
+    for directory in (up.run_dir, up.run_dir / "rabbitmq", up.run_dir / "once",
+                      up.run_dir / "once" / "rabbitmq"):
+        assert not processes.marked(str(directory))
+    owners = [processes.port_owner(port) for port in range(up.base, up.base + 20)]
+    assert not any(owners), owners
+
+
+def test_once_walks_through_the_main_job(up):
+    service = up("--once")
+    assert service.wait_end(60) == 0, service.output()
+    output = service.output()
+    for name in ("vipservice-1", "vipservice-2"):
+        assert len(re.findall(name + r' printed {"accountId": "10000"', output)) == 2
+    assert "read an ordinary account" in output and "read an unknown account" in output
+    assert "account 10001 is VIP now" in output
+    assert_nothing_left(up)
+
+
+def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
+    service = up("--vip", "3")
+    service.wait_lines(READY, timeout_s=40)
+    import requests
+    assert requests.get(f"http://{HOST}:{up.base}/accounts/10000", timeout=5).status_code == 200
+    line = service.wait_lines(r"vipservice-\d.*Got a message")[0]
+    assert re.match(r"vipservice-[123] +\| Got a message: ", line)
+    os.kill(service.pid, signal.SIGINT)
+    assert service.wait_end(30) == 0, service.output()
+    stopped = [line.split()[2] for line in service.matching(" stopped$")]
+    assert stopped == ["accountservice", "vipservice-1", "vipservice-2", "vipservice-3",
+                       "configserver", "RabbitMQ"]
+    assert_nothing_left(up)
+    assert "Got a message" in "".join(
+        (up.run_dir / "logs" / f"vipservice-{i}.log").read_text() for i in (1, 2, 3))
+
+
+def test_it_starts_at_once_after_a_kill(up):
+    first = up()
+    first.wait_lines(READY, timeout_s=40)
+    first.kill()
+    second = up()
+    second.wait_lines(READY, timeout_s=50)
+    assert second.stop(30) == 0, second.output()
+
+
+def test_a_second_one_says_that_the_first_runs(up):
+    first = up()
+    first.wait_lines(READY, timeout_s=40)
+    second = up()
+    assert second.wait_end(10) == 1
+    assert f"already runs with {up.run_dir} (pid {first.pid})" in second.output()
+    assert first.exit_code is None
+
+
+def test_taken_ports_are_named_with_their_owner(up):
+    with socket.create_server((HOST, up.base + 2)), socket.create_server(("", up.base + 11)):
+        service = up()
+        assert service.wait_end(20) == 1
+    me = rf"\(pid {os.getpid()}\)"
+    assert re.search(rf"{up.base + 2} for RabbitMQ: taken by .* {me}", service.output())
+    assert re.search(rf"{up.base + 11} for vipservice 2: taken by .* {me}", service.output())
+    assert not (up.run_dir / "rabbitmq").exists()  # nothing was started
+
+
+def test_only_loopback_is_listened_on_by_rabbitmq(broker):
+    """All of it: AMQP, the pages, Erlang's distribution and the port mapper."""
+    pids = processes.marked(broker.directory)
+    inodes = set()
+    for pid in pids:
+        for fd in os.scandir(f"/proc/{pid}/fd"):
+            match = re.match(r"socket:\[(\d+)\]", os.readlink(fd.path))
+            if match:
+                inodes.add(match.group(1))
+    listening = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table, encoding="ascii") as rows:
+            for row in list(rows)[1:]:
+                fields = row.split()
+                if fields[3] == "0A" and fields[9] in inodes:
+                    listening.append(fields[1].rpartition(":")[0])
+    assert len(listening) >= 4
+    assert set(listening) <= {"0100007F", "00000000000000000000000001000000"}, listening
+
+
+def test_a_node_for_developers(tmp_path):
+    """start, use, crash, start again, stop: script/rabbitmq."""
+    directory = str(tmp_path / "node")
+
+    def run(*arguments):
+        return subprocess.run([RABBITMQ, *arguments], capture_output=True, text=True, timeout=90,
+                              check=False)
+
+    started = run("start", "--dir", directory)
+    try:
+        url = re.search(r"^amqp (amqp://guest:guest@127.0.0.1:\d+/)$", started.stdout, re.M)[1]
+        assert "management http://127.0.0.1:" in started.stdout
+        import pika
+        connection = pika.BlockingConnection(pika.URLParameters(url))
+        connection.channel().queue_declare("kept", durable=True)
+        connection.close()
+        port = re.search(r":(\d+)/$", url)[1]
+        assert "kept" in run("ctl", "--dir", directory, "list_queues", "name").stdout
+        assert run("kill", "--dir", directory).returncode == 0
+        assert not processes.marked(directory)
+        again = run("start", "--dir", directory, "--port", port)
+        if again.returncode:  # the three ports after it may be somebody's
+            assert "is taken by" in again.stderr
+            again = run("start", "--dir", directory)
+        assert again.returncode == 0, again.stderr
+    finally:
+        assert run("stop", "--dir", directory).returncode == 0
+    assert not processes.marked(directory)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--vip", "0"], "--vip takes a number from 1 to 50, not '0'"),
+    (["--vip"], "--vip needs a value"),
+    (["--port-base", "80"], "--port-base takes a number from 1024 to 65400, not '80'"),
+    (["--nonsense"], "unknown argument '--nonsense'"),
+])
+def test_wrong_options(arguments, message):
+    done = subprocess.run([UP, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2 and message in done.stderr
+
+
+@pytest.mark.parametrize("name", ["up", "test", "setup", "rabbitmq"])
+def test_help_fits_a_screen_and_has_an_example(name):
+    done = subprocess.run([os.path.join(ROOT, "script", name), "--help"], capture_output=True,
+                          text=True, timeout=20, check=False)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and "Example:" in done.stdout
+    assert len(lines) <= 30 and max(map(len, lines)) <= 100
