@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 #define N_BUCKETS 4096u
 

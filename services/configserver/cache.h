@@ -27,7 +27,7 @@ cs_answer *cs_answer_new(int status, const char *body, size_t body_len);
 cs_answer *cs_answer_ref(cs_answer *answer);
 void cs_answer_unref(cs_answer *answer);
 
-/* Limits of 0 stand for those of limits.h. NULL when out of memory. */
+/* Limits of 0 stand for those of bounds.h. NULL when out of memory. */
 cs_cache *cs_cache_new(size_t max_entries, size_t max_bytes);
 void cs_cache_free(cs_cache *cache);
 

@@ -8,7 +8,7 @@
 #include <godwit/clock.h>
 #include <godwit/id.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 #define EVERYBODY "**"
 

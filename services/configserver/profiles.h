@@ -8,7 +8,7 @@
 #include <godwit/error.h>
 
 #include "arena.h"
-#include "limits.h"
+#include "bounds.h"
 
 /* Names are borrowed. */
 typedef struct cs_profiles {

@@ -6,7 +6,7 @@
 
 #include <godwit/buf.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 #define END_OF_TEXT (-1)
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "repository.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <git2.h>
 #include <godwit/url.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 #define OBJECT_CACHE_BYTES ((ssize_t)4 << 20)
 #define COMMIT_PREFIX_MIN  7
@@ -278,6 +280,15 @@ static const char *stand_in(const char *label)
     return strcmp(label, "master") == 0 ? "main" : NULL;
 }
 
+/* A directory that went away has no labels either, but that is another failure: clients take "not
+ * found" for an answer and would go on with nothing. */
+static bool is_still_there(git_repository *git)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%sobjects", git_repository_commondir(git));
+    return len > 0 && (size_t)len < sizeof(path) && access(path, R_OK | X_OK) == 0;
+}
+
 gw_status cs_repository_resolve(cs_repository *repo, const char *label, cs_commit *ret_commit,
                                 gw_error *err)
 {
@@ -293,6 +304,8 @@ gw_status cs_repository_resolve(cs_repository *repo, const char *label, cs_commi
     }
     if (code == 0) {
         git_oid_tostr(ret_commit->id, sizeof(ret_commit->id), &id);
+    } else if (code == GIT_ENOTFOUND && !is_still_there(handle->git)) {
+        st = gw_error_set(err, GW_E_IO, 0, "%s: the repository is not there any more", repo->uri);
     } else if (code == GIT_ENOTFOUND) {
         st = gw_error_set(err, GW_E_NOT_FOUND, 0, "no branch, tag or commit '%s' in %s", label,
                           repo->uri);

@@ -11,7 +11,7 @@
 #include <godwit/error.h>
 
 #include "arena.h"
-#include "limits.h"
+#include "bounds.h"
 
 /* A request of POST /monitor, borrowed. */
 typedef struct cs_webhook {

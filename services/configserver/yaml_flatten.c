@@ -7,7 +7,7 @@
 
 #include <godwit/buf.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 typedef struct flattener {
     cs_file *file;

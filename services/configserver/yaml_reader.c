@@ -10,7 +10,7 @@
 
 #include <yaml.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "yaml_flatten.h"
 #include "yaml_tree.h"
 

@@ -7,7 +7,7 @@
 
 /*
  * Read all documents of a YAML 1.1 text into `file`, which is initialised and empty, and seal it.
- * Everything is bounded (limits.h): size, nesting, nodes, what aliases expand to.
+ * Everything is bounded (bounds.h): size, nesting, nodes, what aliases expand to.
  *
  * @return GW_OK; GW_E_INVALID for bad syntax, duplicate keys, tags of other types, aliases that
  *         contain themselves; GW_E_LIMIT; GW_E_NOMEM. The text begins with "<path>:<line>: ".

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "bounds.h"
 #include "configserver/rendering.h"
-#include "limits.h"
 #include "properties_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -12,8 +12,8 @@
 
 #include <godwit/buf.h>
 
+#include "bounds.h"
 #include "configserver/rendering.h"
-#include "limits.h"
 #include "yaml_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -3,8 +3,8 @@
  * Every bound on what a repository or a client can make the configserver do, in one place.
  * Each has an error text where it is reached, and a test.
  */
-#ifndef CS_LIMITS_H
-#define CS_LIMITS_H
+#ifndef CS_BOUNDS_H
+#define CS_BOUNDS_H
 
 #include <stddef.h>
 
