@@ -151,8 +151,8 @@ GW_API int64_t gw_message_header_int(const gw_message *msg, const char *name, in
 
 /**
  * Set or replace a header; a deep copy is kept.
- * @return GW_OK; GW_E_INVALID for an empty name; GW_E_LIMIT for GW_MESSAGE_HEADERS_MAX or
- * GW_VALUE_DEPTH_MAX; GW_E_NOMEM.
+ * @return GW_OK; GW_E_INVALID for an empty name or NULL; GW_E_LIMIT for a name above 255 bytes,
+ * GW_MESSAGE_HEADERS_MAX (replaced headers count as well) or GW_VALUE_DEPTH_MAX; GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_message_set_header(gw_message *msg, const char *name,
                                                      const gw_value *value);
