@@ -237,11 +237,13 @@ static gw_status read_form(const cs_webhook *hook, cs_names *names)
     return st;
 }
 
+/* Many a script sends JSON as what curl -d calls it, so the body has a say too. */
 static bool is_form(const cs_webhook *hook)
 {
     static const char type[] = "application/x-www-form-urlencoded";
     const char *found = hook->header(hook->ctx, "Content-Type");
-    return found != NULL && strncasecmp(found, type, sizeof(type) - 1) == 0;
+    return found != NULL && strncasecmp(found, type, sizeof(type) - 1) == 0 &&
+           (hook->body_len == 0 || hook->body[0] != '{');
 }
 
 gw_status cs_webhook_read(const cs_webhook *hook, cs_names *names, gw_error *err)
