@@ -94,9 +94,9 @@ def end_marked(directory, timeout_s=10.0):
     return names
 
 
-def _listening_inodes():
-    """{port: [socket inode]} of every listening TCP socket."""
-    ports = {}
+def _listening():
+    """[(address, port, socket inode)] of every listening TCP socket; the address as in /proc."""
+    found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, encoding="ascii") as rows:
@@ -104,31 +104,46 @@ def _listening_inodes():
                 for row in rows:
                     fields = row.split()
                     if fields[3] == "0A":
-                        port = int(fields[1].rpartition(":")[2], 16)
-                        ports.setdefault(port, []).append(fields[9])
+                        address, _, port = fields[1].rpartition(":")
+                        found.append((address, int(port, 16), fields[9]))
         except OSError:
-            continue
-    return ports
+            continue  # a machine without IPv6
+    return found
 
 
-def _owner_of(inodes):
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            for fd in os.scandir(f"/proc/{entry}/fd"):
-                if os.readlink(fd.path) in wanted:
-                    return f"{process_name(entry)} (pid {entry})"
-        except OSError:
-            continue
-    return "a process of another user"
+def _sockets_of(pid):
+    """The inodes of a process' sockets; none when it is gone or another user's."""
+    inodes = set()
+    try:
+        for fd in os.scandir(f"/proc/{pid}/fd"):
+            try:
+                target = os.readlink(fd.path)
+            except OSError:
+                continue  # closed meanwhile
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    except OSError:
+        pass
+    return inodes
 
 
 def port_owner(port):
     """Who listens on the TCP port, as text for a person, or None when nobody does."""
-    inodes = _listening_inodes().get(port)
-    return _owner_of(inodes) if inodes else None
+    wanted = {inode for _, number, inode in _listening() if number == port}
+    if not wanted:
+        return None
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and wanted & _sockets_of(entry):
+            return f"{process_name(entry)} (pid {entry})"
+    return "a process of another user"
+
+
+def ports_beyond_loopback(pids):
+    """The ports that the processes listen on at other addresses than the machine's own."""
+    loopback = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
+    own = set().union(*(_sockets_of(pid) for pid in pids))
+    return [port for address, port, inode in _listening()
+            if inode in own and address not in loopback]
 
 
 def free_ports(count):
