@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "amqp/consumers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <godwit/clock.h>
+#include <godwit/log.h>
+
+/* More settlements come in a moment when some came just now: gather them. */
+#define DOZE_NS 500000u
+
+gw_status gw__consumers_init(gw__consumers *set)
+{
+    *set = (gw__consumers){.timer_ms = UINT64_MAX};
+    pthread_mutex_init(&set->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&set->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    set->delivered = gw_metrics_counter("godwit_amqp_delivered_total",
+                                        "Messages that the broker delivered.", NULL);
+    set->acked =
+        gw_metrics_counter("godwit_amqp_acked_total", "Deliveries that were acknowledged.", NULL);
+    set->requeued = gw_metrics_counter("godwit_amqp_requeued_total",
+                                       "Deliveries that were given back to the queue.", NULL);
+    return GW_OK;
+}
+
+void gw__consumers_dispose(gw__consumers *set)
+{
+    pthread_cond_destroy(&set->changed);
+    pthread_mutex_destroy(&set->lock);
+}
+
+/* ---- the I/O thread ------------------------------------------------------------------ */
+
+void gw__consumers_set_timer(gw__consumers *set, uint64_t at_ms)
+{
+    if (at_ms < set->timer_ms) {
+        set->timer_ms = at_ms;
+    }
+}
+
+void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool *what)
+{
+    (void)consumer;
+    pthread_mutex_lock(&set->lock);
+    *what = true;
+    pthread_cond_broadcast(&set->changed);
+    pthread_mutex_unlock(&set->lock);
+}
+
+/* Forget a consumer. Its owner frees it as soon as it is told. */
+static void remove_consumer(gw__consumers *set, gw__amqp_consumer *consumer)
+{
+    for (gw__amqp_consumer **at = &set->all; *at != NULL; at = &(*at)->next) {
+        if (*at == consumer) {
+            *at = consumer->next;
+            break;
+        }
+    }
+    gw__consumers_report(set, consumer, &consumer->released);
+}
+
+/* Take the released ones out, also those whose channel was closed by the broker's answer. */
+static void remove_released(gw__consumers *set)
+{
+    gw__amqp_consumer *next;
+    for (gw__amqp_consumer *it = set->all; it != NULL; it = next) {
+        next = it->next;
+        if (it->state == GW__CONSUMER_RELEASED) {
+            remove_consumer(set, it);
+        }
+    }
+}
+
+void gw__consumers_up(gw__consumers *set, gw__session *session)
+{
+    set->session = session;
+    set->now_ms = session->now_ms;
+    for (gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {
+        gw__amqp_consumer_up(it, session, set->now_ms);
+    }
+}
+
+void gw__consumers_down(gw__consumers *set)
+{
+    set->session = NULL;
+    for (gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {
+        gw__amqp_consumer_down(it);
+    }
+}
+
+/* Take a consumer's settlements over from the other threads. */
+static void take_incoming(gw__amqp_consumer *consumer)
+{
+    pthread_mutex_lock(&consumer->lock);
+    gw__settlings taken = consumer->incoming;
+    consumer->incoming = consumer->settling; /* empty, with its memory */
+    consumer->settling = taken;
+    consumer->is_listed = false;
+    pthread_mutex_unlock(&consumer->lock);
+}
+
+/* Returns whether there was any settlement. */
+static bool work_listed(gw__consumers *set)
+{
+    bool settled = false;
+    pthread_mutex_lock(&set->lock);
+    gw__amqp_consumer *listed = set->listed;
+    set->listed = NULL;
+    pthread_mutex_unlock(&set->lock);
+    gw__amqp_consumer *next;
+    for (gw__amqp_consumer *it = listed; it != NULL; it = next) {
+        pthread_mutex_lock(&set->lock);
+        next = it->next_listed;
+        unsigned asked = it->asked;
+        it->asked = 0;
+        pthread_mutex_unlock(&set->lock);
+        if ((asked & GW__ASK_START) != 0) {
+            it->next = set->all;
+            set->all = it;
+            it->session = set->session;
+        }
+        take_incoming(it);
+        settled = settled || it->settling.n_items > 0;
+        gw__amqp_consumer_settle(it);
+        if (asked != 0) {
+            gw__amqp_consumer_ask(it, asked, set->now_ms);
+        }
+    }
+    return settled;
+}
+
+gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ms)
+{
+    set->now_ms = now_ms;
+    bool settled = false;
+    bool congested = set->session != NULL && set->session->out.len >= GW__OUT_HIGH_WATER;
+    if (!congested) {
+        settled = work_listed(set);
+    }
+    if (now_ms >= set->timer_ms) {
+        set->timer_ms = UINT64_MAX;
+        for (gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {
+            gw__consumers_set_timer(set, gw__amqp_consumer_tick(it, now_ms));
+        }
+    }
+    remove_released(set);
+    return (gw__turn){.timer_ms = set->timer_ms, .doze_ns = settled ? DOZE_NS : 0};
+}
+
+/* ---- other threads ------------------------------------------------------------------------ */
+
+static void list(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
+{
+    pthread_mutex_lock(&consumer->lock);
+    bool was_listed = consumer->is_listed;
+    consumer->is_listed = true;
+    pthread_mutex_unlock(&consumer->lock);
+    pthread_mutex_lock(&set->lock);
+    consumer->asked |= asked;
+    if (!was_listed) {
+        consumer->next_listed = set->listed;
+        set->listed = consumer;
+    }
+    pthread_mutex_unlock(&set->lock);
+}
+
+static void ask(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
+{
+    list(set, consumer, asked);
+    gw__connection_call(set->connection, true);
+}
+
+void gw__consumers_start(gw__consumers *set, gw__amqp_consumer *consumer)
+{
+    ask(set, consumer, GW__ASK_START);
+}
+
+static bool add_settling(gw__settlings *to, const gw__delivery *deliveries, size_t n,
+                         gw__settlement how)
+{
+    if (to->n_items + n > to->cap) {
+        size_t cap = to->cap == 0 ? 64 : to->cap * 2;
+        cap = cap < to->n_items + n ? to->n_items + n : cap;
+        gw__settling *items = realloc(to->items, cap * sizeof(*items));
+        if (items == NULL) {
+            return false;
+        }
+        to->items = items;
+        to->cap = cap;
+    }
+    for (size_t i = 0; i < n; i++) {
+        to->items[to->n_items++] = (gw__settling){.delivery = deliveries[i], .how = how};
+    }
+    return true;
+}
+
+void gw__consumers_settle(gw__consumers *set, gw__amqp_consumer *consumer,
+                          const gw__delivery *deliveries, size_t n_deliveries, gw__settlement how)
+{
+    pthread_mutex_lock(&consumer->lock);
+    bool added = add_settling(&consumer->incoming, deliveries, n_deliveries, how);
+    size_t n = consumer->incoming.n_items;
+    bool was_listed = consumer->is_listed;
+    consumer->is_listed = consumer->is_listed || added;
+    pthread_mutex_unlock(&consumer->lock);
+    if (!added) {
+        gw_log_error("amqp",
+                     "no memory to settle %zu messages of queue '%s': they will be "
+                     "delivered again",
+                     n_deliveries, consumer->spec.queue);
+        return;
+    }
+    if (!was_listed) {
+        pthread_mutex_lock(&set->lock);
+        consumer->next_listed = set->listed;
+        set->listed = consumer;
+        pthread_mutex_unlock(&set->lock);
+    }
+    /* The broker sends no more once `prefetch` are out: half of them must not wait. */
+    size_t half = (consumer->spec.prefetch + 1u) / 2;
+    bool crossed = n >= half && n - n_deliveries < half;
+    if (!was_listed || crossed) {
+        gw__connection_call(set->connection, crossed);
+    }
+}
+
+static struct timespec deadline_in(unsigned timeout_ms)
+{
+    uint64_t at_ns = gw_clock_ns() + (uint64_t)timeout_ms * GW_NS_PER_MS;
+    return (struct timespec){.tv_sec = (time_t)(at_ns / GW_NS_PER_S),
+                             .tv_nsec = (long)(at_ns % GW_NS_PER_S)};
+}
+
+/* Wait until the I/O thread has set `what`, or for `deadline`; without one, until it has, which it
+ * does at once since it never waits. */
+static bool wait_for(gw__consumers *set, const bool *what, const struct timespec *deadline)
+{
+    int rc = 0;
+    pthread_mutex_lock(&set->lock);
+    while (!*what && rc != ETIMEDOUT) {
+        rc = deadline == NULL ? pthread_cond_wait(&set->changed, &set->lock)
+                              : pthread_cond_timedwait(&set->changed, &set->lock, deadline);
+    }
+    bool is_set = *what;
+    pthread_mutex_unlock(&set->lock);
+    return is_set;
+}
+
+void gw__consumers_cancel(gw__consumers *set, gw__amqp_consumer *consumer, unsigned timeout_ms)
+{
+    struct timespec deadline = deadline_in(timeout_ms);
+    ask(set, consumer, GW__ASK_CANCEL);
+    if (!wait_for(set, &consumer->cancelled, &deadline)) {
+        ask(set, consumer, GW__ASK_MUTE);
+        wait_for(set, &consumer->muted, NULL);
+    }
+}
+
+void gw__consumers_release(gw__consumers *set, gw__amqp_consumer *consumer, unsigned timeout_ms)
+{
+    struct timespec deadline = deadline_in(timeout_ms);
+    ask(set, consumer, GW__ASK_RELEASE);
+    if (!wait_for(set, &consumer->released, &deadline)) {
+        ask(set, consumer, GW__ASK_DROP);
+        wait_for(set, &consumer->released, NULL);
+    }
+}

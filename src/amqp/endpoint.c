@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "amqp/endpoint.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEARTBEAT_MAX_S 3600
+#define NAME_MAX_LEN    255
+
+static gw_status parse_heartbeat(const gw_url *url, unsigned *heartbeat_s, gw_error *err)
+{
+    char text[16];
+    gw_status st = gw_url_query(url, "heartbeat", text, sizeof(text));
+    if (st == GW_E_NOT_FOUND) {
+        return GW_OK;
+    }
+    char *end = text;
+    unsigned long value = st == GW_OK ? strtoul(text, &end, 10) : 0;
+    if (st != GW_OK || text[0] < '0' || text[0] > '9' || *end != '\0' || value > HEARTBEAT_MAX_S) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "the AMQP URL's heartbeat is not a number of seconds up to %d",
+                            HEARTBEAT_MAX_S);
+    }
+    *heartbeat_s = (unsigned)value;
+    return GW_OK;
+}
+
+/* Refuse keys that would be ignored: they were meant to do something. */
+static gw_status check_query(const gw_url *url, gw_error *err)
+{
+    const char *pair = url->query;
+    while (pair != NULL && *pair != '\0') {
+        size_t key_len = strcspn(pair, "=&");
+        if (key_len != strlen("heartbeat") || strncmp(pair, "heartbeat", key_len) != 0) {
+            return gw_error_set(err, GW_E_INVALID, 0,
+                                "the AMQP URL has the unknown parameter '%.*s'",
+                                (int)(key_len < 64 ? key_len : 64), pair);
+        }
+        pair += strcspn(pair, "&");
+        pair += *pair == '&';
+    }
+    return GW_OK;
+}
+
+static gw_status check_parts(const gw__endpoint *endpoint, gw_error *err)
+{
+    if (strlen(endpoint->vhost) > NAME_MAX_LEN) {
+        return gw_error_set(err, GW_E_LIMIT, 0,
+                            "the AMQP URL's virtual host is longer than %d bytes", NAME_MAX_LEN);
+    }
+    if (strlen(endpoint->user) > NAME_MAX_LEN || strlen(endpoint->password) > 4 * NAME_MAX_LEN) {
+        return gw_error_set(err, GW_E_LIMIT, 0, "the AMQP URL's user or password is too long");
+    }
+    return check_query(&endpoint->url, err);
+}
+
+gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint *ret_endpoint,
+                             gw_error *err)
+{
+    gw__endpoint endpoint = {.heartbeat_s = heartbeat_s};
+    gw_status st = gw_url_parse(url, &endpoint.url, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    const gw_url *parsed = &endpoint.url;
+    if (strcmp(parsed->scheme, "amqps") == 0) {
+        st = gw_error_set(err, GW_E_UNSUPPORTED, 0, "amqps:// (TLS) is not supported yet");
+    } else if (strcmp(parsed->scheme, "amqp") != 0) {
+        st = gw_error_set(err, GW_E_UNSUPPORTED, 0, "'%s' is not a scheme of AMQP", parsed->scheme);
+    }
+    bool no_vhost = parsed->path == NULL || strcmp(parsed->path, "/") == 0;
+    endpoint.user = parsed->user != NULL ? parsed->user : "guest";
+    endpoint.password = parsed->password != NULL ? parsed->password : "guest";
+    endpoint.vhost = no_vhost ? "/" : parsed->path + 1;
+    for (size_t i = 0; i < parsed->n_hosts; i++) {
+        if (parsed->hosts[i].port == 0) {
+            endpoint.url.hosts[i].port = GW__AMQP_PORT;
+        }
+    }
+    if (st == GW_OK) {
+        st = check_parts(&endpoint, err);
+    }
+    if (st == GW_OK) {
+        st = parse_heartbeat(parsed, &endpoint.heartbeat_s, err);
+    }
+    if (st != GW_OK) {
+        gw_url_dispose(&endpoint.url);
+        return st;
+    }
+    *ret_endpoint = endpoint;
+    return GW_OK;
+}
+
+void gw__endpoint_dispose(gw__endpoint *endpoint)
+{
+    gw_url_dispose(&endpoint->url);
+    *endpoint = (gw__endpoint){.user = NULL};
+}

@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: MIT */
+#include "amqp/publisher.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <amqp_framing.h>
+
+#include <godwit/clock.h>
+#include <godwit/log.h>
+#include <godwit/metrics.h>
+
+#include "amqp/confirms.h"
+#include "amqp/frame.h"
+#include "amqp/properties.h"
+#include "amqp/recovery.h"
+#include "amqp/topology.h"
+#include "amqp/wire.h"
+
+#define AREA      "amqp"
+#define PULL_MAX  128 /* items pulled at once */
+#define BATCH_MAX 256 /* items settled at once */
+/* A full window is pulled for again when a quarter of it is free, not for each confirm. */
+#define REFILL_AT (GW__CONFIRM_WINDOW - GW__CONFIRM_WINDOW / 4)
+/* A channel whose oldest message waits longer is suspect: a queue without a leader, say. */
+#define CONFIRM_TIMEOUT_MS 60000
+/* Messages for a target that the broker refuses go back to the source for so long. */
+#define DENIED_MS     5000
+#define N_DENIED      32
+#define PULL_EVERY_MS 1000
+/* So often must a message alone have ended the connection before it is given up. */
+#define BLAMES_TO_GIVE_UP 2
+
+typedef struct denied_target {
+    gw__target *target;
+    uint64_t until_ms;
+    gw_error why;
+} denied_target;
+
+struct gw__publisher {
+    gw__source source;
+    gw__session *session; /* NULL: none */
+    gw__channel *channel; /* NULL: none */
+    bool ready;           /* in confirm mode */
+    bool paused;          /* by channel.flow */
+    bool full;            /* the window was full and has not emptied to REFILL_AT */
+    uint64_t epoch;       /* of declarations: counts the connections and the doubts about them */
+    uint64_t now_ms;
+    uint64_t now_ns;
+    uint64_t retry_at_ms; /* when to open a channel again */
+    gw__recovery recovery;
+    gw__confirms confirms;
+    /* Handed out by the source and not sent, in order. */
+    gw__outgoing *pulled[PULL_MAX];
+    size_t n_pulled;
+    size_t pulled_at;
+    /* Being sent: its method and header are out, of its body `body_at` bytes. */
+    gw__outgoing *current;
+    size_t body_at;
+    /* Waiting for their targets to be declared, in order. */
+    gw__outgoing *held[GW__CONFIRM_WINDOW];
+    size_t n_held;
+    gw__target *declaring;
+    gw__topology topology;
+    denied_target denied[N_DENIED];
+    size_t n_denied;
+    /* To be settled, all with the same outcome. */
+    gw__outgoing *batch[BATCH_MAX];
+    size_t n_batch;
+    gw_status batch_outcome;
+    gw_error batch_why;
+    /* After a close over something published: so many go out alone. */
+    size_t n_suspects;
+    char blamed_id[GW_MESSAGE_TEXT_MAX + 1];
+    unsigned n_blames;
+    /* Of the return that is arriving. */
+    bool returned_has_id;
+    char returned_id[GW_MESSAGE_TEXT_MAX + 1];
+    amqp_pool_t pool; /* for encoding headers */
+    gw_counter *published;
+    gw_counter *confirmed;
+    gw_counter *returned;
+    gw_counter *nacked;
+    gw_histogram *latency;
+};
+
+static const gw__channel_events publisher_events;
+
+/* ---- settling ---------------------------------------------------------------------- */
+
+static void flush_batch(gw__publisher *pub)
+{
+    if (pub->n_batch > 0) {
+        size_t n = pub->n_batch;
+        pub->n_batch = 0;
+        pub->source.settle(pub->source.ctx, pub->batch, n, pub->batch_outcome,
+                           pub->batch_outcome == GW_OK ? NULL : &pub->batch_why);
+    }
+}
+
+static void settle(gw__publisher *pub, gw__outgoing *item, gw_status outcome, const gw_error *why)
+{
+    bool same = outcome == pub->batch_outcome && outcome == GW_OK;
+    if (pub->n_batch == BATCH_MAX || !same) {
+        flush_batch(pub);
+    }
+    pub->batch_outcome = outcome;
+    if (why != NULL) {
+        pub->batch_why = *why;
+    }
+    pub->batch[pub->n_batch++] = item;
+}
+
+static const char *target_name(const gw__target *target)
+{
+    return target->queue != NULL ? target->queue : target->exchange;
+}
+
+static const char *target_noun(const gw__target *target)
+{
+    return target->queue != NULL ? "queue" : "exchange";
+}
+
+/* ---- targets ------------------------------------------------------------------------ */
+
+static denied_target *find_denied(gw__publisher *pub, const gw__target *target)
+{
+    for (size_t i = 0; i < pub->n_denied; i++) {
+        if (pub->denied[i].target == target) {
+            return &pub->denied[i];
+        }
+    }
+    return NULL;
+}
+
+/* Keep away from a target for a while. */
+static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
+{
+    denied_target *denied = find_denied(pub, target);
+    if (denied == NULL) {
+        /* When there are too many, the one that was added first is asked for again sooner. */
+        size_t at = pub->n_denied < N_DENIED ? pub->n_denied++ : 0;
+        denied = &pub->denied[at];
+    }
+    denied->target = target;
+    denied->until_ms = pub->now_ms + DENIED_MS;
+    denied->why = *why;
+    target->declared_epoch = 0;
+    gw_log_warn(AREA, "publishing to %s '%s' waits: %s", target_noun(target), target_name(target),
+                why->text);
+}
+
+/* Whether the target is denied at present. Forgets what has run out. */
+static const gw_error *denied_why(gw__publisher *pub, const gw__target *target)
+{
+    denied_target *denied = pub->n_denied == 0 ? NULL : find_denied(pub, target);
+    if (denied == NULL) {
+        return NULL;
+    }
+    if (pub->now_ms < denied->until_ms) {
+        return &denied->why;
+    }
+    *denied = pub->denied[--pub->n_denied];
+    return NULL;
+}
+
+static void on_declared(void *ctx, gw_status st, const gw_error *why)
+{
+    gw__publisher *pub = ctx;
+    gw__target *target = pub->declaring;
+    pub->declaring = NULL;
+    if (st == GW_OK || st == GW_E_BUSY) {
+        /* Locked means that it exists, and exclusive queues can be published to. */
+        target->declared_epoch = pub->epoch;
+    } else if (pub->session != NULL && gw__session_is_open(pub->session)) {
+        deny(pub, target, why);
+    }
+}
+
+static void declare(gw__publisher *pub, gw__target *target)
+{
+    const gw__topology_spec spec = {.exchange = target->exchange,
+                                    .exchange_type = target->type,
+                                    .queue = target->queue,
+                                    .queue_type = target->queue_type};
+    pub->declaring = target;
+    gw__topology_start(&pub->topology, pub->session, &spec, on_declared, pub);
+}
+
+/* ---- sending ------------------------------------------------------------------------ */
+
+/* Method and header of a message. GW_E_LIMIT when they do not fit a frame. */
+static gw_status send_head(gw__publisher *pub, const gw__outgoing *item, size_t body_len)
+{
+    gw_buf *out = &pub->session->out;
+    size_t before = out->len;
+    char expiration[GW__EXPIRATION_MAX];
+    amqp_basic_properties_t properties;
+    gw_status st = gw__properties_from_message(item->msg, &pub->pool, expiration, &properties);
+    amqp_basic_publish_t publish = {.exchange = amqp_cstring_bytes(item->target->exchange),
+                                    .routing_key = amqp_cstring_bytes(item->routing_key),
+                                    .mandatory = item->mandatory};
+    if (st == GW_OK) {
+        st = gw__wire_method(out, pub->channel->id, AMQP_BASIC_PUBLISH_METHOD, &publish);
+    }
+    if (st == GW_OK) {
+        st = gw__wire_header(out, pub->channel->id, &properties, body_len, pub->session->frame_max);
+    }
+    if ((properties._flags & AMQP_BASIC_HEADERS_FLAG) != 0) {
+        recycle_amqp_pool(&pub->pool);
+    }
+    if (st != GW_OK) {
+        out->len = before;
+    }
+    return st;
+}
+
+/* As much of the current body as the buffer is to hold. */
+static void send_body(gw__publisher *pub)
+{
+    gw__session *session = pub->session;
+    size_t body_len;
+    const char *body = gw_message_body(pub->current->msg, &body_len);
+    size_t piece_max = session->frame_max - GW__FRAME_OVERHEAD;
+    while (pub->body_at < body_len && session->out.len < GW__OUT_HIGH_WATER) {
+        size_t len = body_len - pub->body_at;
+        len = len < piece_max ? len : piece_max;
+        if (gw__wire_body(&session->out, pub->channel->id, body + pub->body_at, len) != GW_OK) {
+            gw__session_fail(session, GW_E_NOMEM, 0, "no memory for sending");
+            return;
+        }
+        pub->body_at += len;
+    }
+    if (pub->body_at == body_len) {
+        /* Only now can it be confirmed: until then a confirm of it would be a lie. */
+        gw__confirms_add(&pub->confirms, pub->current, pub->now_ns);
+        pub->current = NULL;
+    }
+}
+
+static void send_item(gw__publisher *pub, gw__outgoing *item)
+{
+    size_t body_len;
+    (void)gw_message_body(item->msg, &body_len);
+    gw_status st = send_head(pub, item, body_len);
+    if (st == GW_E_NOMEM) {
+        gw__session_fail(pub->session, st, 0, "no memory for sending");
+        return; /* it is undecided, as everything else on its way */
+    }
+    if (st != GW_OK) {
+        gw_error why;
+        gw_error_set(&why, st, 0,
+                     "the properties of the message do not fit the %u bytes that the broker takes",
+                     pub->session->frame_max);
+        settle(pub, item, st, &why);
+        return;
+    }
+    gw_counter_add(pub->published, 1);
+    pub->current = item;
+    pub->body_at = 0;
+    send_body(pub);
+}
+
+/* What to do with an item that the source handed out: send it, or keep it until it can be. */
+static void dispose_of(gw__publisher *pub, gw__outgoing *item)
+{
+    if (item->target->declared_epoch == pub->epoch) {
+        send_item(pub, item);
+        return;
+    }
+    const gw_error *why = denied_why(pub, item->target);
+    if (why != NULL) {
+        settle(pub, item, GW_E_REFUSED, why);
+    } else {
+        pub->held[pub->n_held++] = item;
+    }
+}
+
+static size_t in_flight(const gw__publisher *pub)
+{
+    return gw__confirms_count(&pub->confirms) + pub->n_held + (pub->current != NULL);
+}
+
+/* Whether one more may go out now. */
+static bool has_room(const gw__publisher *pub)
+{
+    if (pub->n_suspects > 0 && in_flight(pub) > pub->n_held) {
+        return false;
+    }
+    return gw__session_is_open(pub->session) && pub->current == NULL && !pub->full &&
+           in_flight(pub) < GW__CONFIRM_WINDOW && pub->session->out.len < GW__OUT_HIGH_WATER;
+}
+
+/* Declare what is waited for, and send those whose waiting is over, in their order. */
+static void work_held(gw__publisher *pub)
+{
+    size_t n = pub->n_held;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        gw__outgoing *item = pub->held[i];
+        bool declared = item->target->declared_epoch == pub->epoch;
+        bool sendable = declared && pub->current == NULL &&
+                        pub->session->out.len < GW__OUT_HIGH_WATER &&
+                        gw__session_is_open(pub->session) &&
+                        (pub->n_suspects == 0 || gw__confirms_count(&pub->confirms) == 0);
+        const gw_error *why = declared ? NULL : denied_why(pub, item->target);
+        if (sendable) {
+            pub->n_held--;
+            send_item(pub, item);
+        } else if (why != NULL) {
+            pub->n_held--;
+            settle(pub, item, GW_E_REFUSED, why);
+        } else {
+            pub->held[kept++] = item;
+            if (!declared && pub->declaring == NULL) {
+                declare(pub, item->target);
+            }
+        }
+    }
+    pub->n_held = kept;
+}
+
+static gw__outgoing *pull(gw__publisher *pub)
+{
+    if (pub->pulled_at == pub->n_pulled) {
+        size_t room = GW__CONFIRM_WINDOW - in_flight(pub);
+        pub->pulled_at = 0;
+        pub->n_pulled =
+            pub->source.next(pub->source.ctx, pub->pulled, room < PULL_MAX ? room : PULL_MAX);
+        if (pub->n_pulled == 0) {
+            return NULL;
+        }
+    }
+    return pub->pulled[pub->pulled_at++];
+}
+
+/* Whether declared held items wait: they go first, since their targets' later messages would
+ * overtake them. */
+static bool held_is_due(const gw__publisher *pub)
+{
+    for (size_t i = 0; i < pub->n_held; i++) {
+        if (pub->held[i]->target->declared_epoch == pub->epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Send until there is nothing to send or no room. */
+static void pump(gw__publisher *pub)
+{
+    if (pub->current != NULL) {
+        send_body(pub);
+    }
+    if (pub->n_held > 0) {
+        work_held(pub);
+        if (held_is_due(pub)) {
+            return;
+        }
+    }
+    while (has_room(pub)) {
+        gw__outgoing *item = pull(pub);
+        if (item == NULL) {
+            break;
+        }
+        dispose_of(pub, item);
+    }
+    if (pub->n_held > 0 && pub->declaring == NULL) {
+        work_held(pub);
+    }
+}
+
+/* ---- what the broker says ---------------------------------------------------------------- */
+
+static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, const gw_error *why)
+{
+    uint64_t sent_ns = 0;
+    gw__outgoing *item = gw__confirms_take(&pub->confirms, tag, &sent_ns);
+    if (sent_ns != 0 && pub->n_suspects > 0) {
+        pub->n_suspects--;
+    }
+    if (item == NULL) {
+        return;
+    }
+    if (outcome == GW_OK) {
+        gw_histogram_observe(pub->latency, pub->now_ns - sent_ns);
+    }
+    settle(pub, item, outcome, why);
+}
+
+static void on_confirm(gw__publisher *pub, uint64_t tag, bool multiple, bool is_ack)
+{
+    if (tag == 0 && multiple) {
+        tag = pub->confirms.next - 1; /* all so far */
+    } else if (!gw__confirms_is_known(&pub->confirms, tag)) {
+        gw__session_fail(pub->session, GW_E_PROTOCOL, 0,
+                         "the broker confirmed message %llu of a channel, which was not sent",
+                         (unsigned long long)tag);
+        return;
+    }
+    gw_error why;
+    if (!is_ack) {
+        gw_error_set(&why, GW_E_REFUSED, 0, "the broker could not take the message (basic.nack)");
+    }
+    uint64_t first = multiple ? pub->confirms.oldest : tag;
+    uint64_t n = 0;
+    pub->now_ns = gw_clock_ns();
+    for (uint64_t at = first; at <= tag; at++, n++) {
+        take_confirm(pub, at, is_ack ? GW_OK : GW_E_REFUSED, is_ack ? NULL : &why);
+    }
+    gw_counter_add(is_ack ? pub->confirmed : pub->nacked, n);
+    if (is_ack) {
+        gw__recovery_reset(&pub->recovery);
+    }
+}
+
+static void on_notice(gw__channel *channel, const amqp_method_t *method)
+{
+    gw__publisher *pub = channel->ctx;
+    if (method->id == AMQP_BASIC_ACK_METHOD) {
+        const amqp_basic_ack_t *ack = method->decoded;
+        on_confirm(pub, ack->delivery_tag, ack->multiple != 0, true);
+    } else if (method->id == AMQP_BASIC_NACK_METHOD) {
+        const amqp_basic_nack_t *nack = method->decoded;
+        on_confirm(pub, nack->delivery_tag, nack->multiple != 0, false);
+    } else if (method->id == AMQP_CHANNEL_FLOW_METHOD) {
+        const amqp_channel_flow_t *flow = method->decoded;
+        amqp_channel_flow_ok_t ok = {.active = flow->active};
+        gw__channel_send(channel, AMQP_CHANNEL_FLOW_OK_METHOD, &ok);
+        pub->paused = !flow->active;
+    } else {
+        gw__session_fail(pub->session, GW_E_PROTOCOL, 0, "%s on the publishing channel",
+                         amqp_method_name(method->id));
+    }
+}
+
+static char *on_header(gw__channel *channel, const gw__content *content)
+{
+    gw__publisher *pub = channel->ctx;
+    const amqp_basic_properties_t *properties = content->properties;
+    if (content->method != AMQP_BASIC_RETURN_METHOD) {
+        gw__session_fail(pub->session, GW_E_PROTOCOL, 0, "a delivery on the publishing channel");
+        return NULL;
+    }
+    pub->returned_has_id = (properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0 &&
+                           properties->message_id.len <= GW_MESSAGE_TEXT_MAX;
+    if (pub->returned_has_id) {
+        memcpy(pub->returned_id, properties->message_id.bytes, properties->message_id.len);
+        pub->returned_id[properties->message_id.len] = '\0';
+    }
+    return NULL; /* we have the body ourselves */
+}
+
+static void on_content(gw__channel *channel, const gw__content *content)
+{
+    gw__publisher *pub = channel->ctx;
+    const char *exchange = content->exchange.bytes;
+    const char *routing_key = content->routing_key.bytes;
+    gw__outgoing *item = gw__confirms_take_returned(&pub->confirms, exchange, routing_key,
+                                                    pub->returned_has_id ? pub->returned_id : NULL);
+    if (item == NULL) {
+        gw_log_warn(AREA,
+                    "the broker returned a message that is not on its way (exchange '%s', "
+                    "key '%s')",
+                    exchange, routing_key);
+        return;
+    }
+    gw_error why;
+    gw_error_set(&why, GW_E_UNROUTABLE, content->reply_code, "%s '%s', routing key '%s': %u %s",
+                 target_noun(item->target), target_name(item->target), routing_key,
+                 content->reply_code, (const char *)content->text.bytes);
+    gw_counter_add(pub->returned, 1);
+    settle(pub, item, GW_E_UNROUTABLE, &why);
+}
+
+/* ---- the channel ----------------------------------------------------------------------- */
+
+static void on_open(gw__channel *channel)
+{
+    amqp_confirm_select_t select = {0};
+    gw__channel_call(channel, AMQP_CONFIRM_SELECT_METHOD, &select, AMQP_CONFIRM_SELECT_OK_METHOD);
+}
+
+static void on_reply(gw__channel *channel, const amqp_method_t *reply)
+{
+    (void)reply; /* the channel knows no other call than confirm.select */
+    gw__publisher *pub = channel->ctx;
+    pub->ready = true;
+    pub->paused = false;
+    pub->full = false;
+    gw__confirms_reset(&pub->confirms);
+}
+
+/* The one message that was on its way alone when the broker closed the channel or connection. */
+static gw__outgoing *only_suspect(gw__publisher *pub)
+{
+    size_t n = gw__confirms_count(&pub->confirms);
+    if (pub->current != NULL) {
+        return n == 0 ? pub->current : NULL;
+    }
+    return n == 1 ? pub->confirms.slots[pub->confirms.oldest & (GW__CONFIRM_WINDOW - 1)].item
+                  : NULL;
+}
+
+/* Count how often this message stood alone when it happened. */
+static unsigned blame(gw__publisher *pub, const gw__outgoing *item)
+{
+    const char *id = gw_message_id(item->msg);
+    id = id != NULL ? id : "";
+    if (strcmp(pub->blamed_id, id) != 0) {
+        snprintf(pub->blamed_id, sizeof(pub->blamed_id), "%s", id);
+        pub->n_blames = 0;
+    }
+    return ++pub->n_blames;
+}
+
+/* Give up the one at fault, if it is known. */
+static void judge(gw__publisher *pub, gw__outgoing *item, const gw_error *reason)
+{
+    gw_error why = *reason;
+    bool of_channel = why.status != GW_E_UNAVAILABLE;
+    gw_status outcome = GW_E_INVALID;
+    if (why.native == AMQP_NOT_FOUND || why.native == AMQP_ACCESS_REFUSED) {
+        deny(pub, item->target, &why);
+        outcome = GW_E_REFUSED;
+    } else if (!of_channel && blame(pub, item) < BLAMES_TO_GIVE_UP) {
+        return;
+    } else if (why.native == AMQP_INTERNAL_ERROR) {
+        outcome = GW_E_REFUSED; /* the broker's own fault, which may pass */
+    }
+    gw_error_prefix(&why, outcome, "the broker refuses the message");
+    settle(pub, item, outcome, &why);
+    pub->n_suspects -= pub->n_suspects > 0;
+}
+
+/* Whether this close can have been about something that was published. */
+static bool is_about_publish(const gw_error *why)
+{
+    switch (why->native) {
+    case AMQP_CONTENT_TOO_LARGE:
+    case AMQP_ACCESS_REFUSED:
+    case AMQP_NOT_FOUND:
+    case AMQP_PRECONDITION_FAILED:
+    case AMQP_FRAME_ERROR:
+    case AMQP_SYNTAX_ERROR:
+    case AMQP_COMMAND_INVALID:
+    case AMQP_UNEXPECTED_FRAME:
+    case AMQP_NOT_ALLOWED:
+    case AMQP_NOT_IMPLEMENTED:
+    case AMQP_INTERNAL_ERROR: return true;
+    default: return false;
+    }
+}
+
+/* Everything handed out and not settled goes back. */
+static void rewind_source(gw__publisher *pub)
+{
+    flush_batch(pub);
+    if (gw__topology_is_running(&pub->topology)) {
+        gw__topology_abandon(&pub->topology);
+    }
+    pub->declaring = NULL;
+    pub->current = NULL;
+    pub->n_held = 0;
+    pub->n_pulled = 0;
+    pub->pulled_at = 0;
+    gw__confirms_reset(&pub->confirms);
+    pub->source.rewind(pub->source.ctx);
+}
+
+static void on_closed(gw__channel *channel, const gw_error *why)
+{
+    gw__publisher *pub = channel->ctx;
+    size_t n = gw__confirms_count(&pub->confirms) + (pub->current != NULL);
+    pub->channel = NULL;
+    pub->ready = false;
+    if (n > 0 && is_about_publish(why)) {
+        gw__outgoing *item = only_suspect(pub);
+        pub->n_suspects = n > pub->n_suspects ? n : pub->n_suspects;
+        if (item != NULL) {
+            judge(pub, item, why);
+        }
+    }
+    if (why->native == AMQP_NOT_FOUND) {
+        pub->epoch++; /* an exchange went: declare all again */
+    }
+    rewind_source(pub);
+    unsigned wait_ms = gw__recovery_next_ms(&pub->recovery, GW_E_UNAVAILABLE);
+    pub->retry_at_ms = pub->now_ms + (pub->n_suspects > 0 ? 0 : wait_ms);
+    if (gw__session_is_open(pub->session)) {
+        gw_log_warn(AREA, "publishing channel closed: %s; %zu messages are sent again", why->text,
+                    n);
+    }
+}
+
+static const gw__channel_events publisher_events = {
+    .open = on_open,
+    .reply = on_reply,
+    .notice = on_notice,
+    .header = on_header,
+    .content = on_content,
+    .closed = on_closed,
+};
+
+/* ---- the role ---------------------------------------------------------------------------- */
+
+void gw__publisher_up(gw__publisher *publisher, gw__session *session)
+{
+    publisher->session = session;
+    publisher->epoch++;
+    publisher->retry_at_ms = 0;
+}
+
+void gw__publisher_down(gw__publisher *publisher)
+{
+    publisher->session = NULL;
+    publisher->channel = NULL;
+    publisher->ready = false;
+}
+
+/* The confirms do not come: close the channel, so that no late one can, and send again. */
+static void check_confirm_timeout(gw__publisher *pub)
+{
+    uint64_t oldest_ns = gw__confirms_oldest_ns(&pub->confirms);
+    if (oldest_ns == 0 || pub->session->blocked ||
+        pub->now_ns < oldest_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS) {
+        return;
+    }
+    gw_log_warn(AREA, "no confirm for %d s: %zu messages are sent again on a new channel",
+                CONFIRM_TIMEOUT_MS / 1000, gw__confirms_count(&pub->confirms));
+    gw__channel *channel = pub->channel;
+    pub->channel = NULL;
+    pub->ready = false;
+    rewind_source(pub);
+    gw__channel_close(channel);
+}
+
+gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ms)
+{
+    gw__publisher *pub = publisher;
+    gw__turn turn = {.timer_ms = now_ms + PULL_EVERY_MS};
+    pub->now_ms = now_ms;
+    flush_batch(pub); /* what the input since the last turn settled */
+    if (pub->session == NULL || !gw__session_is_open(pub->session)) {
+        return turn;
+    }
+    if (pub->channel == NULL && now_ms >= pub->retry_at_ms) {
+        pub->channel = gw__session_open_channel(pub->session, &publisher_events, pub);
+        if (pub->channel == NULL) {
+            gw__session_fail(pub->session, GW_E_NOMEM, 0, "no channel for publishing");
+        }
+    }
+    if (pub->channel == NULL) {
+        turn.timer_ms = pub->retry_at_ms < turn.timer_ms ? pub->retry_at_ms : turn.timer_ms;
+        return turn;
+    }
+    if (!pub->ready) {
+        return turn;
+    }
+    pub->now_ns = gw_clock_ns();
+    check_confirm_timeout(pub);
+    if (!pub->ready || pub->paused || pub->session->blocked) {
+        return turn;
+    }
+    size_t before = pub->session->out.len;
+    pub->full = pub->full && in_flight(pub) > REFILL_AT;
+    pump(pub);
+    flush_batch(pub);
+    pub->full = pub->full || in_flight(pub) == GW__CONFIRM_WINDOW;
+    if (pub->session->out.len >= GW__OUT_HIGH_WATER && before < GW__OUT_HIGH_WATER) {
+        turn.timer_ms = now_ms; /* there may be more */
+    }
+    return turn;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+gw__publisher *gw__publisher_new(const gw__source *source)
+{
+    gw__publisher *pub = calloc(1, sizeof(*pub));
+    if (pub == NULL) {
+        return NULL;
+    }
+    pub->source = *source;
+    init_amqp_pool(&pub->pool, 4096);
+    gw__recovery_init(&pub->recovery);
+    gw__confirms_reset(&pub->confirms);
+    pub->published = gw_metrics_counter("godwit_amqp_published_total",
+                                        "Messages sent to the broker, repetitions included.", NULL);
+    pub->confirmed = gw_metrics_counter("godwit_amqp_confirmed_total",
+                                        "Messages that the broker has confirmed.", NULL);
+    pub->returned =
+        gw_metrics_counter("godwit_amqp_returned_total", "Messages that no queue took.", NULL);
+    pub->nacked =
+        gw_metrics_counter("godwit_amqp_nacked_total", "Messages that the broker refused.", NULL);
+    pub->latency = gw_metrics_histogram("godwit_amqp_confirm_seconds",
+                                        "From sending a message to its confirm.", NULL);
+    return pub;
+}
+
+void gw__publisher_free(gw__publisher *publisher)
+{
+    if (publisher != NULL) {
+        empty_amqp_pool(&publisher->pool);
+        free(publisher);
+    }
+}

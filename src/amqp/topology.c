@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "amqp/topology.h"
+
+#include <string.h>
+
+#include <amqp_framing.h>
+
+#include <godwit/log.h>
+
+#define AREA "amqp"
+
+static const gw__channel_events topology_events;
+
+/* ---- naming things --------------------------------------------------------------- */
+
+static const char *noun(const gw__topology *topology)
+{
+    return topology->step == GW__DECLARE_EXCHANGE ? "exchange" : "queue";
+}
+
+static const char *name(const gw__topology *topology)
+{
+    return topology->step == GW__DECLARE_EXCHANGE ? topology->spec.exchange : topology->spec.queue;
+}
+
+static void finish(gw__topology *topology, gw_status st, const gw_error *why)
+{
+    if (topology->channel != NULL) {
+        gw__channel_close(topology->channel);
+        topology->channel = NULL;
+    }
+    topology->done(topology->ctx, st, why);
+}
+
+static void open_channel(gw__topology *topology)
+{
+    topology->channel = gw__session_open_channel(topology->session, &topology_events, topology);
+    if (topology->channel == NULL) {
+        gw_error why;
+        gw_error_set(&why, GW_E_LIMIT, 0, "no channel left to declare %s '%s'", noun(topology),
+                     name(topology));
+        finish(topology, why.status, &why);
+    }
+}
+
+/* ---- steps ------------------------------------------------------------------------ */
+
+static void declare_exchange(gw__topology *topology)
+{
+    const gw__topology_spec *spec = &topology->spec;
+    amqp_exchange_declare_t declare = {
+        .exchange = amqp_cstring_bytes(spec->exchange),
+        .type = amqp_cstring_bytes(gw_exchange_type_name(spec->exchange_type)),
+        .passive = topology->passive || strncmp(spec->exchange, "amq.", 4) == 0,
+        .durable = true,
+    };
+    gw__channel_call(topology->channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare,
+                     AMQP_EXCHANGE_DECLARE_OK_METHOD);
+}
+
+static void declare_queue(gw__topology *topology)
+{
+    const gw__topology_spec *spec = &topology->spec;
+    amqp_table_entry_t argument;
+    int n_arguments = 0;
+    if (spec->temporary) {
+        argument = (amqp_table_entry_t){
+            .key = amqp_cstring_bytes("x-expires"),
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = GW__TEMPORARY_EXPIRES_MS}};
+        n_arguments = 1;
+    } else if (spec->queue_type == GW_QUEUE_QUORUM) {
+        argument = (amqp_table_entry_t){
+            .key = amqp_cstring_bytes("x-queue-type"),
+            .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")}};
+        n_arguments = 1;
+    }
+    amqp_queue_declare_t declare = {
+        .queue = amqp_cstring_bytes(spec->queue),
+        .passive = topology->passive,
+        .durable = !spec->temporary,
+        .arguments = {.num_entries = n_arguments, .entries = &argument},
+    };
+    gw__channel_call(topology->channel, AMQP_QUEUE_DECLARE_METHOD, &declare,
+                     AMQP_QUEUE_DECLARE_OK_METHOD);
+}
+
+static void bind_queue(gw__topology *topology)
+{
+    const gw__topology_spec *spec = &topology->spec;
+    amqp_queue_bind_t bind = {
+        .queue = amqp_cstring_bytes(spec->queue),
+        .exchange = amqp_cstring_bytes(spec->exchange),
+        .routing_key = amqp_cstring_bytes(spec->binding_key != NULL ? spec->binding_key : ""),
+    };
+    gw__channel_call(topology->channel, AMQP_QUEUE_BIND_METHOD, &bind, AMQP_QUEUE_BIND_OK_METHOD);
+}
+
+static void do_step(gw__topology *topology)
+{
+    const gw__topology_spec *spec = &topology->spec;
+    bool exchange = spec->exchange != NULL && spec->exchange[0] != '\0';
+    bool queue = spec->queue != NULL;
+    if (topology->step == GW__DECLARE_EXCHANGE && !exchange) {
+        topology->step = GW__DECLARE_QUEUE;
+    }
+    if (topology->step == GW__DECLARE_QUEUE && !queue) {
+        topology->step = GW__DECLARED;
+    }
+    if (topology->step == GW__BIND && !exchange) {
+        topology->step = GW__DECLARED;
+    }
+    switch (topology->step) {
+    case GW__DECLARE_EXCHANGE: declare_exchange(topology); break;
+    case GW__DECLARE_QUEUE: declare_queue(topology); break;
+    case GW__BIND: bind_queue(topology); break;
+    case GW__DECLARED: finish(topology, GW_OK, NULL); break;
+    }
+}
+
+/* ---- events ------------------------------------------------------------------------ */
+
+static void on_open(gw__channel *channel)
+{
+    do_step(channel->ctx);
+}
+
+static void on_reply(gw__channel *channel, const amqp_method_t *reply)
+{
+    (void)reply;
+    gw__topology *topology = channel->ctx;
+    if (topology->passive) {
+        gw_log_warn(AREA, "%s '%s' cannot be declared and is used as it is: %s", noun(topology),
+                    name(topology), topology->refused.text);
+    }
+    topology->passive = false;
+    topology->step++;
+    do_step(topology);
+}
+
+static void on_closed(gw__channel *channel, const gw_error *why)
+{
+    gw__topology *topology = channel->ctx;
+    topology->channel = NULL;
+    bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
+    bool refused = why->native == AMQP_PRECONDITION_FAILED || why->native == AMQP_ACCESS_REFUSED;
+    if (declaring && refused && !topology->passive && gw__session_is_open(topology->session)) {
+        topology->passive = true;
+        topology->refused = *why;
+        open_channel(topology);
+        return;
+    }
+    /* What it was refused for tells more than that it does not exist. */
+    gw_error reason = topology->passive && why->native != 0 ? topology->refused : *why;
+    gw_error_prefix(&reason, reason.status, "%s '%s'", noun(topology), name(topology));
+    finish(topology, reason.status, &reason);
+}
+
+static const gw__channel_events topology_events = {
+    .open = on_open, .reply = on_reply, .closed = on_closed};
+
+/* ---- life -------------------------------------------------------------------------- */
+
+void gw__topology_start(gw__topology *topology, gw__session *session, const gw__topology_spec *spec,
+                        void (*done)(void *ctx, gw_status st, const gw_error *why), void *ctx)
+{
+    *topology = (gw__topology){
+        .spec = *spec, .session = session, .step = GW__DECLARE_EXCHANGE, .done = done, .ctx = ctx};
+    if (spec->exchange == NULL || spec->exchange[0] == '\0') {
+        topology->step = GW__DECLARE_QUEUE;
+    }
+    open_channel(topology);
+}
+
+bool gw__topology_is_running(const gw__topology *topology)
+{
+    return topology->channel != NULL;
+}
+
+void gw__topology_abandon(gw__topology *topology)
+{
+    if (topology->channel != NULL) {
+        gw__channel_close(topology->channel);
+        topology->channel = NULL;
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Make an exchange, a queue and the binding between them be there, on a channel that is thrown away
+ * afterwards: a declaration that the broker refuses closes its channel, and nothing else.
+ *
+ * What exists with other properties, or may not be declared by us, is used as it is, with a
+ * warning.
+ *
+ * @thread All of it runs on the I/O thread of the connection.
+ */
+#ifndef GW_AMQP_TOPOLOGY_H
+#define GW_AMQP_TOPOLOGY_H
+
+#include <stdbool.h>
+
+#include <godwit/error.h>
+#include <godwit/messaging.h>
+
+#include "amqp/session.h"
+
+/* How long a temporary queue outlives its last consumer. */
+#define GW__TEMPORARY_EXPIRES_MS 60000
+
+/* What is to be there. Borrowed until done. */
+typedef struct gw__topology_spec {
+    const char *exchange; /* NULL or "" for none */
+    gw_exchange_type exchange_type;
+    const char *queue; /* NULL for none */
+    bool temporary;
+    gw_queue_type queue_type;
+    const char *binding_key; /* with both */
+} gw__topology_spec;
+
+/* One attempt. Embedded in its user. */
+typedef struct gw__topology {
+    gw__topology_spec spec;
+    gw__session *session;
+    gw__channel *channel; /* NULL: not running */
+    enum { GW__DECLARE_EXCHANGE, GW__DECLARE_QUEUE, GW__BIND, GW__DECLARED } step;
+    bool passive;     /* this step only asks whether it exists */
+    gw_error refused; /* why the step was not done in earnest */
+    /* `why` is NULL for GW_OK. Called once, unless abandoned. GW_E_UNAVAILABLE when the connection
+     * was lost. */
+    void (*done)(void *ctx, gw_status st, const gw_error *why);
+    void *ctx;
+} gw__topology;
+
+void gw__topology_start(gw__topology *topology, gw__session *session, const gw__topology_spec *spec,
+                        void (*done)(void *ctx, gw_status st, const gw_error *why), void *ctx);
+
+bool gw__topology_is_running(const gw__topology *topology);
+
+/* done() will not be called. */
+void gw__topology_abandon(gw__topology *topology);
+
+#endif
