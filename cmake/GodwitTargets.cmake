@@ -11,6 +11,9 @@ function(godwit_defaults target)
         -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
         -Wpointer-arith -Wvla -Wformat=2 -Wwrite-strings -Wundef
         -fno-common -fno-omit-frame-pointer)
+    if(GODWIT_FUZZ)
+        target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    endif()
     if(GODWIT_SANITIZE)
         target_compile_options(${target} PRIVATE -fsanitize=${GODWIT_SANITIZE}
                                -fno-sanitize-recover=all)

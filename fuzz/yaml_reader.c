@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#include "yaml_reader.h"
+#include "config_file.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return check_config_file(cs_yaml_read, data, size);
+}
