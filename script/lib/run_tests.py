@@ -12,6 +12,7 @@ import time
 import xml.etree.ElementTree as xml
 
 from build import BuildError, build, log_tail
+from processes import DIE_WITH_PARENT
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
@@ -40,8 +41,9 @@ def log_path(step):
 def run(command, log, env=None):
     """Run a command with its output in the log; returns its status, or None after the time."""
     with open(log, "ab") as out:
-        child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
-                                 stdout=out, stderr=out, start_new_session=True)
+        child = subprocess.Popen(DIE_WITH_PARENT + command, cwd=ROOT, env=env,
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                 start_new_session=True)
         try:
             return child.wait(STEP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -115,9 +117,10 @@ def run_pytest(log):
     if os.path.exists(report):
         os.unlink(report)
     env = dict(os.environ, GODWIT_BIN=os.path.join(ROOT, "build", "release", "bin"),
-               PYTHONDONTWRITEBYTECODE="1", TMPDIR=tempfile.gettempdir())
+               PYTHONDONTWRITEBYTECODE="1")
     status = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-v",
-                  "--durations=10", f"--junitxml={report}", "tests/e2e"], log, env)
+                  "--durations=10", f"--basetemp={os.path.join(LOGS, 'e2e-files')}",
+                  f"--junitxml={report}", "tests/e2e"], log, env)
     if not os.path.exists(report):
         return Result(failed=1, problems=log_tail(log, 60))
     suite = xml.parse(report).getroot().find("testsuite")

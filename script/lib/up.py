@@ -96,9 +96,14 @@ def check_ports(layout):
                       "End what holds them, or move all ports with --port-base N.")
 
 
+def shortest(path):
+    """The path as seen from here, where that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
+
+
 def print_things_to_try(system):
     """What a person does next."""
-    layout, config = system.layout, system.path("config")
+    layout, config = system.layout, shortest(system.path("config"))
     print(f"""
 Try, in another terminal:
   curl http://127.0.0.1:{layout.account}/accounts/10000
@@ -113,7 +118,7 @@ Try, in another terminal:
       http://127.0.0.1:{layout.config}/monitor
       makes 10001 the VIP account, without a restart
 
-Ctrl-C stops everything. The logs are also in {system.path("logs")}.
+Ctrl-C stops everything. The logs are also in {shortest(system.path("logs"))}.
 """, flush=True)
 
 
