@@ -145,7 +145,7 @@ GW_API GW_MUST_CHECK gw_status gw_wait_up(gw_client *client, unsigned timeout_ms
  * @param msg borrowed: copied, the caller still frees it. Gets a message id first if it has none,
  * which the caller can then read.
  * @return GW_OK; GW_E_FULL when the outbox has no room (retriable); GW_E_LIMIT for a name above 255
- * bytes; GW_E_CLOSED after gw_close() began; GW_E_NOMEM.
+ * bytes and a message larger than the whole outbox; GW_E_CLOSED after gw_close() began; GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_publish(gw_client *client, const char *exchange,
                                           gw_exchange_type type, gw_message *msg, gw_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "messaging/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ static void retire_locked(gw__relay *relay, entry *it)
 {
     relay->n_messages--;
     relay->n_bytes -= it->size;
+    gw_gauge_add(relay->depth, -1); /* not set: other clients of the process count here too */
     if (relay->flushing && it->flush_epoch < relay->flush_epoch && --relay->n_older == 0) {
         pthread_cond_broadcast(&relay->settled);
     }
@@ -188,7 +190,7 @@ static void report(gw__relay *relay, entry *it, gw_status outcome, const gw_erro
                      id != NULL ? id : "?", it->out.target->queue != NULL ? "queue" : "exchange",
                      it->out.target->queue != NULL ? it->out.target->queue
                                                    : it->out.target->exchange,
-                     why != NULL ? why->text : gw_status_text(outcome));
+                     why->text);
     }
     if (it->done != NULL) {
         it->done(it->done_ctx, outcome, why);
@@ -201,11 +203,13 @@ static void source_settle(void *ctx, gw__outgoing *const *items, size_t n_items,
                           const gw_error *why)
 {
     gw__relay *relay = ctx;
+    assert(outcome == GW_OK || why != NULL);
     entry *ended = NULL;
     entry **last = &ended;
     pthread_mutex_lock(&relay->lock);
     for (size_t i = 0; i < n_items; i++) {
         entry *it = (entry *)items[i];
+        assert(it != relay->cursor); /* it was handed out, and not taken back by a rewind */
         unlink_entry(&relay->queue, it);
         if (outcome != GW_OK && goes_again(it, outcome)) {
             delay_locked(relay, it, outcome);
@@ -227,7 +231,6 @@ static void source_settle(void *ctx, gw__outgoing *const *items, size_t n_items,
         retire_locked(relay, it);
         recycle_locked(relay, it);
     }
-    gw_gauge_set(relay->depth, (int64_t)relay->n_messages);
     pthread_mutex_unlock(&relay->lock);
 }
 
@@ -295,7 +298,7 @@ size_t gw__relay_free(gw__relay *relay)
         next = it->next;
         free(it);
     }
-    gw_gauge_set(relay->depth, 0);
+    gw_gauge_add(relay->depth, -(int64_t)n_left);
     pthread_cond_destroy(&relay->settled);
     pthread_mutex_destroy(&relay->lock);
     free(relay);
@@ -313,7 +316,12 @@ static gw_status admit_locked(gw__relay *relay, size_t size, gw_error *err)
                             "the outbox is full: %zu messages wait for the broker",
                             relay->n_messages);
     }
-    if (size > relay->options.max_bytes || relay->n_bytes > relay->options.max_bytes - size) {
+    if (size > relay->options.max_bytes) {
+        return gw_error_set(err, GW_E_LIMIT, 0,
+                            "the message takes %zu bytes, the whole outbox has room for %zu", size,
+                            relay->options.max_bytes);
+    }
+    if (relay->n_bytes > relay->options.max_bytes - size) {
         return gw_error_set(err, GW_E_FULL, 0,
                             "the outbox is full: %zu of at most %zu bytes wait for the broker",
                             relay->n_bytes, relay->options.max_bytes);
@@ -351,11 +359,11 @@ gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, g
     }
     relay->n_messages++;
     relay->n_bytes += size;
+    gw_gauge_add(relay->depth, 1);
     bool wake = relay->hungry;
     relay->hungry = false;
     pthread_mutex_unlock(&relay->lock);
     gw_counter_add(relay->accepted, 1);
-    gw_gauge_add(relay->depth, 1);
     if (wake) {
         relay->options.wake(relay->options.ctx);
     }

@@ -33,7 +33,8 @@ size_t gw__relay_free(gw__relay *relay);
 /* For the transport; valid as long as the relay. */
 gw__source gw__relay_source(gw__relay *relay);
 
-/* Accept a message. `msg` is taken on success. GW_E_FULL, GW_E_CLOSED, GW_E_NOMEM. */
+/* Accept a message. `msg` is taken on success. GW_E_FULL; GW_E_LIMIT when it is larger than the
+ * whole outbox; GW_E_CLOSED; GW_E_NOMEM. */
 gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
                         void *done_ctx, gw_error *err);
 
