@@ -11,9 +11,10 @@
  * encoded slash stays inside its segment. Dot segments ("..") have no meaning here and match no
  * literal: a handler that makes file names of variables must refuse them.
  *
- * A few answers are libmicrohttpd's own, with a short HTML body, and are not counted: 400 for a
- * request that is not HTTP or has no Host, 431 and 414 when request line and headers do not even
- * fit into max_header_bytes and 4 KiB more, 505. Each of them closes the connection.
+ * A few answers are libmicrohttpd's own, with a short HTML body, and are not counted: 400 for what
+ * is no HTTP request or has no number as its Content-Length (0.9.75 sends the head of that one
+ * twice), 431 and 414 when request line and headers do not even fit into max_header_bytes and 4 KiB
+ * more, 505. Each of them closes the connection. A NUL in the request line ends the target.
  */
 #ifndef GODWIT_HTTP_H
 #define GODWIT_HTTP_H

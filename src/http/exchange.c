@@ -13,7 +13,7 @@
 #include <godwit/clock.h>
 #include <godwit/log.h>
 
-#include "http/problem.h"
+#include "http/framing.h"
 
 #define KEEP_MAX     4096  /* memory of a body kept for the connection's next request */
 #define SWALLOW_MORE 65536 /* see swallow_limit() */
@@ -183,7 +183,7 @@ static void answer(gw__http_exchange *ex)
         return;
     }
     if (st != GW_OK) {
-        gw_http_problem(res, 400, "the path has a broken escape or a control character");
+        gw_http_problem(res, 400, "the path has a broken escape, a blank or a control character");
         return;
     }
     gw__http_match match = gw__http_router_match(ex->site->router, ex->req.method, &ex->target);
@@ -222,32 +222,27 @@ static bool has_long_header(gw__http_exchange *ex)
     return info != NULL && info->header_size > ex->site->max_header_bytes;
 }
 
-/* The length the client announced; SIZE_MAX when it is no number, 0 when there is none. */
-static size_t announced_length(gw__http_exchange *ex)
-{
-    const char *text = gw_http_header(&ex->req, "Content-Length");
-    return text == NULL ? 0 : strtoull(text, NULL, 10);
-}
-
 /* The headers are there. Refuse what needs no body to be refused; true when that was done. */
-static bool refuse_early(gw__http_exchange *ex)
+static bool refuse_early(gw__http_exchange *ex, const char *version)
 {
     gw__http_site *site = ex->site;
-    size_t length = announced_length(ex);
+    gw__http_framing framing = gw__http_framing_of(ex->req.mhd, version);
     if (gw__http_gate_is_closing(&site->gate)) {
         gw_http_problem(&ex->res, 503, "this server is shutting down");
+    } else if (framing.fault != NULL) {
+        gw_http_problem(&ex->res, 400, "%s", framing.fault);
     } else if (has_long_header(ex)) {
         bool is_target = strlen(ex->req.path) + ex->query_len > site->max_header_bytes / 2;
         gw_http_problem(&ex->res, is_target ? 414 : 431,
                         "request line and headers are larger than %zu bytes",
                         site->max_header_bytes);
-    } else if (length > swallow_limit(site)) {
+    } else if (framing.body_len > swallow_limit(site)) {
         gw_http_problem(&ex->res, 413, "the body is larger than %zu bytes", site->max_body_bytes);
     } else {
-        if (length > site->max_body_bytes) {
+        if (framing.body_len > site->max_body_bytes) {
             ex->stage = GW__HTTP_OVERLONG;
-        } else if (length > 0) {
-            gw_buf_reserve(&ex->req.body, length);
+        } else if (framing.body_len > 0) {
+            gw_buf_reserve(&ex->req.body, framing.body_len);
         }
         return false;
     }
@@ -271,7 +266,7 @@ static enum MHD_Result take_body(gw__http_exchange *ex, const char *data, size_t
 }
 
 enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, const char *method,
-                                       const char *data, size_t *data_len)
+                                       const char *version, const char *data, size_t *data_len)
 {
     if (ex->stage == GW__HTTP_STARTED) {
         ex->req.method = method;
@@ -279,7 +274,7 @@ enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, 
         ex->inside = true;
         gw__http_gate_enter(&ex->site->gate);
         ex->stage = GW__HTTP_BODY;
-        return refuse_early(ex) ? send_answer(ex) : MHD_YES;
+        return refuse_early(ex, version) ? send_answer(ex) : MHD_YES;
     }
     if (*data_len > 0) {
         enum MHD_Result ok = take_body(ex, data, *data_len);

@@ -92,7 +92,7 @@ void gw__http_exchange_start(gw__http_exchange *ex, const char *target);
 /** MHD's access handler: first with the headers, then for each piece of the body, then to answer.
  */
 enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, const char *method,
-                                       const char *data, size_t *data_len);
+                                       const char *version, const char *data, size_t *data_len);
 
 /** The answer is sent, or the connection broke. */
 void gw__http_exchange_end(gw__http_exchange *ex);

@@ -102,6 +102,7 @@ void gw_http_problem(gw_http_response *res, int status, const char *format, ...)
         detail_len += 3;
     }
     gw_buf_clear(&res->body);
+    res->body.limit = BODY_MAX; /* a handler may have set a limit of its own */
     res->status = status;
     res->content_type = GW__HTTP_PROBLEM_TYPE;
     gw__http_problem_write(&res->body, status, detail, detail_len);

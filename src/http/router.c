@@ -157,8 +157,8 @@ static gw_status check_route(const gw_http_route *route, gw_error *err)
     }
     const char *fault = pattern_fault(route->pattern);
     if (fault != NULL) {
-        return gw_error_set(err, GW_E_INVALID, 0, "route %s has the pattern '%s': %s", route->name,
-                            route->pattern, fault);
+        return gw_error_set(err, GW_E_INVALID, 0, "route %s has the pattern '%.128s': %s",
+                            route->name, route->pattern, fault);
     }
     return GW_OK;
 }

@@ -64,9 +64,8 @@ static enum MHD_Result on_step(void *ctx, struct MHD_Connection *mhd, const char
 {
     (void)ctx;
     (void)mhd;
-    (void)version;
     gw__http_exchange *ex = *request_ctx;
-    return ex == NULL ? MHD_NO : gw__http_exchange_step(ex, path, method, data, data_len);
+    return ex == NULL ? MHD_NO : gw__http_exchange_step(ex, path, method, version, data, data_len);
 }
 
 static void on_end(void *ctx, struct MHD_Connection *mhd, void **request_ctx,
@@ -132,7 +131,6 @@ static gw_status start_daemon(gw_http_server *server, const gw_http_options *opt
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)memory, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_timeout_s, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)STACK_SIZE, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {n_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)n_threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };

@@ -80,6 +80,8 @@ gw_status gw__http_target_parse(gw__http_target *target, const char *path)
         if (c == '%') {
             c = decode_escape(from + 1);
             from += 2;
+        } else if (c == ' ') {
+            return GW_E_INVALID;
         }
         if (c < 0 || is_control((unsigned char)c)) {
             return GW_E_INVALID;

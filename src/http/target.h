@@ -44,8 +44,8 @@ void gw__http_target_dispose(gw__http_target *target);
 /**
  * Take apart `path` (without a query). Disposes what was there before.
  *
- * @return GW_OK; GW_E_INVALID when it does not begin with '/', has a broken escape, or has a
- * control character, encoded or not; GW_E_NOMEM.
+ * @return GW_OK; GW_E_INVALID when it does not begin with '/', has a broken escape, a blank,
+ * or a control character, encoded or not; GW_E_NOMEM.
  */
 gw_status gw__http_target_parse(gw__http_target *target, const char *path);
 
