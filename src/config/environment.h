@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The answer of a Spring-style config server, {"propertySources":[{"name":...,"source":{...}}]},
+ * read into properties. Refuses what such a server would not say, as a whole. */
+#ifndef GW_CONFIG_ENVIRONMENT_H
+#define GW_CONFIG_ENVIRONMENT_H
+
+#include <stddef.h>
+
+#include "config/properties.h"
+
+#define GW__VERSION_MAX 127
+#define GW__SOURCES_MAX 1000
+
+typedef struct gw__environment {
+    gw__properties *properties; /* sealed; NULL in a zeroed struct */
+    size_t n_sources;
+    char version[GW__VERSION_MAX + 1]; /* "" if it says none; cut */
+} gw__environment;
+
+/* The text of a failure names keys and sources, and no values. GW_E_PROTOCOL; GW_E_LIMIT;
+ * GW_E_NOMEM. */
+gw_status gw__environment_parse(const char *body, size_t len, gw__environment *ret_env,
+                                gw_error *err);
+
+/* What the server says of a failure: "detail", "message", "error" or "title" of a JSON object, at
+ * most `size` bytes of it, masked; "" for anything else. */
+void gw__problem_detail(const char *body, size_t len, char *ret_detail, size_t size);
+
+#endif
