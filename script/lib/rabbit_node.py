@@ -72,7 +72,7 @@ class RabbitNode:
     @property
     def management_url(self):
         """The management pages and API; guest, guest."""
-        return f"http://127.0.0.1:{self.ports.management}/"
+        return f"http://127.0.0.1:{self.ports.management}"
 
     def path(self, *parts):
         """A path inside the node's directory."""

@@ -188,7 +188,7 @@ def test_the_broker_restarts(world, own_broker, end):
 
 def test_a_closed_connection_is_made_again(running):
     """As an operator's "close connection" in the management pages does it."""
-    api = running.broker.management_url + "api/"
+    api = running.broker.management_url + "/api/"
     auth = ("guest", "guest")
 
     def connections():

@@ -118,7 +118,7 @@ def test_health_and_metrics(running):
 
 def test_an_operator_recognises_connections_and_queues(running):
     import requests
-    api = running.broker.management_url + "api/"
+    api = running.broker.management_url + "/api/"
 
     def names():
         found = requests.get(f"{api}vhosts/{running.vhost}/connections", timeout=10,

@@ -51,7 +51,7 @@ class World:
 
     def make_vhost(self, broker):
         """An empty virtual host, so that no test sees another's queues."""
-        url = f"{broker.management_url}api/vhosts/{self.vhost}"
+        url = f"{broker.management_url}/api/vhosts/{self.vhost}"
         requests.delete(url, auth=("guest", "guest"), timeout=10)
         assert requests.put(url, auth=("guest", "guest"), timeout=10).status_code < 300
         self.broker = broker
