@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Run the examples with the broker in memory.
+"""Run the examples.
 
-  examples/test_examples.py DIR      DIR has the programs greeter, publish and subscribe
+  examples/test_examples.py DIR            with the broker in memory
+  examples/test_examples.py DIR rabbitmq   with the one of the environment's GODWIT_TEST_AMQP_URL
+
+DIR has the programs greeter, publish and subscribe.
 """
 import http.client
 import os
@@ -10,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 
 TIMEOUT_S = 20
 
@@ -90,10 +94,28 @@ def test_subscribe(directory):
         subscribe.wait()
 
 
+def test_round_trip(directory):
+    url, queue = os.environ["GODWIT_TEST_AMQP_URL"], f"examples-{uuid.uuid4()}"
+    subscribe = start([os.path.join(directory, "subscribe"), url, queue])
+    seen = []
+    try:
+        wait_line(subscribe, r"^subscribe: up", seen)
+        publish = subprocess.run([os.path.join(directory, "publish"), url, queue, "hello"],
+                                 capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        check("publish", (0, ""), (publish.returncode, publish.stderr))
+        check("what subscribe prints", "hello\n", subscribe.stdout.readline())
+        end(subscribe, seen)
+    finally:
+        subscribe.kill()
+        subscribe.wait()
+
+
 def main(arguments):
-    if len(arguments) != 1:
+    if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["rabbitmq"]):
         sys.exit(__doc__.strip())
-    for test in (test_greeter, test_publish, test_subscribe):
+    tests = (test_greeter, test_publish, test_subscribe) if len(arguments) == 1 else (
+        test_round_trip,)
+    for test in tests:
         test(arguments[0])
         print(f"{test.__name__}: passed")
 
