@@ -73,6 +73,9 @@ gw_status cs_names_add_path(cs_names *names, cs_text path)
     if (path.len > CS_WEBHOOK_PATH_MAX || ++names->n_paths > CS_WEBHOOK_PATHS_MAX) {
         return GW_E_LIMIT;
     }
+    if (path.len > 0 && memchr(path.bytes, 0, path.len) != NULL) {
+        return GW_E_INVALID;
+    }
     cs_text name = stem_of(path);
     while (name.len > 0) {
         gw_status st = add_name(names, cs_text_is(name, SHARED) ? (cs_text){EVERYBODY, 1} : name);
@@ -252,7 +255,7 @@ gw_status cs_webhook_read(const cs_webhook *hook, cs_names *names, gw_error *err
     if (is_form(hook)) {
         st = read_form(hook, names);
         if (st == GW_E_INVALID) {
-            return gw_error_set(err, st, 0, "the form's 'path' has a broken escape");
+            return gw_error_set(err, st, 0, "the form's 'path' has a broken escape or a NUL");
         }
     } else {
         st = read_json(hook, names, err);

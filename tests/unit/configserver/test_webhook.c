@@ -174,6 +174,7 @@ static void hostile_bodies_are_refused(void **state)
         {json, "{\"path\":1,\"path\":2}", 19, "the body is not JSON"},
         {json, deep, 100000, "the body is not JSON"},
         {form, "path=%zz", 8, "the form's 'path' has a broken escape"},
+        {form, "path=a\0b", 8, "has a broken escape or a NUL"},
         {form, "path=%00", 8, "the form's 'path' has a broken escape"},
         {form, "path=a%2", 8, "the form's 'path' has a broken escape"},
     };
