@@ -157,6 +157,7 @@ static void end_session(gw__connection *conn)
     if (conn->stopping) {
         gw__link_close(&conn->link);
         conn->phase = WAITING;
+        conn->until_ms = conn->now_ms;
     } else {
         give_up(conn, &why);
     }

@@ -152,6 +152,13 @@ static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
                 why->text);
 }
 
+/* What becomes of a message for a denied target: an exchange of another type does not change by
+ * waiting. */
+static gw_status denied_outcome(const gw_error *why)
+{
+    return why->status == GW_E_EXISTS ? GW_E_EXISTS : GW_E_REFUSED;
+}
+
 /* Whether the target is denied at present. Forgets what has run out. */
 static const gw_error *denied_why(gw__publisher *pub, const gw__target *target)
 {
@@ -272,7 +279,7 @@ static void dispose_of(gw__publisher *pub, gw__outgoing *item)
     }
     const gw_error *why = denied_why(pub, item->target);
     if (why != NULL) {
-        settle(pub, item, GW_E_REFUSED, why);
+        settle(pub, item, denied_outcome(why), why);
     } else {
         pub->held[pub->n_held++] = item;
     }
@@ -311,7 +318,7 @@ static void work_held(gw__publisher *pub)
             send_item(pub, item);
         } else if (why != NULL) {
             pub->n_held--;
-            settle(pub, item, GW_E_REFUSED, why);
+            settle(pub, item, denied_outcome(why), why);
         } else {
             pub->held[kept++] = item;
             if (!declared && pub->declaring == NULL) {

@@ -137,13 +137,21 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
     do_step(topology);
 }
 
+/* Whether what is there may be used as it is. An exchange of another type would route differently;
+ * RabbitMQ says so in words only. */
+static bool can_be_used(const gw__topology *topology, const gw_error *why)
+{
+    bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
+    bool refused = why->native == AMQP_PRECONDITION_FAILED || why->native == AMQP_ACCESS_REFUSED;
+    return declaring && refused && !topology->passive && gw__session_is_open(topology->session) &&
+           strstr(why->text, "inequivalent arg 'type'") == NULL;
+}
+
 static void on_closed(gw__channel *channel, const gw_error *why)
 {
     gw__topology *topology = channel->ctx;
     topology->channel = NULL;
-    bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
-    bool refused = why->native == AMQP_PRECONDITION_FAILED || why->native == AMQP_ACCESS_REFUSED;
-    if (declaring && refused && !topology->passive && gw__session_is_open(topology->session)) {
+    if (can_be_used(topology, why)) {
         topology->passive = true;
         topology->refused = *why;
         open_channel(topology);
