@@ -92,7 +92,8 @@ bool peer_read(int fd, peer_answer *ret_answer, bool is_head)
     while (left > 0) {
         ssize_t n = recv(fd, ret_answer->body + ret_answer->body_len, left, 0);
         if (n <= 0) {
-            fail_msg("a body broke off, %zu bytes before its end", left);
+            fail_msg("a body broke off, %zu bytes before its end: %s", left,
+                     n == 0 ? "closed" : strerror(errno));
         }
         ret_answer->body_len += (size_t)n;
         left -= (size_t)n;
@@ -103,7 +104,7 @@ bool peer_read(int fd, peer_answer *ret_answer, bool is_head)
 
 const char *peer_header(const peer_answer *answer, const char *name)
 {
-    static char value[4096];
+    static _Thread_local char value[4096];
     size_t len = strlen(name);
     for (const char *line = strstr(answer->head, "\r\n"); line != NULL && line[2] != '\r';
          line = strstr(line + 2, "\r\n")) {

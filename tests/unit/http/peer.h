@@ -29,7 +29,7 @@ typedef struct peer_answer {
  */
 bool peer_read(int fd, peer_answer *ret_answer, bool is_head);
 
-/* The value of a header in a static buffer; NULL when it is not there. */
+/* The value of a header in a buffer of this thread; NULL when it is not there. */
 const char *peer_header(const peer_answer *answer, const char *name);
 
 /* Connect, send, read one answer, close. */

@@ -449,7 +449,7 @@ static void test_endless_body_is_cut_off(void **state)
     do {
         n = send(fd, chunk, 6 + 4096 + 2, MSG_NOSIGNAL);
         sent += n > 0 ? (size_t)n : 0;
-    } while (n == 6 + 4096 + 2 && sent < (size_t)1 << 30);
+    } while (n > 0 && sent < (size_t)1 << 30);
     assert_true(n < 0 && (errno == ECONNRESET || errno == EPIPE));
     close(fd);
     ask("GET", "/accounts/1", "");
