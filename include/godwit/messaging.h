@@ -109,7 +109,7 @@ typedef struct gw_subscribe_options {
                                 matches all of a topic exchange */
     uint16_t prefetch;  /**< most messages on their way or waiting for the handler; default 100 */
     unsigned n_workers; /**< threads that call the handler; default 1, which keeps the order */
-    unsigned max_attempts; /**< of handing a message to the handler; default 5 */
+    unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
     unsigned
         retry_delay_ms; /**< before the second attempt, doubling to at most 60 s; default 1000 */
 } gw_subscribe_options;

@@ -2,7 +2,7 @@
 /*
  * The client: what a service holds. Joins the outbox, the transport and the subscriptions, and
  * knows the state of the whole. Lock order: client->lock, then a subscription's. The transport is
- * called with neither.
+ * called with neither, but for settling a buried message with the subscription's.
  */
 #include "messaging/client.h"
 
@@ -43,7 +43,9 @@ struct gw_client {
     char reason[GW_ERROR_TEXT_MAX];
     bool notifying; /* a thread is in on_state: it looks again when it is back */
     bool renotify;
-    bool closing;
+    unsigned n_waiting; /* threads in gw_wait_up() */
+    bool ending;        /* gw_close() began: no new subscriptions, ... */
+    bool closing;       /* ... and later: handlers have finished, no new messages */
 
     gw_gauge *up;
 };
@@ -154,6 +156,7 @@ gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err)
     gw_status st = GW_OK;
     int rc = 0;
     pthread_mutex_lock(&client->lock);
+    client->n_waiting++;
     /* While renotify is set the state is out of date: a subscription that was just made is not in
      * it. */
     while ((client->state != GW_CLIENT_UP || client->renotify) && !client->closing &&
@@ -166,6 +169,8 @@ gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err)
         st = gw_error_set(err, GW_E_TIMEOUT, 0, "not connected within %u ms (%s): %s", timeout_ms,
                           gw_client_state_name(client->state), client->reason);
     }
+    client->n_waiting--;
+    pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
     return st;
 }
@@ -237,9 +242,10 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
     gw_client_options defaults = GW_CLIENT_OPTIONS_INIT;
     options = options != NULL ? options : &defaults;
     if (ret_client == NULL || options->outbox_max_messages == 0 || options->outbox_max_bytes == 0 ||
-        options->heartbeat_s > 600) {
+        options->heartbeat_s > 600 || (unsigned)options->queue_type > GW_QUEUE_QUORUM) {
         return gw_error_set(err, GW_E_INVALID, 0,
-                            "client options: the outbox needs room, and heartbeat_s is 0 to 600");
+                            "client options: the outbox needs room, heartbeat_s is 0 to 600, and "
+                            "queue_type classic or quorum");
     }
     const gw__transport_type *type;
     gw_status st = gw__transport_find(url, &type, err);
@@ -297,12 +303,12 @@ static bool fails_for_good(gw_status st)
     return st != GW_OK && !gw_status_is_retriable(st);
 }
 
-static bool is_closing(gw_client *client)
+static bool is_set(gw_client *client, const bool *flag)
 {
     pthread_mutex_lock(&client->lock);
-    bool closing = client->closing;
+    bool set = *flag;
     pthread_mutex_unlock(&client->lock);
-    return closing;
+    return set;
 }
 
 static gw_status publish(gw_client *client, gw__target *target, gw_message *msg, gw_error *err)
@@ -312,7 +318,7 @@ static gw_status publish(gw_client *client, gw__target *target, gw_message *msg,
         return st;
     }
     if (client->relay == NULL) {
-        if (is_closing(client)) {
+        if (is_set(client, &client->closing)) {
             return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
         }
         gw_error why = GW_ERROR_INIT;
@@ -395,7 +401,7 @@ static gw_status subscribe(gw_client *client, gw__consumer_spec *spec,
                            const gw_subscribe_options *options, gw_handler handler, void *ctx,
                            gw_subscription **ret_sub, gw_error *err)
 {
-    if (is_closing(client)) {
+    if (is_set(client, &client->ending)) {
         return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
     }
     spec->consumer_name = options->consumer_name != NULL ? options->consumer_name : client->name;
@@ -506,27 +512,37 @@ void gw_unsubscribe(gw_subscription *sub)
 /* ---- close ------------------------------------------------------------------------------------
  */
 
-static void stop_subscriptions(gw_client *client, uint64_t deadline_ms)
+static gw_subscription *take_subscriptions(gw_client *client)
 {
     pthread_mutex_lock(&client->lock);
+    client->ending = true;
     gw_subscription *list = client->subscriptions;
     client->subscriptions = NULL;
     pthread_mutex_unlock(&client->lock);
-    for (gw_subscription *it = list; it != NULL; it = it->next) {
-        gw__subscription_cancel(it, deadline_ms);
-    }
-    gw_subscription *next;
-    for (gw_subscription *it = list; it != NULL; it = next) {
-        next = it->next;
-        gw__subscription_stop(it, deadline_ms);
+    return list;
+}
+
+static void stop_subscriptions(gw_client *client, uint64_t deadline_ms)
+{
+    gw_subscription *list;
+    /* Once more: a handler may have been about to subscribe. */
+    while ((list = take_subscriptions(client)) != NULL) {
+        for (gw_subscription *it = list; it != NULL; it = it->next) {
+            gw__subscription_cancel(it, deadline_ms);
+        }
+        gw_subscription *next;
+        for (gw_subscription *it = list; it != NULL; it = next) {
+            next = it->next;
+            gw__subscription_stop(it, deadline_ms);
+        }
     }
 }
 
-/* The state callback may still run on another thread. */
-static void wait_for_notifier(gw_client *client)
+/* The state callback may still run on another thread, and others may wait for the state. */
+static void wait_for_others(gw_client *client)
 {
     pthread_mutex_lock(&client->lock);
-    while (client->notifying) {
+    while (client->notifying || client->n_waiting > 0) {
         pthread_cond_wait(&client->changed, &client->lock);
     }
     pthread_mutex_unlock(&client->lock);
@@ -556,7 +572,7 @@ gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err)
     client->transport->type->close(client->transport,
                                    deadline_ms > now_ms ? (unsigned)(deadline_ms - now_ms) : 0);
     on_transport_state(client, GW_CLIENT_CLOSED, NULL);
-    wait_for_notifier(client);
+    wait_for_others(client);
     free_client(client);
     return st;
 }

@@ -2,6 +2,7 @@
 #include "messaging/subscription.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@
 
 #define RETRY_DELAY_MAX_MS 60000
 #define BURY_AGAIN_MS      5000   /* when a dead letter could not be published */
-#define ACK_BATCH          64     /* handled messages are acknowledged together, */
-#define ACK_DELAY_NS       500000 /* at the latest when the first of them is this old */
+#define ACK_BATCH          64     /* messages handled quickly are acknowledged together; */
+#define ACK_DELAY_NS       500000 /* handling them took no longer than this */
 #define WORKERS_MAX        256
 #define WORKER_STACK       ((size_t)512 << 10)
 
@@ -67,11 +68,12 @@ struct subscription {
     pthread_t workers[];
 };
 
-/* What one worker has to acknowledge. */
+/* What one worker has to acknowledge. It waits at most for the next handler to return, or for
+ * nothing when there is no next message. */
 typedef struct ack_batch {
     gw__delivery items[ACK_BATCH];
     size_t n_items;
-    uint64_t first_ns;
+    uint64_t start_ns; /* when the handler of the first one was called */
 } ack_batch;
 
 static void free_job(job *it)
@@ -100,6 +102,12 @@ static void free_subscription(subscription *sub)
     pthread_mutex_destroy(&sub->lock);
     free(sub->queue);
     free(sub);
+}
+
+/* Whether the connection it came over is lost: the broker delivers it again. */
+static bool is_void(subscription *sub, const job *it)
+{
+    return it->delivery.epoch <= atomic_load(&sub->lost_epoch);
 }
 
 /* ---- the two queues; all @locks sub->lock held ------------------------------ */
@@ -217,13 +225,14 @@ static void flush_acks(subscription *sub, ack_batch *acks)
     }
 }
 
-static void add_ack(subscription *sub, ack_batch *acks, const job *it, uint64_t now_ns)
+/* `start_ns` is when the handler of `it` was called. */
+static void add_ack(subscription *sub, ack_batch *acks, const job *it, uint64_t start_ns)
 {
     if (acks->n_items == 0) {
-        acks->first_ns = now_ns;
+        acks->start_ns = start_ns;
     }
     acks->items[acks->n_items++] = it->delivery;
-    if (acks->n_items == ACK_BATCH || now_ns - acks->first_ns >= ACK_DELAY_NS) {
+    if (acks->n_items == ACK_BATCH || gw_clock_ns() - acks->start_ns >= ACK_DELAY_NS) {
         flush_acks(sub, acks);
     }
 }
@@ -239,7 +248,10 @@ static void on_buried(void *ctx, gw_status outcome, const gw_error *why)
     pthread_mutex_lock(&sub->lock);
     sub->n_burying--;
     bool again = outcome != GW_OK && !sub->stopping;
-    if (outcome == GW_OK && sub->consumer != NULL) {
+    if (outcome == GW_OK) {
+        gw_counter_add(sub->dead, 1);
+    }
+    if (outcome == GW_OK && sub->consumer != NULL) { /* under the lock: it is not released now */
         settle(sub, &it->delivery, 1, GW__ACK);
     }
     if (again) {
@@ -248,9 +260,7 @@ static void on_buried(void *ctx, gw_status outcome, const gw_error *why)
     bool last = sub->orphaned && sub->n_burying == 0;
     pthread_cond_broadcast(&sub->changed);
     pthread_mutex_unlock(&sub->lock);
-    if (outcome == GW_OK) {
-        gw_counter_add(sub->dead, 1);
-    }
+    /* From here on only the last one may touch sub. */
     if (!again) {
         free_job(it);
     }
@@ -289,14 +299,15 @@ static void bury(subscription *sub, job *it)
     pthread_mutex_unlock(&sub->lock);
 }
 
-static void give_up(subscription *sub, job *it, ack_batch *acks, const char *reason)
+static void give_up(subscription *sub, job *it, ack_batch *acks, uint64_t start_ns,
+                    const char *reason)
 {
     const char *id = gw_message_id(it->msg);
     if (sub->temporary) {
         gw_log_error("messaging", "message %s of '%s' is given up: %s",
                      id != NULL ? id : "without an id", sub->queue, reason);
         gw_counter_add(sub->dead, 1);
-        add_ack(sub, acks, it, gw_clock_ns());
+        add_ack(sub, acks, it, start_ns);
         free_job(it);
         return;
     }
@@ -325,10 +336,13 @@ static uint64_t retry_delay_ms(const subscription *sub, unsigned attempt)
 static void retry_later(subscription *sub, job *it, const gw_error *why)
 {
     uint64_t delay_ms = retry_delay_ms(sub, it->attempt);
+    char of[32] = "";
+    if (sub->options.max_attempts != UINT_MAX) {
+        snprintf(of, sizeof(of), " of %u", sub->options.max_attempts);
+    }
     gw_log_warn("messaging",
-                "a message of queue '%s' is tried again in %llu ms (attempt %u of %u failed): %s",
-                sub->queue, (unsigned long long)delay_ms, it->attempt, sub->options.max_attempts,
-                why->text);
+                "a message of queue '%s' is tried again in %llu ms (attempt %u%s failed): %s",
+                sub->queue, (unsigned long long)delay_ms, it->attempt, of, why->text);
     it->attempt++;
     pthread_mutex_lock(&sub->lock);
     push_delayed_locked(sub, it, delay_ms);
@@ -342,11 +356,14 @@ static void handle(subscription *sub, job *it, ack_batch *acks)
     gw__message_set_attempt(it->msg, it->attempt);
     uint64_t start_ns = gw_clock_ns();
     gw_verdict verdict = sub->handler(sub->handler_ctx, it->msg, &why);
-    uint64_t now_ns = gw_clock_ns();
-    gw_histogram_observe(sub->seconds, now_ns - start_ns);
+    gw_histogram_observe(sub->seconds, gw_clock_ns() - start_ns);
     gw_counter_add(sub->handled[verdict <= GW_REJECT ? verdict : GW_REJECT], 1);
     if (verdict == GW_DONE) {
-        add_ack(sub, acks, it, now_ns);
+        add_ack(sub, acks, it, start_ns);
+        free_job(it);
+        return;
+    }
+    if (is_void(sub, it)) { /* the broker delivers it again: what is due then is decided then */
         free_job(it);
         return;
     }
@@ -360,7 +377,7 @@ static void handle(subscription *sub, job *it, ack_batch *acks)
     if (verdict == GW_RETRY) {
         gw_error_prefix(&why, why.status, "given up after %u attempts", it->attempt);
     }
-    give_up(sub, it, acks, why.text);
+    give_up(sub, it, acks, start_ns, why.text);
 }
 
 /* Wait for the next job to be due. @locks sub->lock held */
@@ -404,6 +421,9 @@ static job *take_jobs(subscription *sub, ack_batch *acks)
     if (sub->ready == NULL) {
         sub->ready_tail = &sub->ready;
     }
+    if (taken != NULL && sub->delayed != NULL && sub->n_idle > 0) {
+        pthread_cond_signal(&sub->changed); /* this worker watched the time: another does now */
+    }
     pthread_mutex_unlock(&sub->lock);
     return taken;
 }
@@ -416,7 +436,7 @@ static void *worker_main(void *ctx)
     while ((it = take_jobs(sub, &acks)) != NULL) {
         while (it != NULL) {
             job *next = it->next;
-            if (it->delivery.epoch <= atomic_load(&sub->lost_epoch) || sub->stopping) {
+            if (is_void(sub, it) || sub->stopping) {
                 free_job(it); /* unsettled: the broker delivers it again */
             } else if (it->reason != NULL) {
                 bury(sub, it);
