@@ -280,6 +280,16 @@ gw_status gw_config_handle_event(gw_config *config, const char *own_id, const vo
 
 /* ---- setting ------------------------------------------------------------------------ */
 
+/* Whether setting `key` replaces the item: the same key, or one of them is the list that the other
+ * is an item of. */
+static bool is_replaced(const gw__property *item, const char *key)
+{
+    size_t len = gw__key_group_len(key);
+    bool same_group = item->group_len == len && strncmp(item->key, key, len) == 0;
+    return same_group &&
+           (key[len] == '\0' || item->key[len] == '\0' || strcmp(item->key, key) == 0);
+}
+
 /* The properties that were set, with one more, or without it. */
 static gw_status set_anew(const gw__properties *old, const char *key, const char *value,
                           const char *origin, gw__properties **ret_props, gw_error *err)
@@ -291,14 +301,14 @@ static gw_status set_anew(const gw__properties *old, const char *key, const char
     gw_status st = GW_OK;
     for (size_t i = 0; i < gw__properties_count(old) && st == GW_OK; i++) {
         const gw__property *item = gw__properties_at(old, i);
-        if (strcmp(item->key, key) == 0) {
+        if (is_replaced(item, key)) {
             continue;
         }
-        st = gw__properties_add_source(props, item->origin, err);
+        st = gw__properties_add_source(props, item->origin, 0, err);
         st = st == GW_OK ? gw__properties_add(props, item->key, item->value, err) : st;
     }
     if (st == GW_OK && value != NULL) {
-        st = gw__properties_add_source(props, origin, err);
+        st = gw__properties_add_source(props, origin, 0, err);
         st = st == GW_OK ? gw__properties_add(props, key, value, err) : st;
     }
     if (st != GW_OK) {

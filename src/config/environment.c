@@ -127,7 +127,7 @@ static gw_status add_source(gw__properties *props, json_t *entry, size_t number,
     gw_buf_init(&origin, ORIGIN_MAX);
     gw_status st = write_origin(&origin, json_object_get(entry, "name"), number);
     if (st == GW_OK) {
-        st = gw__properties_add_source(props, origin.data, err);
+        st = gw__properties_add_source(props, origin.data, (unsigned)number, err);
     } else {
         st = gw_error_set(err, st, 0, "the name of property source %zu is too long", number);
     }

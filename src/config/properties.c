@@ -15,6 +15,7 @@ struct gw__properties {
     size_t cap;
     char **origins;
     size_t n_sources;
+    unsigned rank; /* of the last source */
     bool sealed;
 };
 
@@ -74,7 +75,8 @@ static gw_status no_memory(gw_error *err)
     return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the configuration");
 }
 
-gw_status gw__properties_add_source(gw__properties *props, const char *origin, gw_error *err)
+gw_status gw__properties_add_source(gw__properties *props, const char *origin, unsigned rank,
+                                    gw_error *err)
 {
     assert(!props->sealed);
     char **origins = realloc(props->origins, (props->n_sources + 1) * sizeof(*origins));
@@ -87,6 +89,7 @@ gw_status gw__properties_add_source(gw__properties *props, const char *origin, g
         return no_memory(err);
     }
     props->n_sources++;
+    props->rank = rank;
     return GW_OK;
 }
 
@@ -129,7 +132,7 @@ gw_status gw__properties_add(gw__properties *props, const char *key, const char 
                          .group_len = gw__key_group_len(key),
                          .value = strdup(value),
                          .origin = origin,
-                         .rank = (unsigned)(props->n_sources - 1),
+                         .rank = props->rank,
                          .order = props->n};
     if (item.key == NULL || item.value == NULL) {
         free(item.key);
@@ -180,11 +183,6 @@ void gw__properties_seal(gw__properties *props)
         }
     }
     props->n = kept;
-}
-
-size_t gw__properties_n_sources(const gw__properties *props)
-{
-    return props->n_sources;
 }
 
 size_t gw__properties_count(const gw__properties *props)

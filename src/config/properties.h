@@ -37,8 +37,9 @@ size_t gw__key_group_len(const char *key);
 /* Empty, to be filled; NULL when out of memory. */
 gw__properties *gw__properties_new(void);
 
-/* Add a source, below those before it. GW_E_NOMEM. */
-gw_status gw__properties_add_source(gw__properties *props, const char *origin, gw_error *err);
+/* Add a source; the lower its rank, the higher it is. Sources of one rank add up. GW_E_NOMEM. */
+gw_status gw__properties_add_source(gw__properties *props, const char *origin, unsigned rank,
+                                    gw_error *err);
 
 /* Add a property to the last source. GW_E_INVALID for an empty key; GW_E_LIMIT; GW_E_NOMEM. */
 gw_status gw__properties_add(gw__properties *props, const char *key, const char *value,
@@ -50,7 +51,6 @@ void gw__properties_seal(gw__properties *props);
 gw__properties *gw__properties_ref(gw__properties *props);
 void gw__properties_unref(gw__properties *props);
 
-size_t gw__properties_n_sources(const gw__properties *props);
 size_t gw__properties_count(const gw__properties *props);
 const gw__property *gw__properties_at(const gw__properties *props, size_t i);
 

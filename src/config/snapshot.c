@@ -71,7 +71,7 @@ static gw_status add_variable(gw__properties *props, const char *variable, size_
     memcpy(name, variable, name_len);
     name[name_len] = '\0';
     snprintf(origin, sizeof(origin), "environment variable %s", name);
-    gw_status st = gw__properties_add_source(props, origin, err);
+    gw_status st = gw__properties_add_source(props, origin, 0, err);
     return st == GW_OK ? gw__properties_add(props, name, variable + name_len + 1, err) : st;
 }
 
