@@ -159,7 +159,7 @@ static void set_up(transfer *t, const gw_http_call *call, const char *host)
     set_method(t, call);
 }
 
-static gw_status status_of(const transfer *t, CURLcode code)
+static gw_status status_of(const transfer *t, CURLcode code, long errnum)
 {
     if (t->too_large) {
         return GW_E_LIMIT;
@@ -168,9 +168,9 @@ static gw_status status_of(const transfer *t, CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
-    case CURLE_GOT_NOTHING:
+    case CURLE_GOT_NOTHING: return GW_E_UNAVAILABLE;
     case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR: return GW_E_UNAVAILABLE;
+    case CURLE_RECV_ERROR: return errnum != 0 ? GW_E_UNAVAILABLE : GW_E_PROTOCOL;
     case CURLE_OPERATION_TIMEDOUT: return GW_E_TIMEOUT;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_WRITE_ERROR: return GW_E_NOMEM; /* of our callbacks; too_large is the other case */
@@ -198,12 +198,18 @@ static gw_status fail(const transfer *t, CURLcode code, const gw_url *url, gw_er
     gw_buf_init(&target, 0);
     gw_buf_init(&reason, 0);
     write_target(&target, url);
+    long errnum = 0;
+    t->curl->easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &errnum);
     if (t->too_large) {
         gw_buf_add_str(&reason, "the answer is too large");
     } else {
         gw_url_mask(&reason, t->reason[0] != '\0' ? t->reason : t->curl->easy_strerror(code));
+        char text[128];
+        if (errnum != 0) {
+            gw_buf_addf(&reason, " (%s)", strerror_r((int)errnum, text, sizeof(text)));
+        }
     }
-    gw_status st = gw_error_set(err, status_of(t, code), (int)code, "%s: %s",
+    gw_status st = gw_error_set(err, status_of(t, code, errnum), (int)code, "%s: %s",
                                 target.data != NULL ? target.data : "",
                                 reason.data != NULL ? reason.data : "");
     gw_buf_dispose(&reason);
