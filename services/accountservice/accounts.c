@@ -63,6 +63,22 @@ static void write_account(const accounts *self, const account *found, gw_buf *ou
     gw_buf_add_char(out, '}');
 }
 
+/* Answer that the notification was not accepted. Under load there are many of these: one line a
+ * second says so. */
+static void refuse(accounts *self, gw_http_response *res, const gw_error *why)
+{
+    uint64_t now_ms = gw_clock_ms();
+    uint64_t last_ms = atomic_load(&self->refusal_logged_ms);
+    atomic_fetch_add(&self->n_refused, 1);
+    if ((last_ms == 0 || now_ms - last_ms >= 1000) &&
+        atomic_compare_exchange_strong(&self->refusal_logged_ms, &last_ms, now_ms)) {
+        gw_log_warn("accounts", "%llu reads of VIP accounts answered with 503: %s",
+                    (unsigned long long)atomic_exchange(&self->n_refused, 0), why->text);
+    }
+    gw_http_set_header(res, "Retry-After", "1");
+    gw_http_problem(res, 503, "the notification of this read cannot be accepted at present");
+}
+
 void accounts_get(void *ctx, const gw_http_request *req, gw_http_response *res)
 {
     accounts *self = ctx;
@@ -88,9 +104,7 @@ void accounts_get(void *ctx, const gw_http_request *req, gw_http_response *res)
         st = notify_vip(self, id, &err);
     }
     if (st != GW_OK) {
-        gw_log_warn("accounts", "VIP account %s is not answered: %s", id, err.text);
-        gw_http_set_header(res, "Retry-After", "1");
-        gw_http_problem(res, 503, "the notification of this read cannot be accepted at present");
+        refuse(self, res, &err);
         return;
     }
     write_account(self, &found, gw_http_response_body(res));

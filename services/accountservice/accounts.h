@@ -3,6 +3,9 @@
 #ifndef ACCOUNTSERVICE_ACCOUNTS_H
 #define ACCOUNTSERVICE_ACCOUNTS_H
 
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include <godwit/http.h>
 #include <godwit/messaging.h>
 
@@ -16,6 +19,8 @@ typedef struct accounts {
     gw_client *client;
     char *vip_queue;
     char served_by[64]; /* this instance's address, which the original shows too */
+    _Atomic uint64_t refusal_logged_ms;
+    _Atomic uint64_t n_refused; /* since that line */
 } accounts;
 
 /* The first address of this host that is not loopback; 127.0.0.1 if there is none. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -18,6 +19,9 @@
 #define REFUSED_DELAY_MS 1000
 #define RETURNS_MAX      3
 #define FREE_ENTRIES_MAX 1024
+
+/* An outbox that held so many and is empty again gives its memory back to the system. */
+#define TRIM_AT_MESSAGES 10000
 
 typedef struct entry {
     gw__outgoing out; /* first: the transport's pointer is the entry's */
@@ -46,6 +50,7 @@ struct gw__relay {
     entry *spare;  /* entries to use again */
     size_t n_spare;
     size_t n_messages;
+    size_t n_peak; /* most messages since memory was given back */
     size_t n_bytes;
     bool closed;
     bool hungry;          /* the transport found nothing more to take: wake it */
@@ -231,7 +236,14 @@ static void source_settle(void *ctx, gw__outgoing *const *items, size_t n_items,
         retire_locked(relay, it);
         recycle_locked(relay, it);
     }
+    bool trim = relay->n_messages == 0 && relay->n_peak >= TRIM_AT_MESSAGES;
+    if (trim) {
+        relay->n_peak = 0;
+    }
     pthread_mutex_unlock(&relay->lock);
+    if (trim) {
+        malloc_trim(0);
+    }
 }
 
 gw__source gw__relay_source(gw__relay *relay)
@@ -358,6 +370,7 @@ gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, g
         relay->cursor = it;
     }
     relay->n_messages++;
+    relay->n_peak = relay->n_messages > relay->n_peak ? relay->n_messages : relay->n_peak;
     relay->n_bytes += size;
     gw_gauge_add(relay->depth, 1);
     bool wake = relay->hungry;
