@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* configserver: configuration out of git, as Spring Cloud Config serves it. Wiring only. */
+#include <godwit/health.h>
 #include <godwit/log.h>
 #include <godwit/service.h>
 #include <godwit/url.h>
@@ -43,6 +44,9 @@ static gw_status connect_bus(program *self, gw_service *service, gw_error *err)
         gw_log_info("bus", "no -amqp: changes are served, but nobody is told of them");
         return GW_OK;
     }
+    /* Registered first, as not required: configuration is served without the broker, and services
+     * that wait for a ready configserver need it before they need their broker. */
+    gw_health_add("broker", false);
     gw_status st = gw_service_connect(service, url, err);
     if (st != GW_OK) {
         return gw_error_prefix(err, st, "-amqp");
