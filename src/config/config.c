@@ -26,6 +26,7 @@
 
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS   2000
+#define LAST_TRY_MS    100
 #define NAMES_LOGGED   10
 
 struct gw_config_watch {
@@ -169,7 +170,8 @@ static gw_status fetch(gw_config *config, bool patiently, gw__environment *ret_e
             return st == GW_OK ? GW_OK : closed(err);
         }
         now_ms = gw_clock_ms();
-        if (!*ret_again || now_ms + pause_ms >= deadline_ms) {
+        left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+        if (!*ret_again || !patiently || left_ms <= RETRY_FIRST_MS + LAST_TRY_MS) {
             double seconds = (double)(now_ms - start_ms) / 1000;
             return n_tries == 1
                        ? gw_error_set(err, st, why.native, "cannot load configuration from %s",
@@ -178,7 +180,8 @@ static gw_status fetch(gw_config *config, bool patiently, gw__environment *ret_e
                                       "cannot load configuration from %s; tried %u times in %.1f s",
                                       why.text, n_tries, seconds);
         }
-        if (!pause_unless_stopped(config, pause_ms)) {
+        uint64_t longest_ms = left_ms - LAST_TRY_MS; /* the last one is close to the deadline */
+        if (!pause_unless_stopped(config, pause_ms < longest_ms ? pause_ms : longest_ms)) {
             return closed(err);
         }
         pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;
