@@ -476,7 +476,8 @@ static void *run(void *arg)
             }
             if (is_over(&conn->session)) {
                 end_session(conn);
-                turn.doze_ns = 0;
+                revents = 0;
+                continue; /* the role is to hear of it before we wait */
             }
         }
         revents = wait_for_work(conn, &turn);

@@ -402,6 +402,8 @@ void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked, uint64_t
     }
     if ((asked & GW__ASK_DROP) != 0) {
         become_released(consumer);
+        gw__consumers_remove(consumer->set, consumer);
+        gw__consumers_report(consumer->set, consumer, &consumer->dropped);
     }
 }
 

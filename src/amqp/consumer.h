@@ -69,6 +69,7 @@ struct gw__amqp_consumer {
     bool cancelled;
     bool muted;
     bool released;
+    bool dropped; /* the last that the I/O thread does with it */
 
     /* The I/O thread's own. */
     gw__amqp_consumer *next; /* of the set */

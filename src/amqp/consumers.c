@@ -54,26 +54,25 @@ void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool 
     pthread_mutex_unlock(&set->lock);
 }
 
-/* Forget a consumer. Its owner frees it as soon as it is told. */
-static void remove_consumer(gw__consumers *set, gw__amqp_consumer *consumer)
+void gw__consumers_remove(gw__consumers *set, gw__amqp_consumer *consumer)
 {
     for (gw__amqp_consumer **at = &set->all; *at != NULL; at = &(*at)->next) {
         if (*at == consumer) {
             *at = consumer->next;
-            break;
+            return;
         }
     }
-    gw__consumers_report(set, consumer, &consumer->released);
 }
 
-/* Take the released ones out, also those whose channel was closed by the broker's answer. */
+/* Take the released ones out; the broker's answer can have made them so at any time. */
 static void remove_released(gw__consumers *set)
 {
     gw__amqp_consumer *next;
     for (gw__amqp_consumer *it = set->all; it != NULL; it = next) {
         next = it->next;
         if (it->state == GW__CONSUMER_RELEASED) {
-            remove_consumer(set, it);
+            gw__consumers_remove(set, it);
+            gw__consumers_report(set, it, &it->released);
         }
     }
 }
@@ -116,8 +115,9 @@ static bool work_listed(gw__consumers *set)
     pthread_mutex_unlock(&set->lock);
     gw__amqp_consumer *next;
     for (gw__amqp_consumer *it = listed; it != NULL; it = next) {
+        next = it->next_listed; /* from take_incoming() on it can be listed again */
+        take_incoming(it);
         pthread_mutex_lock(&set->lock);
-        next = it->next_listed;
         unsigned asked = it->asked;
         it->asked = 0;
         pthread_mutex_unlock(&set->lock);
@@ -126,7 +126,6 @@ static bool work_listed(gw__consumers *set)
             set->all = it;
             it->session = set->session;
         }
-        take_incoming(it);
         settled = settled || it->settling.n_items > 0;
         gw__amqp_consumer_settle(it);
         if (asked != 0) {
@@ -156,24 +155,28 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ms)
 
 /* ---- other threads ------------------------------------------------------------------------ */
 
-static void list(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
+/* Put a consumer on the list unless it is there. What it is there for was set before. */
+static void list(gw__consumers *set, gw__amqp_consumer *consumer, bool was_listed)
 {
-    pthread_mutex_lock(&consumer->lock);
-    bool was_listed = consumer->is_listed;
-    consumer->is_listed = true;
-    pthread_mutex_unlock(&consumer->lock);
-    pthread_mutex_lock(&set->lock);
-    consumer->asked |= asked;
     if (!was_listed) {
+        pthread_mutex_lock(&set->lock);
         consumer->next_listed = set->listed;
         set->listed = consumer;
+        pthread_mutex_unlock(&set->lock);
     }
-    pthread_mutex_unlock(&set->lock);
 }
 
 static void ask(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
 {
-    list(set, consumer, asked);
+    /* In this order: the I/O thread takes it off the list first and then looks what is asked. */
+    pthread_mutex_lock(&set->lock);
+    consumer->asked |= asked;
+    pthread_mutex_unlock(&set->lock);
+    pthread_mutex_lock(&consumer->lock);
+    bool was_listed = consumer->is_listed;
+    consumer->is_listed = true;
+    pthread_mutex_unlock(&consumer->lock);
+    list(set, consumer, was_listed);
     gw__connection_call(set->connection, true);
 }
 
@@ -217,12 +220,7 @@ void gw__consumers_settle(gw__consumers *set, gw__amqp_consumer *consumer,
                      n_deliveries, consumer->spec.queue);
         return;
     }
-    if (!was_listed) {
-        pthread_mutex_lock(&set->lock);
-        consumer->next_listed = set->listed;
-        set->listed = consumer;
-        pthread_mutex_unlock(&set->lock);
-    }
+    list(set, consumer, was_listed);
     /* The broker sends no more once `prefetch` are out: half of them must not wait. */
     size_t half = (consumer->spec.prefetch + 1u) / 2;
     bool crossed = n >= half && n - n_deliveries < half;
@@ -268,7 +266,8 @@ void gw__consumers_release(gw__consumers *set, gw__amqp_consumer *consumer, unsi
     struct timespec deadline = deadline_in(timeout_ms);
     ask(set, consumer, GW__ASK_RELEASE);
     if (!wait_for(set, &consumer->released, &deadline)) {
+        /* Not for `released`, which can come meanwhile: this asking must have been dealt with. */
         ask(set, consumer, GW__ASK_DROP);
-        wait_for(set, &consumer->released, NULL);
+        wait_for(set, &consumer->dropped, NULL);
     }
 }

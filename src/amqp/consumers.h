@@ -40,7 +40,11 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ms);
 /* For a consumer: look at it again then. @thread the I/O thread */
 void gw__consumers_set_timer(gw__consumers *set, uint64_t at_ms);
 
-/* For a consumer: it is cancelled, muted or released now. @thread the I/O thread */
+/* For a consumer: forget it, if it is known. @thread the I/O thread */
+void gw__consumers_remove(gw__consumers *set, gw__amqp_consumer *consumer);
+
+/* For a consumer: it is cancelled, muted, released or dropped now. After the last two its owner may
+ * free it at any moment. @thread the I/O thread */
 void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool *what);
 
 /* The parts of gw__transport_type. Any thread but the I/O thread. */
