@@ -4,12 +4,33 @@
 #include <string.h>
 
 #include <godwit/clock.h>
+#include <godwit/error.h>
 
+#include "base/utf8.h"
 #include "messaging/message.h"
 
 /* The broker acts on this header: left in place it would send the dead letter to other queues too.
  */
 #define HEADER_CC "CC"
+
+/* Set the reason, which may quote a message's bytes: as valid UTF-8, since AMQP's strings are that
+ * to many clients. */
+static gw_status set_reason(gw_message *letter, const char *reason)
+{
+    char text[GW_ERROR_TEXT_MAX];
+    size_t len = strnlen(reason, sizeof(text) - 1);
+    for (size_t i = 0; i < len;) {
+        size_t n = gw__utf8_sequence_len(reason + i, len - i);
+        if (n == 0) {
+            text[i++] = '?';
+            continue;
+        }
+        memcpy(text + i, reason + i, n);
+        i += n;
+    }
+    text[len] = '\0';
+    return gw_message_set_header_text(letter, "x-godwit-reason", text);
+}
 
 static gw_status set_if(gw_message *letter, const char *name, const char *text)
 {
@@ -21,7 +42,7 @@ static gw_status add_reason(gw_message *letter, const gw_message *msg,
 {
     char now[GW_TIME_LEN + 1];
     gw_time_format(gw_clock_unix_ns(), now);
-    gw_status st = gw_message_set_header_text(letter, "x-godwit-reason", reason->text);
+    gw_status st = set_reason(letter, reason->text);
     if (st == GW_OK) {
         st = gw_message_set_header_text(letter, "x-godwit-time", now);
     }

@@ -1,0 +1,937 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A subscription between a transport and a client that are both of this test: the broker below
+ * delivers, loses its connection and notes what is settled; the client above takes dead letters and
+ * says what became of them.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <godwit/clock.h>
+#include <godwit/log.h>
+
+#include "messaging/client.h"
+#include "messaging/message.h"
+#include "messaging/subscription.h"
+
+#define N_OF(a)     (sizeof(a) / sizeof((a)[0]))
+#define WAIT_MS     20000
+#define TAGS_MAX    4096
+#define LETTERS_MAX 16
+
+/* ---- the broker, the client, and the handler ------------------------------------------ */
+
+typedef struct letter {
+    gw_message *msg; /* NULL once it was decided */
+    char queue[64];
+    gw__done done;
+    void *ctx;
+} letter;
+
+typedef struct fixture {
+    gw__transport transport; /* first: the subscription's */
+    gw__transport_type type;
+    gw__consumer consumer;
+    gw__sink sink;
+    gw_client *client;
+    gw_subscription *sub;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t changed;
+    uint64_t epoch;
+    uint64_t last_tag;
+    unsigned n_acked[TAGS_MAX]; /* by tag, in the present epoch */
+    unsigned n_requeued;
+    size_t n_acks;
+    size_t n_ack_calls;
+    size_t n_stale; /* settled in an epoch that is lost */
+    bool cancelled;
+    bool released;
+    bool settled_late; /* after release */
+
+    letter letters[LETTERS_MAX];
+    size_t n_letters;
+    unsigned n_full; /* so many publishes find the outbox full */
+    unsigned n_updates;
+
+    gw_verdict verdict; /* the handler's */
+    bool silent;        /* gives no reason */
+    const char *gated;  /* messages with this body wait for the gate */
+    bool gate_open;
+    unsigned spin_us;
+    char handled[TAGS_MAX][8]; /* bodies, in order */
+    unsigned attempts[TAGS_MAX];
+    uint64_t at_ms[TAGS_MAX];
+    size_t n_handled;
+    unsigned n_running;
+    unsigned max_running;
+} fixture;
+
+struct gw_client {
+    fixture *fix;
+};
+
+/* Wait, with the lock held, until `condition` is true. */
+#define wait_locked(fix, condition)                                                                \
+    do {                                                                                           \
+        struct timespec deadline = in_ms(WAIT_MS);                                                 \
+        int rc = 0;                                                                                \
+        while (!(condition) && rc == 0) {                                                          \
+            rc = pthread_cond_timedwait(&(fix)->changed, &(fix)->lock, &deadline);                 \
+        }                                                                                          \
+        if (!(condition)) {                                                                        \
+            pthread_mutex_unlock(&(fix)->lock);                                                    \
+            fail_msg("did not come true: %s", #condition);                                         \
+        }                                                                                          \
+    } while (0)
+
+#define wait_for(fix, condition)                                                                   \
+    do {                                                                                           \
+        pthread_mutex_lock(&(fix)->lock);                                                          \
+        wait_locked(fix, condition);                                                               \
+        pthread_mutex_unlock(&(fix)->lock);                                                        \
+    } while (0)
+
+static struct timespec in_ms(unsigned ms)
+{
+    uint64_t at_ms = gw_clock_ms() + ms;
+    return (struct timespec){.tv_sec = (time_t)(at_ms / 1000),
+                             .tv_nsec = (long)(at_ms % 1000) * (long)GW_NS_PER_MS};
+}
+
+/* What the subscription asks of a client. */
+
+const char *gw__client_name(const gw_client *client)
+{
+    (void)client;
+    return "tester";
+}
+
+void gw__client_update_state(gw_client *client)
+{
+    fixture *fix = client->fix;
+    pthread_mutex_lock(&fix->lock);
+    fix->n_updates++;
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+}
+
+gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
+                                      gw__done done, void *ctx, gw_error *err)
+{
+    fixture *fix = client->fix;
+    gw_status st = GW_OK;
+    pthread_mutex_lock(&fix->lock);
+    if (fix->n_full > 0) {
+        fix->n_full--;
+        st = gw_error_set(err, GW_E_FULL, 0, "the outbox is full");
+    } else if (fix->n_letters == LETTERS_MAX) {
+        st = gw_error_set(err, GW_E_FULL, 0, "the test has no room");
+    } else {
+        letter *it = &fix->letters[fix->n_letters++];
+        *it = (letter){.msg = msg, .done = done, .ctx = ctx};
+        snprintf(it->queue, sizeof(it->queue), "%s", queue);
+    }
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+    return st;
+}
+
+/* Say what became of the i-th dead letter. */
+static void decide(fixture *fix, size_t i, gw_status outcome)
+{
+    pthread_mutex_lock(&fix->lock);
+    letter it = fix->letters[i];
+    fix->letters[i].msg = NULL;
+    pthread_mutex_unlock(&fix->lock);
+    gw_message_free(it.msg);
+    gw_error why = GW_ERROR_INIT;
+    gw_error_set(&why, outcome, 0, "the broker said so");
+    it.done(it.ctx, outcome, outcome == GW_OK ? NULL : &why);
+}
+
+/* What it asks of a transport. */
+
+static fixture *fixture_of(gw__consumer *consumer)
+{
+    return (fixture *)consumer->transport;
+}
+
+static gw_status fake_subscribe(gw__transport *transport, const gw__consumer_spec *spec,
+                                const gw__sink *sink, gw__consumer **ret_consumer, gw_error *err)
+{
+    fixture *fix = (fixture *)transport;
+    if (strcmp(spec->queue, "forbidden") == 0) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no consumer");
+    }
+    fix->sink = *sink;
+    fix->consumer.transport = transport;
+    *ret_consumer = &fix->consumer;
+    return GW_OK;
+}
+
+static void fake_settle(gw__consumer *consumer, const gw__delivery *deliveries, size_t n_deliveries,
+                        gw__settlement how)
+{
+    fixture *fix = fixture_of(consumer);
+    pthread_mutex_lock(&fix->lock);
+    fix->settled_late = fix->settled_late || fix->released;
+    fix->n_ack_calls++;
+    for (size_t i = 0; i < n_deliveries; i++) {
+        if (deliveries[i].epoch != fix->epoch) {
+            fix->n_stale++;
+        } else if (how == GW__ACK) {
+            fix->n_acked[deliveries[i].tag]++;
+            fix->n_acks++;
+        } else {
+            fix->n_requeued++;
+        }
+    }
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+}
+
+static void fake_cancel(gw__consumer *consumer, unsigned timeout_ms)
+{
+    (void)timeout_ms;
+    fixture *fix = fixture_of(consumer);
+    pthread_mutex_lock(&fix->lock);
+    fix->cancelled = true;
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+}
+
+static void fake_release(gw__consumer *consumer, unsigned timeout_ms)
+{
+    (void)timeout_ms;
+    fixture *fix = fixture_of(consumer);
+    pthread_mutex_lock(&fix->lock);
+    assert_true(fix->cancelled);
+    fix->released = true;
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+}
+
+static void deliver(fixture *fix, const char *body)
+{
+    gw_message *msg = gw_message_new(body, strlen(body));
+    assert_non_null(msg);
+    assert_int_equal(gw_message_set_id(msg, body), GW_OK);
+    pthread_mutex_lock(&fix->lock);
+    gw__delivery delivery = {.epoch = fix->epoch, .tag = ++fix->last_tag};
+    pthread_mutex_unlock(&fix->lock);
+    assert_true(delivery.tag < TAGS_MAX);
+    fix->sink.deliver(fix->sink.ctx, msg, delivery);
+}
+
+/* Lose the connection, and start a new one. */
+static void lose(fixture *fix)
+{
+    pthread_mutex_lock(&fix->lock);
+    uint64_t epoch = fix->epoch++;
+    fix->last_tag = 0;
+    memset(fix->n_acked, 0, sizeof(fix->n_acked));
+    fix->n_acks = 0;
+    pthread_mutex_unlock(&fix->lock);
+    fix->sink.lost(fix->sink.ctx, epoch);
+}
+
+static gw_verdict on_message(void *ctx, const gw_message *msg, gw_error *why)
+{
+    fixture *fix = ctx;
+    uint64_t start_ns = gw_clock_ns();
+    pthread_mutex_lock(&fix->lock);
+    size_t i = fix->n_handled++;
+    snprintf(fix->handled[i], sizeof(fix->handled[i]), "%.7s",
+             (const char *)gw_message_body(msg, NULL));
+    fix->attempts[i] = gw_message_attempt(msg);
+    fix->at_ms[i] = gw_clock_ms();
+    fix->n_running++;
+    fix->max_running = fix->n_running > fix->max_running ? fix->n_running : fix->max_running;
+    pthread_cond_broadcast(&fix->changed);
+    bool gated = fix->gated != NULL && strcmp(fix->handled[i], fix->gated) == 0;
+    while (gated && !fix->gate_open) {
+        pthread_cond_wait(&fix->changed, &fix->lock);
+    }
+    while (gw_clock_ns() - start_ns < fix->spin_us * UINT64_C(1000)) {}
+    /* A body that starts with one of these decides for itself. */
+    gw_verdict verdict = fix->handled[i][0] == 'D'   ? GW_DONE
+                         : fix->handled[i][0] == 'T' ? GW_RETRY
+                         : fix->handled[i][0] == 'R' ? GW_REJECT
+                                                     : fix->verdict;
+    bool silent = fix->silent;
+    fix->n_running--;
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+    if (verdict != GW_DONE && !silent) {
+        gw_error_set(why, GW_E_IO, 0, "it is broken");
+    }
+    return verdict;
+}
+
+static void fixture_init(fixture *fix)
+{
+    memset(fix, 0, sizeof(*fix));
+    fix->type = (gw__transport_type){.scheme = "fake",
+                                     .subscribe = fake_subscribe,
+                                     .settle = fake_settle,
+                                     .cancel = fake_cancel,
+                                     .release = fake_release};
+    fix->transport.type = &fix->type;
+    fix->client = calloc(1, sizeof(*fix->client));
+    assert_non_null(fix->client);
+    fix->client->fix = fix;
+    fix->epoch = 1;
+    pthread_mutex_init(&fix->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&fix->changed, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static gw_status start_on(fixture *fix, const char *queue, const gw_subscribe_options *options,
+                          gw_error *err)
+{
+    gw__consumer_spec spec = {.queue = queue,
+                              .temporary = strcmp(queue, "temporary") == 0,
+                              .consumer_name = "tester",
+                              .prefetch = options->prefetch};
+    return gw__subscription_start(fix->client, &fix->transport, &spec, options, on_message, fix,
+                                  &fix->sub, err);
+}
+
+static void start(fixture *fix, const gw_subscribe_options *options)
+{
+    gw_subscribe_options defaults = GW_SUBSCRIBE_OPTIONS_INIT;
+    assert_int_equal(start_on(fix, "q", options != NULL ? options : &defaults, NULL), GW_OK);
+}
+
+static void stop(fixture *fix, unsigned timeout_ms)
+{
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
+    gw__subscription_cancel(fix->sub, deadline_ms);
+    gw__subscription_stop(fix->sub, deadline_ms);
+    assert_true(fix->released);
+    assert_false(fix->settled_late);
+}
+
+static void fixture_dispose(fixture *fix)
+{
+    for (size_t i = 0; i < fix->n_letters; i++) {
+        assert_null(fix->letters[i].msg);
+    }
+    assert_false(fix->settled_late);
+    pthread_cond_destroy(&fix->changed);
+    pthread_mutex_destroy(&fix->lock);
+    free(fix->client);
+}
+
+/* ---- acknowledging -------------------------------------------------------------------- */
+
+static void test_all_are_acked_once(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    for (unsigned i = 1; i <= N; i++) {
+        char body[8];
+        snprintf(body, sizeof(body), "%u", i);
+        deliver(&fix, body);
+    }
+    wait_for(&fix, fix.n_acks == N);
+    for (unsigned i = 1; i <= N; i++) {
+        char body[8];
+        snprintf(body, sizeof(body), "%u", i);
+        assert_string_equal(fix.handled[i - 1], body); /* in order */
+        assert_int_equal(fix.n_acked[i], 1);
+    }
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_handled, N);
+    assert_int_equal(fix.max_running, 1);
+    assert_int_equal(fix.n_stale + fix.n_requeued, 0);
+    fixture_dispose(&fix);
+}
+
+/* Messages that wait together are acknowledged together. */
+static void test_acks_are_batched(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "1";
+    start(&fix, NULL);
+    deliver(&fix, "1");
+    wait_for(&fix, fix.n_running == 1);
+    for (int i = 0; i < 128; i++) {
+        deliver(&fix, "x");
+    }
+    pthread_mutex_lock(&fix.lock);
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    pthread_mutex_unlock(&fix.lock);
+    wait_for(&fix, fix.n_acks == 129);
+    assert_in_range(fix.n_ack_calls, 2, 100); /* 129 would be one each */
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* A message whose handling took time is acknowledged before the next one is handled. */
+static void test_ack_does_not_wait_for_the_next(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "2";
+    fix.spin_us = 1000;
+    start(&fix, NULL);
+    deliver(&fix, "1");
+    deliver(&fix, "2");
+    wait_for(&fix, fix.n_running == 1 && fix.n_handled == 2);
+    assert_int_equal(fix.n_acked[1], 1);
+    assert_int_equal(fix.n_acked[2], 0);
+    pthread_mutex_lock(&fix.lock);
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    pthread_mutex_unlock(&fix.lock);
+    wait_for(&fix, fix.n_acks == 2);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+static void test_several_workers(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "w";
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.n_workers = 4;
+    start(&fix, &options);
+    for (int i = 0; i < 6; i++) {
+        deliver(&fix, "w");
+    }
+    wait_for(&fix, fix.n_running == 4); /* one each, not all to the first */
+    pthread_mutex_lock(&fix.lock);
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    wait_locked(&fix, fix.n_acks == 6);
+    pthread_mutex_unlock(&fix.lock);
+    assert_int_equal(fix.max_running, 4);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* ---- a lost connection ------------------------------------------------------------------ */
+
+static void test_lost_drops_what_is_queued(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "D1";
+    start(&fix, NULL);
+    deliver(&fix, "D1");
+    wait_for(&fix, fix.n_running == 1);
+    deliver(&fix, "old");
+    deliver(&fix, "old");
+    lose(&fix);
+    deliver(&fix, "new");
+    pthread_mutex_lock(&fix.lock);
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    wait_locked(&fix, fix.n_acks == 1);
+    pthread_mutex_unlock(&fix.lock);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_handled, 2);
+    assert_string_equal(fix.handled[1], "new");
+    assert_int_equal(fix.n_acked[1], 1);
+    assert_int_equal(fix.n_stale, 1); /* D1's: it was too late, and the broker ignores it */
+    fixture_dispose(&fix);
+}
+
+/* What waits for a retry, or is about to be given up, belongs to the broker again. */
+static void test_lost_drops_what_is_retried(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "Rgate";
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 50;
+    start(&fix, &options);
+    deliver(&fix, "T1");
+    wait_for(&fix, fix.n_handled == 1 && fix.n_running == 0);
+    deliver(&fix, "Rgate");
+    wait_for(&fix, fix.n_running == 1);
+    lose(&fix);
+    pthread_mutex_lock(&fix.lock);
+    size_t n_handled = fix.n_handled; /* T1 may have had its second attempt */
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    pthread_mutex_unlock(&fix.lock);
+    deliver(&fix, "T2"); /* tried again twice: longer than T1 would have waited */
+    wait_for(&fix, fix.n_handled == n_handled + 3);
+    stop(&fix, WAIT_MS);
+    for (size_t i = n_handled; i < fix.n_handled; i++) {
+        assert_string_equal(fix.handled[i], "T2");
+    }
+    assert_int_equal(fix.n_letters, 0);
+    assert_int_equal(fix.n_acks, 0);
+    fixture_dispose(&fix);
+}
+
+/* ---- retries ------------------------------------------------------------------------------ */
+
+static void test_retry(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 30;
+    options.max_attempts = 4;
+    start(&fix, &options);
+    deliver(&fix, "T");
+    wait_for(&fix, fix.n_handled == 1);
+    deliver(&fix, "D"); /* handled while the other waits */
+    wait_for(&fix, fix.n_letters == 1);
+    assert_int_equal(fix.n_handled, 5);
+    assert_string_equal(fix.handled[1], "D");
+    static const size_t attempts_at[] = {0, 2, 3, 4};
+    for (size_t i = 0; i < N_OF(attempts_at); i++) {
+        assert_string_equal(fix.handled[attempts_at[i]], "T");
+        assert_int_equal(fix.attempts[attempts_at[i]], i + 1);
+        if (i > 0) {
+            assert_in_range(fix.at_ms[attempts_at[i]] - fix.at_ms[attempts_at[i - 1]],
+                            30u << (i - 1), WAIT_MS);
+        }
+    }
+    assert_int_equal(fix.n_acked[1], 0);
+    const gw_message *msg = fix.letters[0].msg;
+    assert_string_equal(gw_message_header_text(msg, "x-godwit-reason"),
+                        "given up after 4 attempts: it is broken");
+    assert_int_equal(gw_message_header_int(msg, "x-godwit-attempts", 0), 4);
+    decide(&fix, 0, GW_OK);
+    assert_int_equal(fix.n_acked[1], 1);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+static void test_retry_then_done(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.verdict = GW_RETRY;
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 5;
+    options.max_attempts = UINT_MAX;
+    start(&fix, &options);
+    deliver(&fix, "x");
+    pthread_mutex_lock(&fix.lock);
+    wait_locked(&fix, fix.n_handled == 5);
+    fix.verdict = GW_DONE;
+    wait_locked(&fix, fix.n_acks == 1);
+    pthread_mutex_unlock(&fix.lock);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_letters, 0);
+    fixture_dispose(&fix);
+}
+
+/* A retry is due while one of the workers is busy for long: another one does it. */
+static void test_retry_beside_a_slow_handler(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        static fixture fix;
+        fixture_init(&fix);
+        fix.gated = "D";
+        gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+        options.n_workers = 2;
+        options.retry_delay_ms = 20;
+        options.max_attempts = 2;
+        start(&fix, &options);
+        deliver(&fix, "T");
+        wait_for(&fix, fix.n_handled == 1 && fix.n_running == 0);
+        deliver(&fix, "D");
+        wait_for(&fix, fix.n_letters == 1);
+        assert_int_equal(fix.n_running, 1);
+        decide(&fix, 0, GW_OK);
+        pthread_mutex_lock(&fix.lock);
+        fix.gate_open = true;
+        pthread_cond_broadcast(&fix.changed);
+        wait_locked(&fix, fix.n_acks == 2);
+        pthread_mutex_unlock(&fix.lock);
+        stop(&fix, WAIT_MS);
+        fixture_dispose(&fix);
+    }
+}
+
+/* ---- dead letters -----------------------------------------------------------------------------
+ */
+
+static void test_reject(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    deliver(&fix, "R");
+    deliver(&fix, "D");
+    wait_for(&fix, fix.n_letters == 1 && fix.n_acks == 1);
+    assert_int_equal(fix.n_acked[1], 0); /* not before the dead letter is confirmed */
+    assert_int_equal(fix.n_acked[2], 1);
+    const letter *it = &fix.letters[0];
+    assert_string_equal(it->queue, "q.dead");
+    assert_string_equal(gw_message_body(it->msg, NULL), "R");
+    assert_string_equal(gw_message_id(it->msg), "R");
+    assert_string_equal(gw_message_header_text(it->msg, "x-godwit-reason"), "it is broken");
+    assert_string_equal(gw_message_header_text(it->msg, "x-godwit-queue"), "q");
+    assert_string_equal(gw_message_header_text(it->msg, "x-godwit-service"), "tester");
+    assert_int_equal(gw_message_header_int(it->msg, "x-godwit-attempts", 0), 1);
+    decide(&fix, 0, GW_OK);
+    assert_int_equal(fix.n_acked[1], 1);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_letters, 1);
+    fixture_dispose(&fix);
+}
+
+static void test_no_reason(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.silent = true;
+    fix.verdict = (gw_verdict)77; /* no verdict at all */
+    start(&fix, NULL);
+    deliver(&fix, "R");
+    deliver(&fix, "x");
+    wait_for(&fix, fix.n_letters == 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(gw_message_header_text(fix.letters[i].msg, "x-godwit-reason"),
+                            "the handler gave no reason");
+        decide(&fix, i, GW_OK);
+    }
+    wait_for(&fix, fix.n_acks == 2);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* A queue of one's own has no dead letters: nobody could ever look for them. */
+static void test_temporary(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    assert_int_equal(start_on(&fix, "temporary", &options, NULL), GW_OK);
+    deliver(&fix, "R");
+    wait_for(&fix, fix.n_acks == 1);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_letters, 0);
+    fixture_dispose(&fix);
+}
+
+/* The outbox is full, or the broker does not take the dead letter: the message stays unsettled and
+ * is buried later, without bothering the handler again. */
+static void test_burying_goes_on(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.n_full = 1;
+    start(&fix, NULL);
+    uint64_t start_ms = gw_clock_ms();
+    deliver(&fix, "R1"); /* finds it full */
+    wait_for(&fix, fix.n_full == 0);
+    deliver(&fix, "R2");
+    wait_for(&fix, fix.n_letters == 1);
+    decide(&fix, 0, GW_E_UNROUTABLE);
+    assert_int_equal(fix.n_acks, 0);
+    deliver(&fix, "D");
+    wait_for(&fix, fix.n_acks == 1);
+    wait_for(&fix, fix.n_letters == 3);
+    assert_in_range(gw_clock_ms() - start_ms, 4000, WAIT_MS);
+    assert_int_equal(fix.n_handled, 3);
+    decide(&fix, 1, GW_OK);
+    decide(&fix, 2, GW_OK);
+    assert_int_equal(fix.n_acks, 3);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_requeued, 0);
+    fixture_dispose(&fix);
+}
+
+/* ---- stopping
+ * ------------------------------------------------------------------------------------ */
+
+static void *stopper_main(void *ctx)
+{
+    stop(ctx, WAIT_MS);
+    return NULL;
+}
+
+static void test_stop_while_a_handler_runs(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "1";
+    start(&fix, NULL);
+    deliver(&fix, "1");
+    wait_for(&fix, fix.n_running == 1);
+    deliver(&fix, "2");
+    deliver(&fix, "3");
+    pthread_t stopper;
+    assert_int_equal(pthread_create(&stopper, NULL, stopper_main, &fix), 0);
+    pthread_mutex_lock(&fix.lock);
+    wait_locked(&fix, fix.cancelled);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000},
+              NULL); /* it waits, for as long as it takes */
+    assert_false(fix.released);
+    fix.gate_open = true;
+    pthread_cond_broadcast(&fix.changed);
+    pthread_mutex_unlock(&fix.lock);
+    pthread_join(stopper, NULL);
+    assert_true(fix.n_acked[1] == 1); /* finished and acknowledged, before the release */
+    assert_int_equal(fix.n_acks, 1);  /* the rest is left to the broker */
+    fixture_dispose(&fix);
+}
+
+static void test_stop_leaves_retries(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    deliver(&fix, "T1");
+    deliver(&fix, "T2");
+    wait_for(&fix, fix.n_handled == 2 && fix.n_running == 0);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_acks + fix.n_requeued + fix.n_letters, 0);
+    fixture_dispose(&fix);
+}
+
+/* Stopping waits for the dead letters that are on their way. */
+static void test_stop_waits_for_dead_letters(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    deliver(&fix, "R1");
+    deliver(&fix, "R2");
+    wait_for(&fix, fix.n_letters == 2);
+    pthread_t stopper;
+    assert_int_equal(pthread_create(&stopper, NULL, stopper_main, &fix), 0);
+    wait_for(&fix, fix.cancelled);
+    decide(&fix, 0, GW_OK);
+    assert_false(fix.released);
+    decide(&fix, 1, GW_E_CLOSED); /* not tried again now */
+    pthread_join(stopper, NULL);
+    assert_int_equal(fix.n_acks, 1);
+    assert_int_equal(fix.n_acked[1], 1);
+    fixture_dispose(&fix);
+}
+
+/* But not for ever; what is said later is taken note of without the subscription. */
+static void test_stop_gives_up_on_dead_letters(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    deliver(&fix, "R1");
+    deliver(&fix, "R2");
+    wait_for(&fix, fix.n_letters == 2);
+    stop(&fix, 30);
+    decide(&fix, 0, GW_OK);
+    decide(&fix, 1, GW_E_CLOSED);
+    assert_int_equal(fix.n_acks, 0);
+    fixture_dispose(&fix);
+}
+
+/* The last outcome comes while stop() frees. */
+static void *decider_main(void *ctx)
+{
+    fixture *fix = ctx;
+    wait_for(fix, fix->cancelled);
+    decide(fix, 0, GW_OK);
+    return NULL;
+}
+
+static void test_stop_and_last_outcome_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        static fixture fix;
+        fixture_init(&fix);
+        start(&fix, NULL);
+        deliver(&fix, "R");
+        wait_for(&fix, fix.n_letters == 1);
+        pthread_t decider;
+        assert_int_equal(pthread_create(&decider, NULL, decider_main, &fix), 0);
+        stop(&fix, round % 2 == 0 ? WAIT_MS : 0);
+        pthread_join(decider, NULL);
+        fixture_dispose(&fix);
+    }
+}
+
+/* ---- states and arguments -------------------------------------------------------------------- */
+
+static void test_state(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    char why[64] = "x";
+    assert_false(gw__subscription_is_consuming(fix.sub, why, sizeof(why)));
+    assert_string_equal(why, "");
+    fix.sink.state(fix.sink.ctx, true, NULL);
+    assert_int_equal(fix.n_updates, 1);
+    assert_true(gw__subscription_is_consuming(fix.sub, why, sizeof(why)));
+    gw_error err = GW_ERROR_INIT;
+    gw_error_set(&err, GW_E_EXISTS, 406, "queue 'q' is of another kind");
+    fix.sink.state(fix.sink.ctx, false, &err);
+    assert_false(gw__subscription_is_consuming(fix.sub, why, sizeof(why)));
+    assert_string_equal(why, "queue 'q' is of another kind");
+    assert_false(gw__subscription_is_consuming(fix.sub, why, 6));
+    assert_string_equal(why, "queue");
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned n_workers;
+        uint16_t prefetch;
+        unsigned max_attempts;
+        const char *queue;
+        gw_status expected;
+        const char *text;
+    } cases[] = {
+        {0, 1, 1, "q", GW_E_INVALID, "subscription to 'q': n_workers must be 1 to 256"},
+        {257, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
+        {UINT_MAX, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
+        {1, 0, 1, "q", GW_E_INVALID, "prefetch and max_attempts 1 or more"},
+        {1, 1, 0, "q", GW_E_INVALID, "prefetch and max_attempts 1 or more"},
+        {1, 1, 1, "forbidden", GW_E_NOMEM, "no consumer"},
+        {256, 1, 1, "q", GW_OK, ""},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        static fixture fix;
+        fixture_init(&fix);
+        gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+        options.n_workers = cases[i].n_workers;
+        options.prefetch = cases[i].prefetch;
+        options.max_attempts = cases[i].max_attempts;
+        gw_error err = GW_ERROR_INIT;
+        gw_status st = start_on(&fix, cases[i].queue, &options, &err);
+        if (st != cases[i].expected || strstr(err.text, cases[i].text) == NULL) {
+            fail_msg("case %zu: got %s '%s', expected %s '%s'", i, gw_status_name(st), err.text,
+                     gw_status_name(cases[i].expected), cases[i].text);
+        }
+        if (st == GW_OK) {
+            stop(&fix, WAIT_MS);
+        }
+        fixture_dispose(&fix);
+    }
+}
+
+/* ---- all of it at once --------------------------------------------------------------------------
+ */
+
+static void decide_all(fixture *fix)
+{
+    pthread_mutex_lock(&fix->lock);
+    size_t n = fix->n_letters;
+    pthread_mutex_unlock(&fix->lock);
+    for (size_t i = 0; i < n; i++) {
+        pthread_mutex_lock(&fix->lock);
+        bool open = fix->letters[i].msg != NULL;
+        pthread_mutex_unlock(&fix->lock);
+        if (open) {
+            decide(fix, i, i % 2 == 0 ? GW_OK : GW_E_UNROUTABLE);
+        }
+    }
+}
+
+/* Deliver what is not acknowledged in the present epoch, lose the connection now and then, and
+ * decide dead letters, until all is acknowledged in one epoch. */
+static void test_stress(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.n_workers = 4;
+    options.retry_delay_ms = 1;
+    options.max_attempts = 2;
+    start(&fix, &options);
+    for (int round = 0; round < 10; round++) {
+        for (unsigned i = 0; i < N; i++) {
+            deliver(&fix, i % 10 == 3 ? "T" : "D");
+        }
+        pthread_mutex_lock(&fix.lock);
+        wait_locked(&fix, fix.n_acks > 50);
+        fix.n_handled = 0; /* the list is not needed here, and would overflow */
+        pthread_mutex_unlock(&fix.lock);
+        lose(&fix);
+        decide_all(&fix);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        deliver(&fix, "D");
+    }
+    wait_for(&fix, fix.n_acks == N);
+    for (unsigned tag = 1; tag <= N; tag++) {
+        assert_int_equal(fix.n_acked[tag], 1);
+    }
+    stop(&fix, 0);
+    decide_all(&fix);
+    fixture_dispose(&fix);
+}
+
+int main(void)
+{
+    gw_log_set_level(GW_LOG_OFF);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_are_acked_once),
+        cmocka_unit_test(test_acks_are_batched),
+        cmocka_unit_test(test_ack_does_not_wait_for_the_next),
+        cmocka_unit_test(test_several_workers),
+        cmocka_unit_test(test_lost_drops_what_is_queued),
+        cmocka_unit_test(test_lost_drops_what_is_retried),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_retry_then_done),
+        cmocka_unit_test(test_retry_beside_a_slow_handler),
+        cmocka_unit_test(test_reject),
+        cmocka_unit_test(test_no_reason),
+        cmocka_unit_test(test_temporary),
+        cmocka_unit_test(test_burying_goes_on),
+        cmocka_unit_test(test_stop_while_a_handler_runs),
+        cmocka_unit_test(test_stop_leaves_retries),
+        cmocka_unit_test(test_stop_waits_for_dead_letters),
+        cmocka_unit_test(test_stop_gives_up_on_dead_letters),
+        cmocka_unit_test(test_stop_and_last_outcome_at_once),
+        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_stress),
+    };
+    return cmocka_run_group_tests_name("subscription", tests, NULL, NULL);
+}
