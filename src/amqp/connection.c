@@ -47,7 +47,8 @@ struct gw__connection {
     /* @thread the I/O thread's own from here on. */
     phase phase;
     bool stopping;
-    uint64_t now_ms;
+    uint64_t now_ns;
+    uint64_t now_ms;   /* the same */
     uint64_t until_ms; /* end of WAITING, LOOKING_UP or CONNECTING */
     gw__recovery recovery;
     uint8_t order[GW_URL_HOSTS_MAX]; /* in which the hosts are tried in this round */
@@ -217,7 +218,7 @@ static void begin_session(gw__connection *conn)
                              .heartbeat_s = conn->endpoint->heartbeat_s};
     const gw__session_events events = {
         .open = on_session_open, .blocked = on_session_blocked, .ctx = conn};
-    gw__session_begin(&conn->session, &login, &events, conn->now_ms);
+    gw__session_begin(&conn->session, &login, &events, conn->now_ns);
     gw__link_set_patience(&conn->link, GW__HANDSHAKE_TIMEOUT_MS);
     conn->phase = TALKING;
     conn->writable = true;
@@ -332,7 +333,7 @@ static void read_input(gw__connection *conn)
     if (n > 0) {
         gw_buf *in = &conn->link.in;
         size_t used =
-            gw__session_input(&conn->session, (const uint8_t *)in->data, in->len, conn->now_ms);
+            gw__session_input(&conn->session, (const uint8_t *)in->data, in->len, conn->now_ns);
         gw_buf_consume(in, used);
     }
     if (st != GW_OK) {
@@ -355,7 +356,7 @@ static void write_output(gw__connection *conn)
         gw_status st = gw__link_write(&conn->link, &session->out, &n, &err);
         if (n > 0) {
             conn->progress_ms = conn->now_ms;
-            gw__session_sent(session, conn->now_ms);
+            gw__session_sent(session);
         }
         if (st != GW_OK) {
             read_input(conn); /* it may have said why it hung up */
@@ -385,7 +386,7 @@ static void talk(gw__connection *conn, short revents)
         read_input(conn);
     }
     if (!is_over(&conn->session)) {
-        gw__session_tick(&conn->session, conn->now_ms);
+        gw__session_tick(&conn->session, conn->now_ns);
     }
 }
 
@@ -417,6 +418,12 @@ static uint64_t next_timer(const gw__connection *conn, const gw__turn *turn)
     return at;
 }
 
+static void read_clock(gw__connection *conn)
+{
+    conn->now_ns = gw_clock_ns();
+    conn->now_ms = conn->now_ns / GW_NS_PER_MS;
+}
+
 /* Wait for something to do, at most until the next timer. */
 static short wait_for_work(gw__connection *conn, const gw__turn *turn)
 {
@@ -440,7 +447,7 @@ static short wait_for_work(gw__connection *conn, const gw__turn *turn)
         events = (short)(conn->writable ? POLLIN : POLLIN | POLLOUT);
     }
     short revents = gw__wake_wait(&conn->wake, fd, events, timeout_ns, doze);
-    conn->now_ms = gw_clock_ms();
+    read_clock(conn);
     return revents;
 }
 
@@ -462,13 +469,13 @@ static void *run(void *arg)
 {
     gw__connection *conn = arg;
     short revents = 0;
-    conn->now_ms = gw_clock_ms();
+    read_clock(conn);
     conn->role.state(conn->role.ctx, GW_CLIENT_CONNECTING, NULL);
     while (!check_stop(conn)) {
         gw__turn turn = {.timer_ms = UINT64_MAX};
         advance(conn, revents);
         if (!conn->stopping) {
-            turn = conn->role.work(conn->role.ctx, conn->now_ms);
+            turn = conn->role.work(conn->role.ctx, conn->now_ns);
         }
         if (conn->phase == TALKING) {
             if (!is_over(&conn->session)) {

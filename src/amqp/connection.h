@@ -35,7 +35,7 @@ typedef struct gw__connection_role {
     /* It is gone, and all its channels. */
     void (*down)(void *ctx);
     /* Also called when there is no session. */
-    gw__turn (*work)(void *ctx, uint64_t now_ms);
+    gw__turn (*work)(void *ctx, uint64_t now_ns);
     /* CONNECTING, UP or BLOCKED; `why` is NULL when up, and at the first try. */
     void (*state)(void *ctx, gw_client_state state, const gw_error *why);
     void *ctx;

@@ -67,7 +67,7 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
 {
     gw__consumers *set = consumer->set;
     bool was_consuming = consumer->state >= GW__CONSUMER_OPENING;
-    bool connected = consumer->session != NULL && gw__session_is_open(consumer->session);
+    bool connected = gw__session_is_open(consumer->session);
     gw__consumer_state before = consumer->state;
     consumer->state = GW__CONSUMER_IDLE;
     if (was_consuming) {
@@ -78,7 +78,7 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
         return;
     }
     if (consumer->consuming_since_ms != 0 &&
-        set->now_ms - consumer->consuming_since_ms >= GW__RETRY_STABLE_MS) {
+        consumer->session->now_ms - consumer->consuming_since_ms >= GW__RETRY_STABLE_MS) {
         gw__recovery_reset(&consumer->recovery);
     }
     consumer->consuming_since_ms = 0;
@@ -86,7 +86,7 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
     if (connected) {
         log_failure(consumer, why);
         consumer->retry_at_ms =
-            set->now_ms + gw__recovery_next_ms(&consumer->recovery, why->status);
+            consumer->session->now_ms + gw__recovery_next_ms(&consumer->recovery, why->status);
         gw__consumers_set_timer(set, consumer->retry_at_ms);
     }
 }
@@ -148,7 +148,7 @@ static void send_consume(gw__amqp_consumer *consumer)
 static void on_consuming(gw__amqp_consumer *consumer)
 {
     consumer->state = GW__CONSUMER_CONSUMING;
-    consumer->consuming_since_ms = consumer->set->now_ms;
+    consumer->consuming_since_ms = consumer->session->now_ms;
     consumer->logged.text[0] = '\0';
     gw_log_info(AREA, "consuming from queue '%s'", consumer->spec.queue);
     consumer->sink.state(consumer->sink.ctx, true, NULL);
@@ -231,8 +231,11 @@ static gw_status fill_arriving(gw__amqp_consumer *consumer, const gw__content *c
 static char *on_header(gw__channel *channel, const gw__content *content)
 {
     gw__amqp_consumer *consumer = channel->ctx;
-    if (content->method != AMQP_BASIC_DELIVER_METHOD) {
-        gw__session_fail(consumer->session, GW_E_PROTOCOL, 0, "a return on a consuming channel");
+    if (content->method != AMQP_BASIC_DELIVER_METHOD ||
+        strcmp(content->text.bytes, consumer->tag) != 0) {
+        gw__session_fail(consumer->session, GW_E_PROTOCOL, 0,
+                         "content for another than the consumer of queue '%s' on its channel",
+                         consumer->spec.queue);
         return NULL;
     }
     if (content->body_size > GW_MESSAGE_BODY_MAX) {
@@ -382,10 +385,10 @@ static void release(gw__amqp_consumer *consumer)
     }
 }
 
-void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked, uint64_t now_ms)
+void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked)
 {
     if ((asked & GW__ASK_START) != 0 && consumer->session != NULL) {
-        gw__amqp_consumer_up(consumer, consumer->session, now_ms);
+        gw__amqp_consumer_up(consumer, consumer->session);
     }
     if ((asked & GW__ASK_CANCEL) != 0) {
         cancel(consumer);
@@ -410,9 +413,8 @@ void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked, uint64_t
 /* ---- life
  * ------------------------------------------------------------------------------------------- */
 
-void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session, uint64_t now_ms)
+void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session)
 {
-    (void)now_ms;
     consumer->session = session;
     if (consumer->state == GW__CONSUMER_IDLE) {
         begin(consumer);

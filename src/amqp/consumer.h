@@ -98,13 +98,13 @@ gw__amqp_consumer *gw__amqp_consumer_new(gw__consumers *set, const gw__consumer_
 void gw__amqp_consumer_free(gw__amqp_consumer *consumer);
 
 /* There is a session; begin if there is anything to do. */
-void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session, uint64_t now_ms);
+void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session);
 
 /* The session is gone. */
 void gw__amqp_consumer_down(gw__amqp_consumer *consumer);
 
 /* Do what was asked. */
-void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked, uint64_t now_ms);
+void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked);
 
 /* Write the settlements in `settling`, and empty it. */
 void gw__amqp_consumer_settle(gw__amqp_consumer *consumer);

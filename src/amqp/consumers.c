@@ -80,9 +80,8 @@ static void remove_released(gw__consumers *set)
 void gw__consumers_up(gw__consumers *set, gw__session *session)
 {
     set->session = session;
-    set->now_ms = session->now_ms;
     for (gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {
-        gw__amqp_consumer_up(it, session, set->now_ms);
+        gw__amqp_consumer_up(it, session);
     }
 }
 
@@ -129,15 +128,15 @@ static bool work_listed(gw__consumers *set)
         settled = settled || it->settling.n_items > 0;
         gw__amqp_consumer_settle(it);
         if (asked != 0) {
-            gw__amqp_consumer_ask(it, asked, set->now_ms);
+            gw__amqp_consumer_ask(it, asked);
         }
     }
     return settled;
 }
 
-gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ms)
+gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
 {
-    set->now_ms = now_ms;
+    uint64_t now_ms = now_ns / GW_NS_PER_MS;
     bool settled = false;
     bool congested = set->session != NULL && set->session->out.len >= GW__OUT_HIGH_WATER;
     if (!congested) {

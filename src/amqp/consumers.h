@@ -20,7 +20,6 @@ struct gw__consumers {
     /* The I/O thread's own. */
     gw__amqp_consumer *all;
     gw__session *session;
-    uint64_t now_ms;
     uint64_t timer_ms; /* of the consumer that is due next */
     gw_counter *delivered;
     gw_counter *acked;
@@ -35,7 +34,7 @@ void gw__consumers_dispose(gw__consumers *set);
 /* The parts of a gw__connection_role. @thread the I/O thread */
 void gw__consumers_up(gw__consumers *set, gw__session *session);
 void gw__consumers_down(gw__consumers *set);
-gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ms);
+gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns);
 
 /* For a consumer: look at it again then. @thread the I/O thread */
 void gw__consumers_set_timer(gw__consumers *set, uint64_t at_ms);

@@ -145,7 +145,7 @@ static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
         denied = &pub->denied[at];
     }
     denied->target = target;
-    denied->until_ms = pub->now_ms + DENIED_MS;
+    denied->until_ms = pub->session->now_ms + DENIED_MS;
     denied->why = *why;
     target->declared_epoch = 0;
     gw_log_warn(AREA, "publishing to %s '%s' waits: %s", target_noun(target), target_name(target),
@@ -413,7 +413,7 @@ static void on_confirm(gw__publisher *pub, uint64_t tag, bool multiple, bool is_
     }
     uint64_t first = multiple ? pub->confirms.oldest : tag;
     uint64_t n = 0;
-    pub->now_ns = gw_clock_ns();
+    pub->now_ns = pub->session->now_ns;
     for (uint64_t at = first; at <= tag; at++, n++) {
         take_confirm(pub, at, is_ack ? GW_OK : GW_E_REFUSED, is_ack ? NULL : &why);
     }
@@ -595,7 +595,7 @@ static void on_closed(gw__channel *channel, const gw_error *why)
     }
     rewind_source(pub);
     unsigned wait_ms = gw__recovery_next_ms(&pub->recovery, GW_E_UNAVAILABLE);
-    pub->retry_at_ms = pub->now_ms + (pub->n_suspects > 0 ? 0 : wait_ms);
+    pub->retry_at_ms = pub->session->now_ms + (pub->n_suspects > 0 ? 0 : wait_ms);
     if (gw__session_is_open(pub->session)) {
         gw_log_warn(AREA, "publishing channel closed: %s; %zu messages are sent again", why->text,
                     n);
@@ -644,10 +644,12 @@ static void check_confirm_timeout(gw__publisher *pub)
     gw__channel_close(channel);
 }
 
-gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ms)
+gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
 {
     gw__publisher *pub = publisher;
+    uint64_t now_ms = now_ns / GW_NS_PER_MS;
     gw__turn turn = {.timer_ms = now_ms + PULL_EVERY_MS};
+    pub->now_ns = now_ns;
     pub->now_ms = now_ms;
     flush_batch(pub); /* what the input since the last turn settled */
     if (pub->session == NULL || !gw__session_is_open(pub->session)) {
@@ -666,7 +668,6 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ms)
     if (!pub->ready) {
         return turn;
     }
-    pub->now_ns = gw_clock_ns();
     check_confirm_timeout(pub);
     if (!pub->ready || pub->paused || pub->session->blocked) {
         return turn;

@@ -26,6 +26,6 @@ void gw__publisher_free(gw__publisher *publisher);
 /* The parts of a gw__connection_role. */
 void gw__publisher_up(gw__publisher *publisher, gw__session *session);
 void gw__publisher_down(gw__publisher *publisher);
-gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ms);
+gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns);
 
 #endif

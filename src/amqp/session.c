@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include <godwit/clock.h>
 #include <godwit/version.h>
 
 #include "amqp/frame.h"
@@ -53,6 +54,12 @@ void gw__session_send(gw__session *session, uint16_t channel, amqp_method_number
     }
 }
 
+static void set_time(gw__session *session, uint64_t now_ns)
+{
+    session->now_ns = now_ns;
+    session->now_ms = now_ns / GW_NS_PER_MS;
+}
+
 bool gw__session_is_open(const gw__session *session)
 {
     return session->state == GW__SESSION_OPEN;
@@ -61,12 +68,14 @@ bool gw__session_is_open(const gw__session *session)
 /* ---- life ----------------------------------------------------------------- */
 
 void gw__session_begin(gw__session *session, const gw__login *login,
-                       const gw__session_events *events, uint64_t now_ms)
+                       const gw__session_events *events, uint64_t now_ns)
 {
+    uint64_t now_ms = now_ns / GW_NS_PER_MS;
     *session = (gw__session){
         .login = *login,
         .events = *events,
         .state = GW__SESSION_GREETED,
+        .now_ns = now_ns,
         .now_ms = now_ms,
         .deadline_ms = now_ms + GW__HANDSHAKE_TIMEOUT_MS,
         .last_in_ms = now_ms,
@@ -488,11 +497,11 @@ static bool is_foreign(gw__session *session, const uint8_t *data, size_t len)
     return true;
 }
 
-size_t gw__session_input(gw__session *session, const uint8_t *data, size_t len, uint64_t now_ms)
+size_t gw__session_input(gw__session *session, const uint8_t *data, size_t len, uint64_t now_ns)
 {
     size_t used = 0;
-    session->now_ms = now_ms;
-    session->last_in_ms = now_ms;
+    set_time(session, now_ns);
+    session->last_in_ms = session->now_ms;
     if (len > 0 && !is_over(session) && is_foreign(session, data, len)) {
         return 0;
     }
@@ -563,9 +572,10 @@ static void tick_heartbeat(gw__session *session)
     gw__session_set_timer(session, dead_at < beat_at ? dead_at : beat_at);
 }
 
-void gw__session_tick(gw__session *session, uint64_t now_ms)
+void gw__session_tick(gw__session *session, uint64_t now_ns)
 {
-    session->now_ms = now_ms;
+    set_time(session, now_ns);
+    uint64_t now_ms = session->now_ms;
     if (now_ms < session->timer_ms || is_over(session)) {
         return;
     }
@@ -590,7 +600,7 @@ void gw__session_tick(gw__session *session, uint64_t now_ms)
     tick_heartbeat(session);
 }
 
-void gw__session_sent(gw__session *session, uint64_t now_ms)
+void gw__session_sent(gw__session *session)
 {
-    session->last_out_ms = now_ms;
+    session->last_out_ms = session->now_ms;
 }

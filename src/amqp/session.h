@@ -61,7 +61,8 @@ struct gw__session {
     gw_error why; /* of the failure; `native` is the code of a connection.close, if it was one */
     gw_buf out;   /* to be sent; the owner consumes it */
     amqp_pool_t pool; /* for decoding; emptied after each frame */
-    uint64_t now_ms;
+    uint64_t now_ns;
+    uint64_t now_ms;       /* the same */
     uint64_t deadline_ms;  /* for the handshake or close-ok; 0 for none */
     uint64_t timer_ms;     /* when to call gw__session_tick() next, at the latest */
     uint64_t last_in_ms;   /* the peer was last heard */
@@ -76,23 +77,23 @@ struct gw__session {
 
 /* Begin the conversation: puts the protocol header into `out`. */
 void gw__session_begin(gw__session *session, const gw__login *login,
-                       const gw__session_events *events, uint64_t now_ms);
+                       const gw__session_events *events, uint64_t now_ns);
 
 /* Free everything. gw__session_end() comes first if there were channels. */
 void gw__session_dispose(gw__session *session);
 
 /* Take in what arrived. Returns how many bytes were used; the rest is to be given again with more.
  */
-size_t gw__session_input(gw__session *session, const uint8_t *data, size_t len, uint64_t now_ms);
+size_t gw__session_input(gw__session *session, const uint8_t *data, size_t len, uint64_t now_ns);
 
 /* The peer closed the stream. */
 void gw__session_eof(gw__session *session);
 
 /* Deadlines and heartbeats; sets timer_ms. */
-void gw__session_tick(gw__session *session, uint64_t now_ms);
+void gw__session_tick(gw__session *session, uint64_t now_ns);
 
-/* `n_bytes` were sent. */
-void gw__session_sent(gw__session *session, uint64_t now_ms);
+/* Something of `out` was sent just now. */
+void gw__session_sent(gw__session *session);
 
 /* Say goodbye; the state becomes CLOSED when the broker has answered. */
 void gw__session_close(gw__session *session, uint64_t deadline_ms);

@@ -97,11 +97,11 @@ static void publishing_down(void *ctx)
     gw__publisher_down(((amqp_transport *)ctx)->publisher);
 }
 
-static gw__turn publishing_work(void *ctx, uint64_t now_ms)
+static gw__turn publishing_work(void *ctx, uint64_t now_ns)
 {
     amqp_transport *transport = ctx;
     tell(transport);
-    return gw__publisher_work(transport->publisher, now_ms);
+    return gw__publisher_work(transport->publisher, now_ns);
 }
 
 static void publishing_state(void *ctx, gw_client_state state, const gw_error *why)
@@ -120,9 +120,9 @@ static void consuming_down(void *ctx)
     gw__consumers_down(&((amqp_transport *)ctx)->consumers);
 }
 
-static gw__turn consuming_work(void *ctx, uint64_t now_ms)
+static gw__turn consuming_work(void *ctx, uint64_t now_ns)
 {
-    return gw__consumers_work(&((amqp_transport *)ctx)->consumers, now_ms);
+    return gw__consumers_work(&((amqp_transport *)ctx)->consumers, now_ns);
 }
 
 static void consuming_state(void *ctx, gw_client_state state, const gw_error *why)
