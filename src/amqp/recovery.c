@@ -35,7 +35,7 @@ unsigned gw__recovery_next_ms(gw__recovery *recovery, gw_status why)
     }
     uint32_t most = GW__RETRY_MAX_MS;
     if (n > 0 && n < 10) {
-        most = GW__RETRY_FIRST_MS << (n - 1);
+        most = (uint32_t)GW__RETRY_FIRST_MS << (n - 1);
         most = most > GW__RETRY_MAX_MS ? GW__RETRY_MAX_MS : most;
     }
     unsigned wait_ms = GW__RETRY_FIRST_MS / 10 + gw__recovery_random(recovery, most);
