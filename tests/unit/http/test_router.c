@@ -321,7 +321,7 @@ static void test_bad_tables(void **state)
 static void test_many_methods(void **state)
 {
     (void)state;
-    char names[20][8];
+    char names[20][16];
     gw_http_route routes[20];
     for (int i = 0; i < 20; i++) {
         snprintf(names[i], sizeof(names[i]), "M%d", i);
