@@ -21,6 +21,9 @@ gw_status lmdb_env_error(gw_error *err, int rc, const char *dir, const char *wha
             err, GW_E_NO_SPACE, rc,
             "%s: the disk under %s is full: free some space, or set store_dir elsewhere", what,
             dir);
+    case EIO: /* also what LMDB makes of a write that was cut short, as by a full disk */
+        return gw_error_set(err, GW_E_IO, rc, "%s: the disk under %s is full or damaged", what,
+                            dir);
     case MDB_CORRUPTED:
     case MDB_PANIC:
     case MDB_PAGE_NOTFOUND:
