@@ -16,7 +16,8 @@
 #define CS_YAML_DEPTH_MAX        64u                /* nesting, aliases followed */
 #define CS_YAML_NODES_MAX        262144u            /* scalars, lists and maps as written */
 #define CS_YAML_VISITS_MAX       262144u            /* the same after aliases are expanded */
-#define CS_YAML_ANCHORS_MAX      1024u
+#define CS_YAML_ANCHORS_MAX      512u
+#define CS_YAML_DIRECTIVES_MAX   256u
 #define CS_NUMBER_BYTES_MAX      256u /* a longer run of digits is text */
 #define CS_EXPRESSION_DEPTH_MAX  32u
 #define CS_EXPRESSION_BYTES_MAX  1024u

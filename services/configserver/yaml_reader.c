@@ -172,8 +172,8 @@ static gw_status on_scalar(reader *r, const yaml_event_t *event)
                             r->file->path, line, tag);
     }
     if (st == GW_E_INVALID) {
-        return gw_error_set(r->err, st, 0, "%s:%u: '%.64s' does not fit the tag '%s'",
-                            r->file->path, line, text.bytes, tag);
+        return gw_error_set(r->err, st, 0, "%s:%u: the value does not fit the tag '%s'",
+                            r->file->path, line, tag);
     }
     if (st != GW_OK) {
         return fail_memory(r, line);
@@ -185,10 +185,11 @@ static gw_status on_scalar(reader *r, const yaml_event_t *event)
 static gw_status on_alias(reader *r, const yaml_event_t *event)
 {
     const char *name = (const char *)event->data.alias.anchor;
+    const cs_text wanted = {name, strlen(name)};
     unsigned line = line_of(&event->start_mark);
     for (size_t i = r->n_anchors; i > 0; i--) {
         anchor *found = &r->anchors[i - 1];
-        if (!cs_text_is(found->name, name)) {
+        if (!cs_text_equal(found->name, wanted)) {
             continue;
         }
         if (found->node->is_open) {
@@ -352,11 +353,32 @@ static gw_status read_events(reader *r)
     }
 }
 
+/* libyaml compares each %TAG directive with all before it; a file of nothing else would take it
+ * minutes. */
+static bool has_too_many_directives(const char *text, size_t len)
+{
+    static const char directive[] = "%TAG";
+    const char *end = text + len;
+    size_t n = 0;
+    for (const char *p = text; n <= CS_YAML_DIRECTIVES_MAX; n++) {
+        p = memmem(p, (size_t)(end - p), directive, sizeof(directive) - 1);
+        if (p == NULL) {
+            return false;
+        }
+        p++;
+    }
+    return true;
+}
+
 gw_status cs_yaml_read(cs_file *file, const char *text, size_t len, gw_error *err)
 {
     if (len > CS_FILE_BYTES_MAX) {
         return gw_error_set(err, GW_E_LIMIT, 0, "%s:1: larger than %zu MiB", file->path,
                             CS_FILE_BYTES_MAX >> 20);
+    }
+    if (has_too_many_directives(text, len)) {
+        return gw_error_set(err, GW_E_LIMIT, 0, "%s:1: more than %u %%TAG directives", file->path,
+                            CS_YAML_DIRECTIVES_MAX);
     }
     reader *r = calloc(1, sizeof(*r));
     if (r == NULL || !yaml_parser_initialize(&r->parser)) {

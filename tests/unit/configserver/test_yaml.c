@@ -295,7 +295,7 @@ static void mistakes_are_named_with_file_and_line(void **state)
         {"a: !own x\n", "app.yml:1: the tag '!own' is not allowed"},
         {"a: !!binary aGk=\n", "is not allowed"},
         {"a: !!set {x: }\n", "is not allowed"},
-        {"a: !!int x\n", "app.yml:1: 'x' does not fit the tag 'tag:yaml.org,2002:int'"},
+        {"a: !!int x\n", "app.yml:1: the value does not fit the tag 'tag:yaml.org,2002:int'"},
         {"a: !!bool maybe\n", "does not fit the tag"},
         {"a: !!float x\n", "does not fit the tag"},
         {"a:\n  <<: 5\n", "app.yml:2: the value of '<<' must be a map or a list of maps"},
@@ -365,7 +365,10 @@ static void everything_is_bounded(void **state)
     expect_limit(join("", many, ""), "app.yml:65537: more than 65536 properties");
     free(many);
     many = repeat("- &a x\n", CS_YAML_ANCHORS_MAX + 1);
-    expect_limit(join("", many, ""), "app.yml:1025: more than 1024 anchors");
+    expect_limit(join("", many, ""), "app.yml:513: more than 512 anchors");
+    free(many);
+    many = repeat("%TAG ! a\n", CS_YAML_DIRECTIVES_MAX + 1);
+    expect_limit(join("", many, "---\na: 1\n"), "app.yml:1: more than 256 %TAG directives");
     free(many);
     many = repeat("a: 1\n---\n", CS_DOCUMENTS_MAX + 1);
     expect_limit(join("", many, ""), "more than 256 documents");
