@@ -50,8 +50,9 @@ GW_API bool gw_health_is_ready(void);
  * {"status":"DOWN","components":{"broker":{"status":"DOWN","reason":"...", "since":"..."}}}.
  * It is DOWN, with all components, when not ready; `details` writes them also when ready. One that
  * is not required carries "required":false, so that its DOWN beside an UP is understood.
+ * @return whether it says UP: for the HTTP status, which has to agree with it.
  */
-GW_API void gw_health_write_json(gw_buf *out, bool details);
+GW_API bool gw_health_write_json(gw_buf *out, bool details);
 
 /** Append the reasons of what is down in one line: "broker: connection refused (since ...)". */
 GW_API void gw_health_write_text(gw_buf *out);

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     };
     static const gw_service_spec spec = {
         .name = "accountservice",
-        .summary = "serves accounts, and notifies vipservice when a VIP account is read",
+        .summary = "serves accounts, and notifies vipservice of reads of VIPs",
         .example = "accountservice -configServerUrl http://127.0.0.1:8888 -profile test",
         .keys = keys,
         .n_keys = sizeof(keys) / sizeof(keys[0]),

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
     program self = {.repo = NULL};
     gw_service_spec spec = {
         .name = "configserver",
-        .summary = "Serves configuration out of a git repository, as Spring Cloud Config does.",
+        .summary = "serves configuration out of git, as Spring Cloud Config does",
         .example = "configserver -repo /srv/config-repo -amqp amqp://guest:guest@127.0.0.1:5672",
         .flags = flags,
         .n_flags = sizeof(flags) / sizeof(flags[0]),

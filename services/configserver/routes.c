@@ -66,8 +66,7 @@ static void get_actuator_health(void *ctx, const gw_http_request *req, gw_http_r
 {
     (void)ctx;
     (void)req;
-    gw_http_set_status(res, gw_health_is_ready() ? 200 : 503);
-    gw_health_write_json(gw_http_response_body(res), false);
+    gw_http_set_status(res, gw_health_write_json(gw_http_response_body(res), false) ? 200 : 503);
 }
 
 static int status_of(gw_status st)

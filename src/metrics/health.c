@@ -151,7 +151,7 @@ static void write_component(gw_buf *out, const gw_health *component)
     gw_buf_addf(out, ",\"since\":\"%s\"}", since);
 }
 
-void gw_health_write_json(gw_buf *out, bool details)
+bool gw_health_write_json(gw_buf *out, bool details)
 {
     pthread_mutex_lock(&lock);
     bool ready = is_ready_locked();
@@ -168,6 +168,7 @@ void gw_health_write_json(gw_buf *out, bool details)
     }
     gw_buf_add_char(out, '}');
     pthread_mutex_unlock(&lock);
+    return ready;
 }
 
 void gw_health_write_text(gw_buf *out)

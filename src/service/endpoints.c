@@ -9,8 +9,7 @@ static void get_health_json(void *ctx, const gw_http_request *req, gw_http_respo
 {
     (void)ctx;
     (void)req;
-    gw_http_set_status(res, gw_health_is_ready() ? 200 : 503);
-    gw_health_write_json(gw_http_response_body(res), false);
+    gw_http_set_status(res, gw_health_write_json(gw_http_response_body(res), false) ? 200 : 503);
 }
 
 static void get_health_text(void *ctx, const gw_http_request *req, gw_http_response *res)
@@ -18,12 +17,15 @@ static void get_health_text(void *ctx, const gw_http_request *req, gw_http_respo
     (void)ctx;
     (void)req;
     gw_http_set_content_type(res, "text/plain; charset=utf-8");
-    if (gw_health_is_ready()) {
-        gw_buf_add_str(gw_http_response_body(res), "OK");
-        return;
+    gw_buf *out = gw_http_response_body(res);
+    if (!gw_health_is_ready()) {
+        gw_health_write_text(out);
     }
-    gw_http_set_status(res, 503);
-    gw_health_write_text(gw_http_response_body(res));
+    if (out->len > 0) {
+        gw_http_set_status(res, 503);
+    } else { /* also if it became ready between the two */
+        gw_buf_add_str(out, "OK");
+    }
 }
 
 /* With every component, up or down, and since when. */
@@ -31,8 +33,7 @@ static void get_readiness(void *ctx, const gw_http_request *req, gw_http_respons
 {
     (void)ctx;
     (void)req;
-    gw_http_set_status(res, gw_health_is_ready() ? 200 : 503);
-    gw_health_write_json(gw_http_response_body(res), true);
+    gw_http_set_status(res, gw_health_write_json(gw_http_response_body(res), true) ? 200 : 503);
 }
 
 /* It answers, therefore it lives. What it depends on is no reason to restart it. */

@@ -44,7 +44,7 @@ static gw_status read_environment(gw__flags *flags, gw_error *err)
     for (size_t i = 0; i < flags->n_flags; i++) {
         const char *env = flags->table[i]->env;
         const char *value = env != NULL ? getenv(env) : NULL;
-        if (value == NULL || value[0] == '\0') {
+        if (value == NULL || value[0] == '\0' || flags->given[i]) {
             continue;
         }
         gw_status st = check_value(env, value, err);
@@ -73,7 +73,7 @@ static bool take_switch(gw__flags *flags, const char *name)
 
 gw_status gw__flags_parse(gw__flags *flags, int argc, char **argv, gw_error *err)
 {
-    gw_status st = read_environment(flags, err);
+    gw_status st = GW_OK;
     for (int i = 1; st == GW_OK && i < argc; i++) {
         const char *word = argv[i];
         if (word[0] != '-' || word[1] == '\0' || strcmp(word, "--") == 0) {
@@ -100,6 +100,9 @@ gw_status gw__flags_parse(gw__flags *flags, int argc, char **argv, gw_error *err
         flags->values[found] = value;
         flags->given[found] = true;
     }
+    if (st == GW_OK && !flags->help && !flags->version && !flags->keys) {
+        st = read_environment(flags, err);
+    }
     return st;
 }
 
@@ -118,6 +121,16 @@ bool gw__flags_is_given(const gw__flags *flags, const char *name)
     return i < flags->n_flags && flags->values[i] != NULL;
 }
 
+void gw__flags_origin(const gw__flags *flags, const char *name, char *ret_origin, size_t size)
+{
+    size_t i = find(flags, name, strlen(name));
+    bool given = i < flags->n_flags && flags->given[i];
+    snprintf(ret_origin, size, "%s%s", given ? "the flag -" : "environment variable ",
+             given                ? name
+             : i < flags->n_flags ? flags->table[i]->env
+                                  : "");
+}
+
 void gw__flags_print_help(const gw__flags *flags, const gw_service_spec *spec, FILE *out)
 {
     fprintf(out, "%s: %s\n\nusage: %s [-flag value]...\n\n", spec->name, spec->summary, spec->name);
@@ -129,15 +142,15 @@ void gw__flags_print_help(const gw__flags *flags, const gw_service_spec *spec, F
         if (flag->fallback != NULL && flag->fallback[0] != '\0') {
             fprintf(out, " (%s)", flag->fallback);
         }
-        fprintf(out, "\n  %-24s   or %s\n", "", flag->env);
+        fprintf(out, "\n");
+        if (flag->env != NULL) {
+            fprintf(out, "  %-24s   or %s\n", "", flag->env);
+        }
     }
     fprintf(out, "  %-24s print this, the version, or the configuration keys\n",
             "--help --version --keys");
-    fprintf(out, "\nA flag takes one dash or two, and its value after a blank or '='. "
-                 "Flags win over the environment.\n");
-    if (spec->use_config_server) {
-        fprintf(out, "Each configuration key can be given as an environment variable: "
-                     "server_port as GODWIT_SERVER_PORT.\n");
-    }
+    fprintf(out, "\nA flag takes one dash or two, its value follows after a blank or '='. Flags "
+                 "win\nover the environment, where each configuration key (--keys) can be set, "
+                 "too:\nserver_port as GODWIT_SERVER_PORT.\n");
     fprintf(out, "\nexample:\n  %s\n", spec->example);
 }

@@ -24,8 +24,8 @@ typedef struct gw__flags {
 /* Add flags to the table. More than GW__FLAGS_MAX is a mistake of the program. */
 void gw__flags_add(gw__flags *flags, const gw_flag *table, size_t n_flags);
 
-/* GW_E_INVALID names the flag or variable that is wrong. A value that is given twice is the last
- * one. */
+/* GW_E_INVALID and GW_E_LIMIT name the flag or variable that is wrong. A value that is given twice
+ * is the last one. The environment is not looked at when there is a question to answer. */
 gw_status gw__flags_parse(gw__flags *flags, int argc, char **argv, gw_error *err);
 
 /* Flag, environment or fallback; NULL when there is none, or no such flag. */
@@ -33,6 +33,10 @@ const char *gw__flags_get(const gw__flags *flags, const char *name);
 
 /* Whether it was given, on the command line or by the environment. */
 bool gw__flags_is_given(const gw__flags *flags, const char *name);
+
+/* Where its value comes from: "the flag -port", "environment variable GODWIT_PORT". For one that
+ * was given. */
+void gw__flags_origin(const gw__flags *flags, const char *name, char *ret_origin, size_t size);
 
 void gw__flags_print_help(const gw__flags *flags, const gw_service_spec *spec, FILE *out);
 

@@ -10,6 +10,7 @@
 #include <godwit/clock.h>
 #include <godwit/health.h>
 #include <godwit/log.h>
+#include <godwit/url.h>
 #include <godwit/version.h>
 
 #include "service/endpoints.h"
@@ -88,11 +89,11 @@ static void on_stop(void *ctx, int signum)
 {
     gw_service *service = ctx;
     gw_log_info("service", "stopping: %s", signum != 0 ? strsignal(signum) : "asked to");
-    gw_config_stop(service->config);
     pthread_mutex_lock(&service->lock);
     service->stopping = true;
     pthread_cond_broadcast(&service->changed);
     pthread_mutex_unlock(&service->lock);
+    gw_config_stop(service->config); /* afterwards: so ended, a load is no failure */
 }
 
 /* @thread the signal thread */
@@ -164,6 +165,15 @@ static gw_status apply_log_settings(gw_service *service, const gw_config_snapsho
     return GW_OK;
 }
 
+/* What is wrong in a running program's log settings is no reason to end it. */
+static void refresh_log_settings(gw_service *service, const gw_config_snapshot *snapshot)
+{
+    gw_error err = GW_ERROR_INIT;
+    if (apply_log_settings(service, snapshot, &err) != GW_OK) {
+        gw_log_error("service", "log settings stay as they are: %s", err.text);
+    }
+}
+
 /* @thread that of the reload */
 static void on_config_changed(void *ctx, const gw_config_snapshot *snapshot,
                               const char *const *keys, size_t n_keys)
@@ -174,9 +184,8 @@ static void on_config_changed(void *ctx, const gw_config_snapshot *snapshot,
         concerned |= strcmp(keys[i], "log_level") == 0 || strcmp(keys[i], "log_format") == 0 ||
                      strcmp(keys[i], "access_log") == 0;
     }
-    gw_error err = GW_ERROR_INIT;
-    if (concerned && apply_log_settings(service, snapshot, &err) != GW_OK) {
-        gw_log_error("service", "log settings stay as they are: %s", err.text);
+    if (concerned) {
+        refresh_log_settings(service, snapshot);
     }
 }
 
@@ -188,7 +197,7 @@ static gw_status set_from_flag(gw_service *service, const char *flag, const char
         return GW_OK;
     }
     char origin[128];
-    snprintf(origin, sizeof(origin), "the flag -%s", flag);
+    gw__flags_origin(&service->flags, flag, origin, sizeof(origin));
     return gw_config_set(service->config, key, gw__flags_get(&service->flags, flag), origin, err);
 }
 
@@ -372,12 +381,12 @@ static gw_status start_http(gw_service *service, gw_error *err)
     service->http = http;
     pthread_mutex_unlock(&service->lock);
     const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    st = apply_log_settings(service, snapshot, err);
+    refresh_log_settings(service, snapshot); /* with the access log, now that there is one */
     gw_config_release(snapshot);
     gw_log_info("service", "serving HTTP on port %u, %llu ms after the start",
                 gw_http_server_port(service->http),
                 (unsigned long long)((gw_clock_ns() - service->start_ns) / GW_NS_PER_MS));
-    return st;
+    return GW_OK;
 }
 
 static gw_status make_bus_id(gw_service *service, gw_error *err)
@@ -504,6 +513,17 @@ static bool answer_questions(const gw_service *service, int *ret_exit)
     return true;
 }
 
+/* A word that is no flag may be the URL of a broker, with its password. */
+static void complain(const gw_service_spec *spec, const char *text)
+{
+    gw_buf masked;
+    gw_buf_init(&masked, 2 * GW_ERROR_TEXT_MAX);
+    gw_url_mask(&masked, text);
+    fprintf(stderr, "%s: %s\n", spec->name,
+            gw_buf_status(&masked) == GW_OK ? masked.data : "wrong flags");
+    gw_buf_dispose(&masked);
+}
+
 int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx)
 {
     gw_service service = {.spec = spec, .ctx = ctx, .start_ns = gw_clock_ns()};
@@ -519,7 +539,7 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
     gw_error err = GW_ERROR_INIT;
     int status;
     if (gw__flags_parse(&service.flags, argc, argv, &err) != GW_OK) {
-        fprintf(stderr, "%s: %s\n", spec->name, err.text);
+        complain(spec, err.text);
         status = EXIT_USAGE;
     } else if (!answer_questions(&service, &status)) {
         status = run(&service);
