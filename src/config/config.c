@@ -8,26 +8,20 @@
  */
 #include <godwit/config.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <godwit/clock.h>
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
 #include "config/bus_event.h"
-#include "config/loader.h"
+#include "config/fetcher.h"
 #include "config/refresher.h"
 #include "config/snapshot.h"
 
-#define RETRY_FIRST_MS 100
-#define RETRY_MAX_MS   2000
-#define LAST_TRY_MS    100
-#define NAMES_LOGGED   10
+#define NAMES_LOGGED 10
 
 struct gw_config_watch {
     struct gw_config_watch *next;
@@ -36,10 +30,8 @@ struct gw_config_watch {
 };
 
 struct gw_config {
-    gw__loader loader;
+    gw__fetcher fetcher;
     char *env_prefix;
-    unsigned timeout_ms;
-    unsigned try_timeout_ms;
     gw__refresher *refresher;
 
     pthread_mutex_t fetching;
@@ -47,10 +39,6 @@ struct gw_config {
     gw_config_watch *watches; /* under `updating` */
     pthread_mutex_t current_lock;
     gw_config_snapshot *current;
-
-    pthread_mutex_t stop_lock;
-    pthread_cond_t stop_changed;
-    bool stopped;
 
     bool failing; /* the last reload on the background thread failed; that thread's */
     gw_counter *reloads_ok;
@@ -77,7 +65,7 @@ const gw_config_snapshot *gw_config_acquire(gw_config *config)
 static gw_status replace(gw_config *config, const gw__layers *layers, size_t *ret_n_changed,
                          char *ret_names, size_t size, gw_error *err)
 {
-    const char *where = config->loader.masked != NULL ? config->loader.masked : "";
+    const char *where = gw__fetcher_where(&config->fetcher);
     gw_config_snapshot *after = gw__snapshot_new(layers, config->env_prefix, where);
     const gw_config_snapshot *before = config->current; /* only changed under `updating` */
     char **names = NULL;
@@ -108,85 +96,7 @@ static gw_status replace(gw_config *config, const gw__layers *layers, size_t *re
     return GW_OK;
 }
 
-/* ---- stopping ------------------------------------------------------------------ */
-
-/* Wait; false when asked to stop. */
-static bool pause_unless_stopped(gw_config *config, uint64_t pause_ms)
-{
-    uint64_t due_ms = gw_clock_ms() + pause_ms;
-    struct timespec until = {.tv_sec = (time_t)(due_ms / 1000),
-                             .tv_nsec = (long)(due_ms % 1000) * (long)GW_NS_PER_MS};
-    int rc = 0;
-    pthread_mutex_lock(&config->stop_lock);
-    while (!config->stopped && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&config->stop_changed, &config->stop_lock, &until);
-    }
-    bool go_on = !config->stopped;
-    pthread_mutex_unlock(&config->stop_lock);
-    return go_on;
-}
-
-static bool is_stopped(gw_config *config)
-{
-    pthread_mutex_lock(&config->stop_lock);
-    bool stopped = config->stopped;
-    pthread_mutex_unlock(&config->stop_lock);
-    return stopped;
-}
-
-void gw_config_stop(gw_config *config)
-{
-    pthread_mutex_lock(&config->stop_lock);
-    config->stopped = true;
-    pthread_cond_broadcast(&config->stop_changed);
-    pthread_mutex_unlock(&config->stop_lock);
-    gw__refresher_stop(config->refresher);
-}
-
 /* ---- loading ---------------------------------------------------------------------- */
-
-static gw_status closed(gw_error *err)
-{
-    return gw_error_set(err, GW_E_CLOSED, 0, "loading the configuration was stopped");
-}
-
-/* Fetch, once or again and again until the deadline. @locks config->fetching held */
-static gw_status fetch(gw_config *config, bool patiently, gw__environment *ret_env, bool *ret_again,
-                       gw_error *err)
-{
-    uint64_t start_ms = gw_clock_ms();
-    uint64_t deadline_ms = start_ms + (patiently ? config->timeout_ms : config->try_timeout_ms);
-    uint64_t pause_ms = RETRY_FIRST_MS;
-    for (unsigned n_tries = 1;; n_tries++) {
-        uint64_t now_ms = gw_clock_ms();
-        uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 1;
-        unsigned timeout_ms =
-            left_ms < config->try_timeout_ms ? (unsigned)left_ms : config->try_timeout_ms;
-        gw_error why = GW_ERROR_INIT;
-        gw_status st = is_stopped(config) ? closed(&why)
-                                          : gw__loader_fetch(&config->loader, timeout_ms, ret_env,
-                                                             ret_again, &why);
-        if (st == GW_OK || st == GW_E_CLOSED) {
-            return st == GW_OK ? GW_OK : closed(err);
-        }
-        now_ms = gw_clock_ms();
-        left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-        if (!*ret_again || !patiently || left_ms <= RETRY_FIRST_MS + LAST_TRY_MS) {
-            double seconds = (double)(now_ms - start_ms) / 1000;
-            return n_tries == 1
-                       ? gw_error_set(err, st, why.native, "cannot load configuration from %s",
-                                      why.text)
-                       : gw_error_set(err, st, why.native,
-                                      "cannot load configuration from %s; tried %u times in %.1f s",
-                                      why.text, n_tries, seconds);
-        }
-        uint64_t longest_ms = left_ms - LAST_TRY_MS; /* the last one is close to the deadline */
-        if (!pause_unless_stopped(config, pause_ms < longest_ms ? pause_ms : longest_ms)) {
-            return closed(err);
-        }
-        pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;
-    }
-}
 
 typedef struct outcome {
     bool again; /* a failure that can pass */
@@ -197,12 +107,13 @@ typedef struct outcome {
 static gw_status load(gw_config *config, bool patiently, outcome *ret_outcome, gw_error *err)
 {
     *ret_outcome = (outcome){.again = false};
-    if (config->loader.url == NULL) {
-        return is_stopped(config) ? closed(err) : GW_OK;
+    if (!gw__fetcher_has_server(&config->fetcher)) {
+        return gw__fetcher_check_open(&config->fetcher, err);
     }
     gw__environment server = {.properties = NULL};
     pthread_mutex_lock(&config->fetching);
-    gw_status st = fetch(config, patiently, &server, &ret_outcome->again, err);
+    gw_status st =
+        gw__fetcher_fetch(&config->fetcher, patiently, &server, &ret_outcome->again, err);
     if (st == GW_OK) {
         pthread_mutex_lock(&config->updating);
         gw__layers layers = config->current->layers;
@@ -259,7 +170,8 @@ static bool reload_in_background(void *ctx)
 void gw_config_request_reload(gw_config *config)
 {
     gw_error err = GW_ERROR_INIT;
-    if (config->loader.url != NULL && gw__refresher_request(config->refresher, &err) != GW_OK) {
+    if (gw__fetcher_has_server(&config->fetcher) &&
+        gw__refresher_request(config->refresher, &err) != GW_OK) {
         gw_log_error("config", "cannot reload: %s", err.text);
     }
 }
@@ -396,19 +308,15 @@ static gw_status fill_in(gw_config *config, const gw_config_options *options, gw
     if (config->refresher == NULL || config->env_prefix == NULL) {
         return no_memory(err);
     }
-    gw_status st = gw__loader_init(&config->loader, options, err);
-    if (st != GW_OK) {
-        return st;
-    }
     gw__layers layers = {.set = gw__properties_new(), .env = NULL};
     layers.server.properties = gw__properties_new();
-    st = layers.set == NULL || layers.server.properties == NULL
-             ? no_memory(err)
-             : gw__env_read(config->env_prefix, &layers.env, err);
+    gw_status st = layers.set == NULL || layers.server.properties == NULL
+                       ? no_memory(err)
+                       : gw__env_read(config->env_prefix, &layers.env, err);
     if (st == GW_OK) {
         gw__properties_seal(layers.set);
         gw__properties_seal(layers.server.properties);
-        const char *where = config->loader.masked != NULL ? config->loader.masked : "";
+        const char *where = gw__fetcher_where(&config->fetcher);
         config->current = gw__snapshot_new(&layers, config->env_prefix, where);
         st = config->current != NULL ? GW_OK : no_memory(err);
     }
@@ -422,37 +330,35 @@ gw_status gw_config_new(const gw_config_options *options, gw_config **ret_config
 {
     gw_config_options defaults = GW_CONFIG_OPTIONS_INIT;
     options = options != NULL ? options : &defaults;
-    if (options->timeout_ms == 0 || options->try_timeout_ms == 0) {
-        return gw_error_set(err, GW_E_INVALID, 0, "configuration: the timeouts must not be 0");
-    }
     gw_config *config = calloc(1, sizeof(*config));
     if (config == NULL) {
         return no_memory(err);
     }
-    config->timeout_ms = options->timeout_ms;
-    config->try_timeout_ms = options->try_timeout_ms;
     pthread_mutex_init(&config->fetching, NULL);
     pthread_mutex_init(&config->updating, NULL);
     pthread_mutex_init(&config->current_lock, NULL);
-    pthread_mutex_init(&config->stop_lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&config->stop_changed, &attr);
-    pthread_condattr_destroy(&attr);
     config->reloads_ok =
         gw_metrics_counter("godwit_config_loads_total",
                            "Loads of the configuration from the config server.", "result=\"ok\"");
     config->reloads_failed = gw_metrics_counter(
         "godwit_config_loads_total", "Loads of the configuration from the config server.",
         "result=\"failed\"");
-    gw_status st = fill_in(config, options, err);
+    gw_status st = gw__fetcher_init(&config->fetcher, options, err);
+    if (st == GW_OK) {
+        st = fill_in(config, options, err);
+    }
     if (st != GW_OK) {
         gw_config_free(config);
         return st;
     }
     *ret_config = config;
     return GW_OK;
+}
+
+void gw_config_stop(gw_config *config)
+{
+    gw__fetcher_stop(&config->fetcher);
+    gw__refresher_stop(config->refresher);
 }
 
 void gw_config_free(gw_config *config)
@@ -470,10 +376,8 @@ void gw_config_free(gw_config *config)
         free(it);
     }
     gw_config_release(config->current);
-    gw__loader_dispose(&config->loader);
+    gw__fetcher_dispose(&config->fetcher);
     free(config->env_prefix);
-    pthread_cond_destroy(&config->stop_changed);
-    pthread_mutex_destroy(&config->stop_lock);
     pthread_mutex_destroy(&config->current_lock);
     pthread_mutex_destroy(&config->updating);
     pthread_mutex_destroy(&config->fetching);

@@ -29,7 +29,7 @@ static gw_config_options options_for(const char *url)
     options.app = "accountservice";
     options.profile = "test";
     options.label = "main";
-    options.timeout_ms = 400;
+    options.timeout_ms = 800;
     options.refresh_quiet_ms = 20;
     options.refresh_max_ms = 200;
     return options;
