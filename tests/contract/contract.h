@@ -30,7 +30,7 @@ typedef struct contract_transport {
     const char *url;
     const char *full_url; /* of a broker that takes 5 messages, or none, and never more */
     const char *user;     /* who we are to the broker */
-    bool unsigned_long;   /* whether integers above INT64_MAX can be carried */
+    bool unsigned_long;   /* whether integers above INT64_MAX arrive as such, not as text */
     /* Delete these, whichever exist. */
     void (*remove)(const char *const *queues, size_t n_queues, const char *const *exchanges,
                    size_t n_exchanges);
