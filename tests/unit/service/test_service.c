@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/* The chassis, as a user meets it: a program started, asked, signalled, and what it wrote and
+ * exited with. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/child.h"
+#include "unit/config/scripted_server.h"
+#include "unit/http/peer.h"
+
+#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const no_env[] = {NULL};
+static const char *const plain[] = {SAMPLE, "-port", "0", NULL};
+static const char *const broker_env[] = {"SAMPLE_BROKER=1", "GODWIT_AMQP_SERVER_URL=memory:sample",
+                                         NULL};
+
+static child program; /* one test runs one at a time */
+static peer_answer answer;
+
+static void ask(unsigned port, const char *path)
+{
+    char request[512];
+    snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+             path);
+    peer_ask((uint16_t)port, request, &answer);
+}
+
+static unsigned start_plain(const char *const *env)
+{
+    child_start(&program, plain, env);
+    return child_wait_port(&program);
+}
+
+static void expect_exit(int expected)
+{
+    int status = child_wait_exit(&program);
+    if (status != expected) {
+        fail_msg("exit status %d, expected %d\n--- standard error:\n%s---", status, expected,
+                 child_err(&program));
+    }
+}
+
+/* `ready` is asked until it answers with the status: the broker's state comes from a thread. */
+static void wait_status(unsigned port, const char *path, int status)
+{
+    for (int i = 0; i < 2000; i++) {
+        ask(port, path);
+        if (answer.status == status) {
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    fail_msg("%s still answers %d: %s", path, answer.status, answer.body);
+}
+
+/* ---- questions and wrong flags ---------------------------------------------------------- */
+
+static void test_help_fits_the_terminal(void **state)
+{
+    (void)state;
+    static const char *const programs[] = {ACCOUNTSERVICE, VIPSERVICE, CONFIGSERVER, SAMPLE};
+    for (size_t i = 0; i < N_OF(programs); i++) {
+        const char *argv[] = {programs[i], "--help", NULL};
+        assert_int_equal(child_run(&program, argv, no_env), 0);
+        assert_string_equal(child_err(&program), "");
+        int n_lines = 0;
+        char *next;
+        for (char *line = child_out(&program); (next = strchr(line, '\n')) != NULL;
+             line = next + 1) {
+            n_lines++;
+            if (next - line > 80) {
+                fail_msg("%s --help, line %d has %d columns", programs[i], n_lines,
+                         (int)(next - line));
+            }
+        }
+        if (n_lines > 24) {
+            fail_msg("%s --help has %d lines", programs[i], n_lines);
+        }
+    }
+}
+
+static void test_version_and_keys(void **state)
+{
+    (void)state;
+    const char *version[] = {ACCOUNTSERVICE, "-version", NULL};
+    assert_int_equal(child_run(&program, version, no_env), 0);
+    assert_string_equal(child_out(&program), "accountservice (godwit) " VERSION "\n");
+    const char *keys[] = {VIPSERVICE, "--keys", NULL};
+    assert_int_equal(child_run(&program, keys, no_env), 0);
+    assert_non_null(
+        strstr(child_out(&program), "| `store_dir` | `GODWIT_STORE_DIR` | `data/vipservice` | "));
+}
+
+static void test_wrong_flags(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[3];
+        const char *env;
+        const char *text;
+    } cases[] = {
+        {{"-wrong"}, "A=", "sample: there is no flag -wrong (see --help)\n"},
+        {{"word"}, "A=", "sample: 'word' is not a flag (see --help)\n"},
+        {{"-mode"}, "A=", "sample: the flag -mode needs a value: -mode MODE\n"},
+        {{NULL}, "SAMPLE_MODE=\x01", "sample: SAMPLE_MODE holds a control character\n"},
+        {{"amqp://guest:secret@host"},
+         "A=",
+         "sample: 'amqp://guest:***@host' is not a flag (see --help)\n"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *argv[] = {SAMPLE, cases[i].args[0], cases[i].args[1], NULL};
+        const char *env[] = {cases[i].env, NULL};
+        assert_int_equal(child_run(&program, argv, env), 2);
+        assert_string_equal(child_err(&program), cases[i].text);
+        assert_string_equal(child_out(&program), "");
+    }
+}
+
+/* ---- what keeps it from starting ----------------------------------------------------------- */
+
+static void test_cannot_start(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args[4];
+        const char *env[3];
+        const char *text;
+    } cases[] = {
+        {{"-mode", "broken-start"}, {NULL}, "cannot start: the store is on fire\n"},
+        {{NULL},
+         {"SAMPLE_BROKER=1"},
+         "cannot start: no 'amqp_server_url' in the configuration, cannot start: set it in the "
+         "configuration repository or as GODWIT_AMQP_SERVER_URL\n"},
+        {{NULL},
+         {"SAMPLE_BROKER=1", "GODWIT_AMQP_SERVER_URL=amqps://u:secret@h"},
+         "cannot start: amqp_server_url: amqps:// (TLS) is not supported yet"},
+        {{NULL},
+         {"SAMPLE_BROKER=1", "GODWIT_AMQP_SERVER_URL=http://u:secret@h"},
+         "cannot start: amqp_server_url: broker URL 'http://u:***@h' has no scheme that is known"},
+        {{NULL},
+         {"SAMPLE_BROKER=1", "GODWIT_AMQP_SERVER_URL=amqp://u:secret@h:99999"},
+         "cannot start: amqp_server_url: "},
+        {{"-logLevel", "loud"},
+         {NULL},
+         "cannot start: log_level 'loud' is none of debug, info, warn, error, off\n"},
+        {{"-logFormat=xml"}, {NULL}, "cannot start: log_format 'xml' is neither text nor json\n"},
+        {{"-port", "abc"},
+         {NULL},
+         "cannot start: key 'server_port' = 'abc' from the flag -port is not a number"},
+        {{NULL},
+         {"SAMPLE_PORT=-1"},
+         "cannot start: key 'server_port' = '-1' from environment variable SAMPLE_PORT is not a"},
+        {{NULL},
+         {"GODWIT_SERVER_PORT=65536"},
+         "cannot start: key 'server_port' = '65536' from environment variable GODWIT_SERVER_PORT "
+         "is not a"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *argv[] = {SAMPLE, cases[i].args[0], cases[i].args[1], NULL};
+        const char *env[] = {cases[i].env[0], cases[i].env[1], NULL};
+        int status = child_run(&program, argv, env);
+        if (status != 1 || strstr(child_err(&program), cases[i].text) == NULL ||
+            strstr(child_err(&program), "secret") != NULL) {
+            fail_msg("case %zu: exit status %d, expected '%s'\n--- standard error:\n%s---", i,
+                     status, cases[i].text, child_err(&program));
+        }
+        assert_null(strstr(child_out(&program), "stop begins")); /* it was not started */
+    }
+}
+
+static void test_wrong_queue_type(void **state)
+{
+    (void)state;
+    const char *env[] = {broker_env[0], broker_env[1], "GODWIT_QUEUE_TYPE=stream", NULL};
+    assert_int_equal(child_run(&program, plain, env), 1);
+    assert_non_null(strstr(child_err(&program), "queue_type 'stream' is neither classic nor "
+                                                "quorum"));
+}
+
+static void test_port_is_taken(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    socklen_t len = sizeof(address);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    char port[16];
+    snprintf(port, sizeof(port), "%u", ntohs(address.sin6_port));
+    const char *argv[] = {SAMPLE, "-port", port, NULL};
+    assert_int_equal(child_run(&program, argv, broker_env), 1);
+    char text[80];
+    snprintf(text, sizeof(text), "cannot start: cannot listen on port %s: another process has it\n",
+             port);
+    assert_non_null(strstr(child_err(&program), text));
+    /* What was started before is stopped. */
+    assert_non_null(strstr(child_out(&program), "started\nstop begins\nstop ends\n"));
+    close(fd);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------- */
+
+static void test_stops_on_signal(void **state)
+{
+    (void)state;
+    static const struct {
+        int signum;
+        const char *text;
+    } cases[] = {{SIGTERM, "stopping: Terminated"}, {SIGINT, "stopping: Interrupt"}};
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        start_plain(i == 0 ? no_env : broker_env);
+        child_signal(&program, cases[i].signum);
+        expect_exit(0);
+        assert_non_null(strstr(child_err(&program), cases[i].text));
+        assert_non_null(strstr(child_err(&program), ": stopped\n"));
+        assert_null(strstr(child_err(&program), " ERROR "));
+        assert_non_null(strstr(child_out(&program), "started\nstop begins\nstop ends\n"));
+    }
+}
+
+static void test_drains(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(broker_env);
+    ask(port, "/publish?text=last+one");
+    assert_int_equal(answer.status, 200);
+    child_wait_out(&program, "message begins: last one\n");
+    int fd = peer_connect((uint16_t)port);
+    peer_send_text(fd, "GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    child_wait_out(&program, "request begins\n");
+    child_signal(&program, SIGTERM);
+    assert_true(peer_read(fd, &answer, false));
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "\"slow\"");
+    close(fd);
+    expect_exit(0);
+    const char *ends = strstr(child_out(&program), "message ends\n");
+    assert_non_null(ends);
+    assert_non_null(strstr(ends, "stop begins\n")); /* handlers first, then the stores */
+}
+
+static void test_second_signal(void **state)
+{
+    (void)state;
+    static const int signums[] = {SIGTERM, SIGINT};
+    for (size_t i = 0; i < N_OF(signums); i++) {
+        const char *argv[] = {SAMPLE, "-port", "0", "-mode", "slow-stop", NULL};
+        child_start(&program, argv, no_env);
+        child_wait_port(&program);
+        child_signal(&program, SIGTERM);
+        child_wait_out(&program, "stop begins\n");
+        child_signal(&program, SIGHUP); /* is not a second one */
+        child_wait_err(&program, "SIGHUP");
+        child_signal(&program, signums[i]);
+        expect_exit(128 + signums[i]);
+        assert_non_null(strstr(child_err(&program), ": exiting at once\n"));
+        assert_null(strstr(child_out(&program), "stop ends\n"));
+    }
+}
+
+static void test_deadline(void **state)
+{
+    (void)state;
+    const char *argv[] = {SAMPLE, "-port", "0", "-mode", "slow-stop", NULL};
+    const char *env[] = {"GODWIT_SHUTDOWN_TIMEOUT=100ms", NULL};
+    child_start(&program, argv, env);
+    child_wait_port(&program);
+    child_signal(&program, SIGTERM);
+    expect_exit(1);
+    assert_non_null(strstr(child_err(&program), "not stopped within the shutdown timeout"));
+}
+
+static void test_stops_itself(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(no_env);
+    ask(port, "/stop");
+    assert_int_equal(answer.status, 200);
+    expect_exit(0);
+    assert_non_null(strstr(child_err(&program), "stopping: asked to"));
+    assert_non_null(strstr(child_out(&program), "stop ends\n"));
+}
+
+/* ---- configuration ----------------------------------------------------------------------------
+ */
+
+#define CONFIGURATION(greeting, level)                                                             \
+    "{\"name\":\"sample\",\"profiles\":[\"test\"],\"label\":\"main\",\"version\":\"abc\","         \
+    "\"propertySources\":[{\"name\":\"file\",\"source\":{\"greeting\":\"" greeting                 \
+    "\",\"log_level\":\"" level "\",\"shutdown_timeout\":\"5s\"}}]}"
+
+static void test_reload(void **state)
+{
+    (void)state;
+    scripted_server *server = server_start();
+    server_answer(server, 200, CONFIGURATION("hello", "info"));
+    const char *argv[] = {SAMPLE, "-port=0", "-configServerUrl", server_url(server), NULL};
+    const char *env[] = {"SAMPLE_CONFIG=1", NULL};
+    child_start(&program, argv, env);
+    child_wait_port(&program);
+    assert_non_null(strstr(child_err(&program), "loaded 1 property sources, version abc\n"));
+    assert_non_null(strstr(server_last_request(server), "/sample/test/main"));
+
+    server_answer(server, 200, CONFIGURATION("good evening", "info"));
+    child_signal(&program, SIGHUP);
+    child_wait_out(&program, "changed: greeting=good evening\n");
+
+    /* The chassis' own keys are checked; the wrong value changes nothing. */
+    server_answer(server, 200, CONFIGURATION("good evening", "loud"));
+    child_signal(&program, SIGHUP);
+    child_wait_err(&program, "log settings stay as they are: log_level 'loud' is none of");
+
+    /* A server that fails changes nothing, and the program keeps running. */
+    server_answer(server, 500, "broken");
+    size_t n = server_count(server);
+    child_signal(&program, SIGHUP);
+    assert_true(server_wait(server, n + 1));
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+    server_stop(server);
+}
+
+static void test_stop_while_loading(void **state)
+{
+    (void)state;
+    scripted_server *server = server_start();
+    server_answer(server, 503, "");
+    const char *argv[] = {SAMPLE, "-port=0", "-configServerUrl", server_url(server), NULL};
+    const char *env[] = {"SAMPLE_CONFIG=1", NULL};
+    for (int i = 0; i < 5; i++) {
+        size_t n = server_count(server);
+        child_start(&program, argv, env);
+        assert_true(server_wait(server, n + 1)); /* it is at it */
+        child_signal(&program, SIGTERM);
+        expect_exit(0);
+        assert_null(strstr(child_err(&program), "cannot start"));
+        assert_string_equal(child_out(&program), "");
+    }
+    server_stop(server);
+}
+
+static void test_log_as_json(void **state)
+{
+    (void)state;
+    const char *argv[] = {SAMPLE, "-port=0", "-logFormat=json", "-logLevel=debug", NULL};
+    child_start(&program, argv, no_env);
+    child_wait_port(&program);
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+    assert_int_equal(child_err(&program)[0], '{');
+    assert_non_null(strstr(child_err(&program), "\"service\":\"sample\""));
+}
+
+/* ---- endpoints ---------------------------------------------------------------------------------
+ */
+
+static void test_health(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(no_env);
+    ask(port, "/health");
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "{\"status\":\"UP\"}");
+    assert_string_equal(peer_header(&answer, "Content-Type"), "application/json");
+    ask(port, "/health/live");
+    assert_string_equal(answer.body, "{\"status\":\"UP\"}");
+    ask(port, "/health/ready");
+    assert_int_equal(answer.status, 200);
+    static const char up[] = "{\"status\":\"UP\",\"components\":{\"store\":{\"status\":\"UP\",";
+    assert_memory_equal(answer.body, up, strlen(up));
+
+    ask(port, "/down?reason=the+disk+is+full");
+    static const char *const paths[] = {"/health", "/health/ready"};
+    for (size_t i = 0; i < N_OF(paths); i++) {
+        ask(port, paths[i]);
+        assert_int_equal(answer.status, 503);
+        static const char down[] = "{\"status\":\"DOWN\",\"components\":{\"store\":{\"status\":"
+                                   "\"DOWN\",\"reason\":\"the disk is full\",\"since\":\"";
+        assert_memory_equal(answer.body, down, strlen(down));
+    }
+    ask(port, "/health/live"); /* no reason to restart it */
+    assert_int_equal(answer.status, 200);
+
+    ask(port, "/up");
+    ask(port, "/health");
+    assert_int_equal(answer.status, 200);
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
+static void test_health_as_text(void **state)
+{
+    (void)state;
+    const char *env[] = {"SAMPLE_TEXT=1", NULL};
+    unsigned port = start_plain(env);
+    ask(port, "/health");
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "OK");
+    assert_string_equal(peer_header(&answer, "Content-Type"), "text/plain; charset=utf-8");
+    ask(port, "/down?reason=amqp://u:secret@h+is+away");
+    ask(port, "/health");
+    assert_int_equal(answer.status, 503);
+    static const char down[] = "store: amqp://u:***@h is away (since 20";
+    assert_memory_equal(answer.body, down, strlen(down));
+    ask(port, "/health/ready"); /* the details are JSON for every program */
+    assert_int_equal(answer.status, 503);
+    assert_int_equal(answer.body[0], '{');
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
+static void test_no_component(void **state)
+{
+    (void)state;
+    const char *argv[] = {SAMPLE, "-port=0", "-mode=no-component", NULL};
+    child_start(&program, argv, no_env);
+    unsigned port = child_wait_port(&program);
+    ask(port, "/health/ready");
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "{\"status\":\"UP\",\"components\":{}}");
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
+static void test_broker_health(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(broker_env);
+    wait_status(port, "/health", 200);
+    ask(port, "/health/ready");
+    assert_non_null(strstr(answer.body, "\"broker\":{\"status\":\"UP\""));
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+
+    /* Nobody is there: it starts, says so, and stops cleanly. */
+    char url[128];
+    snprintf(url, sizeof(url), "GODWIT_AMQP_SERVER_URL=amqp://u:secret@%s",
+             dead_url() + strlen("http://"));
+    const char *env[] = {"SAMPLE_BROKER=1", url, NULL};
+    port = start_plain(env);
+    wait_status(port, "/health", 503);
+    assert_non_null(strstr(answer.body, "\"broker\":{\"status\":\"DOWN\",\"reason\":\"connecting"));
+    assert_null(strstr(answer.body, "secret"));
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+    assert_null(strstr(child_err(&program), "secret"));
+}
+
+/* What the outbox still has when the time is up is lost, and that is said. */
+static void test_messages_left(void **state)
+{
+    (void)state;
+    char url[128];
+    snprintf(url, sizeof(url), "GODWIT_AMQP_SERVER_URL=amqp://%s", dead_url() + strlen("http://"));
+    const char *env[] = {"SAMPLE_BROKER=1", url, "GODWIT_SHUTDOWN_TIMEOUT=500ms", NULL};
+    unsigned port = start_plain(env);
+    ask(port, "/publish?text=lost");
+    assert_int_equal(answer.status, 200);
+    child_signal(&program, SIGTERM);
+    expect_exit(1);
+    assert_non_null(strstr(child_err(&program), "1 messages are still in the outbox"));
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(broker_env);
+    ask(port, "/slow");
+    ask(port, "/metrics");
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(peer_header(&answer, "Content-Type"),
+                        "text/plain; version=0.0.4; charset=utf-8");
+    static const char *const lines[] = {
+        "\n# TYPE godwit_http_requests_total counter\n",
+        "godwit_http_requests_total{route=\"Slow\",method=\"GET\",status=\"200\"} 1\n",
+        "\ngodwit_broker_up 1\n",
+        "\nprocess_resident_memory_bytes ",
+    };
+    for (size_t i = 0; i < N_OF(lines); i++) {
+        if (strstr(answer.body, lines[i]) == NULL) {
+            fail_msg("no '%s' in\n%s", lines[i], answer.body);
+        }
+    }
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help_fits_the_terminal),
+        cmocka_unit_test(test_version_and_keys),
+        cmocka_unit_test(test_wrong_flags),
+        cmocka_unit_test(test_cannot_start),
+        cmocka_unit_test(test_wrong_queue_type),
+        cmocka_unit_test(test_port_is_taken),
+        cmocka_unit_test(test_stops_on_signal),
+        cmocka_unit_test(test_drains),
+        cmocka_unit_test(test_second_signal),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_stops_itself),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_stop_while_loading),
+        cmocka_unit_test(test_log_as_json),
+        cmocka_unit_test(test_health),
+        cmocka_unit_test(test_health_as_text),
+        cmocka_unit_test(test_no_component),
+        cmocka_unit_test(test_broker_health),
+        cmocka_unit_test(test_messages_left),
+        cmocka_unit_test(test_metrics),
+    };
+    return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+}
