@@ -327,7 +327,7 @@ fake_frame fake_read_frame(fake_conn *conn)
     do {
         int rc = next_frame(conn, FAKE_WAIT_MS, &frame);
         if (rc <= 0) {
-            fail_msg(rc == 0 ? "the client hung up" : "the client says nothing");
+            fail_msg("%s", rc == 0 ? "the client hung up" : "the client says nothing");
         }
     } while (frame.type == AMQP_FRAME_HEARTBEAT);
     return frame;
