@@ -120,8 +120,8 @@ static void give_up(gw__connection *conn, const gw_error *reason)
     gw_error_prefix(&why, why.status, strchr(host->name, ':') != NULL ? "[%s]:%u" : "%s:%u",
                     host->name, host->port);
     bool was_up = conn->up_since_ms != 0;
-    if (was_up && conn->now_ms - conn->up_since_ms >= GW__RETRY_STABLE_MS) {
-        gw__recovery_reset(&conn->recovery);
+    if (was_up) {
+        gw__recovery_worked(&conn->recovery, conn->now_ms - conn->up_since_ms);
     }
     conn->up_since_ms = 0;
     gw__link_close(&conn->link);

@@ -13,9 +13,13 @@ void gw__recovery_init(gw__recovery *recovery)
     }
 }
 
-void gw__recovery_reset(gw__recovery *recovery)
+void gw__recovery_worked(gw__recovery *recovery, uint64_t lasted_ms)
 {
-    recovery->n_failures = 0;
+    if (lasted_ms >= GW__RETRY_STABLE_MS) {
+        recovery->n_failures = 0;
+    } else if (recovery->n_failures > GW__RETRY_FLAPPING_MAX) {
+        recovery->n_failures = GW__RETRY_FLAPPING_MAX;
+    }
 }
 
 /* SplitMix64's step: processes that start together must not retry together. */

@@ -15,8 +15,10 @@
 #define GW__RETRY_FIRST_MS   100
 #define GW__RETRY_MAX_MS     30000
 #define GW__RETRY_REFUSED_MS 5000
-/* A success that lasted less counts as another failure, so that flapping backs off as well. */
-#define GW__RETRY_STABLE_MS 10000
+/* A success that lasted less does not count as one, so that flapping backs off as well; but the
+ * outage before it is over, so it backs off no further than this many failures in a row would. */
+#define GW__RETRY_STABLE_MS    10000
+#define GW__RETRY_FLAPPING_MAX 5
 
 typedef struct gw__recovery {
     unsigned n_failures; /* since the last lasting success */
@@ -25,8 +27,8 @@ typedef struct gw__recovery {
 
 void gw__recovery_init(gw__recovery *recovery);
 
-/* A success has lasted. */
-void gw__recovery_reset(gw__recovery *recovery);
+/* A success has ended that lasted so long. */
+void gw__recovery_worked(gw__recovery *recovery, uint64_t lasted_ms);
 
 /* It failed, for this reason: how long to wait, in milliseconds. */
 unsigned gw__recovery_next_ms(gw__recovery *recovery, gw_status why);

@@ -31,7 +31,7 @@ static void test_backoff(void **state)
             longest[i] = wait > longest[i] ? wait : longest[i];
             most = most * 2 > 30000 ? 30000 : most * 2;
         }
-        gw__recovery_reset(&recovery);
+        gw__recovery_worked(&recovery, GW__RETRY_STABLE_MS);
         assert_int_equal(gw__recovery_next_ms(&recovery, GW_E_UNAVAILABLE), 0);
     }
     /* Full jitter: the whole range is used. */
@@ -48,6 +48,25 @@ static void test_refused_waits_longer(void **state)
         unsigned wait = gw__recovery_next_ms(&recovery, GW_E_DENIED);
         if (wait < 5000 || wait > 30000) {
             fail_msg("refused %d times it waits %u ms", i, wait);
+        }
+    }
+}
+
+/* After an outage a connection that came and went again is not waited for as long as the outage
+ * was. */
+static void test_flapping_is_capped(void **state)
+{
+    (void)state;
+    gw__recovery recovery;
+    gw__recovery_init(&recovery);
+    for (int run = 0; run < 1000; run++) {
+        for (int i = 0; i < 12; i++) {
+            gw__recovery_next_ms(&recovery, GW_E_UNAVAILABLE);
+        }
+        gw__recovery_worked(&recovery, GW__RETRY_STABLE_MS - 1);
+        unsigned wait = gw__recovery_next_ms(&recovery, GW_E_UNAVAILABLE);
+        if (wait == 0 || wait > 1610) {
+            fail_msg("a connection that flaps waits %u ms, not 1 to 1610", wait);
         }
     }
 }
@@ -149,6 +168,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_refused_waits_longer),
+        cmocka_unit_test(test_flapping_is_capped),
         cmocka_unit_test(test_two_are_not_alike),
         cmocka_unit_test(test_call_before_the_wait),
         cmocka_unit_test(test_call_during_the_wait),
