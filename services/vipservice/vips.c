@@ -21,8 +21,13 @@ static void print_message(const char *body, size_t len)
     gw_buf_add_str(&line, "Got a message: ");
     size_t start = line.len;
     gw_buf_add(&line, body, len);
-    for (size_t i = start; i < line.len; i++) { /* JSON allows line breaks between its tokens */
-        if ((unsigned char)line.data[i] < 0x20 || line.data[i] == 0x7f) {
+    for (size_t i = start; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.data[i];
+        unsigned char next = i + 1 < line.len ? (unsigned char)line.data[i + 1] : 0;
+        if (c == 0xc2 && next >= 0x80 && next <= 0x9f) { /* U+009B is a terminal's escape */
+            line.data[i++] = ' ';
+            line.data[i] = ' ';
+        } else if (c < 0x20 || c == 0x7f) { /* JSON allows line breaks between its tokens */
             line.data[i] = ' ';
         }
     }
@@ -52,13 +57,14 @@ gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
     size_t len;
     const char *body = gw_message_body(msg, &len);
     notification note;
-    if (notification_parse(body, len, &note, why) != GW_OK) {
-        return GW_REJECT;
+    gw_status st = notification_parse(body, len, &note, why);
+    if (st != GW_OK) {
+        return gw_status_is_retriable(st) ? GW_RETRY : GW_REJECT;
     }
     char buf[VIP_MESSAGE_MAX + 1];
     const char *id = unique_id(msg, &note, buf, sizeof(buf));
     bool is_new;
-    gw_status st = vip_store_count(self->store, note.account_id, note.read_at, id, &is_new, why);
+    st = vip_store_count(self->store, note.account_id, note.read_at, id, &is_new, why);
     if (st != GW_OK) {
         gw_health_down(self->health, "%s", why != NULL ? why->text : gw_status_text(st));
         return GW_RETRY;
@@ -68,7 +74,7 @@ gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
         print_message(body, len);
     } else {
         gw_counter_add(self->duplicates, 1);
-        gw_log_info("vips", "message %s was counted before", id);
+        gw_log_debug("vips", "message %s was counted before", id);
     }
     return GW_DONE;
 }
