@@ -13,10 +13,15 @@ void gw__recovery_init(gw__recovery *recovery)
     }
 }
 
+void gw__recovery_reset(gw__recovery *recovery)
+{
+    recovery->n_failures = 0;
+}
+
 void gw__recovery_worked(gw__recovery *recovery, uint64_t lasted_ms)
 {
     if (lasted_ms >= GW__RETRY_STABLE_MS) {
-        recovery->n_failures = 0;
+        gw__recovery_reset(recovery);
     } else if (recovery->n_failures > GW__RETRY_FLAPPING_MAX) {
         recovery->n_failures = GW__RETRY_FLAPPING_MAX;
     }

@@ -27,6 +27,9 @@ typedef struct gw__recovery {
 
 void gw__recovery_init(gw__recovery *recovery);
 
+/* It works again, and nothing more needs to be seen. */
+void gw__recovery_reset(gw__recovery *recovery);
+
 /* A success has ended that lasted so long. */
 void gw__recovery_worked(gw__recovery *recovery, uint64_t lasted_ms);
 
