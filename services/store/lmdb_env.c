@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #define DIR_MAX_LEN 4000
+#define READERS_MAX 1024 /* threads that read, in all processes together */
 
 gw_status lmdb_env_error(gw_error *err, int rc, const char *dir, const char *what)
 {
@@ -72,6 +73,9 @@ gw_status lmdb_env_open(const lmdb_env_options *options, MDB_env **ret_env, gw_e
     int rc = mdb_env_create(&env);
     if (rc == 0) {
         rc = mdb_env_set_maxdbs(env, options->max_dbs);
+    }
+    if (rc == 0) {
+        rc = mdb_env_set_maxreaders(env, READERS_MAX);
     }
     if (rc == 0) {
         rc = mdb_env_set_mapsize(env, options->max_bytes);

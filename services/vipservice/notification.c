@@ -5,6 +5,10 @@
 #include <jansson.h>
 #include <string.h>
 
+#include <godwit/buf.h>
+
+#define SHOWN_MAX 80 /* bytes of a wrong value in an error's text */
+
 static bool is_account_id(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -40,9 +44,13 @@ static gw_status take_text(const json_t *root, const char *name,
     }
     size_t len = json_string_length(value);
     if (!check(json_string_value(value), len)) {
-        return gw_error_set(err, GW_E_INVALID, 0,
-                            "not a notification: \"%s\" is not valid: '%.80s'", name,
-                            json_string_value(value));
+        gw_buf shown; /* as JSON: a character that is cut stays valid */
+        gw_buf_init(&shown, 1024);
+        gw_buf_add_json(&shown, json_string_value(value), len < SHOWN_MAX ? len : SHOWN_MAX);
+        gw_error_set(err, GW_E_INVALID, 0, "not a notification: \"%s\" is not valid: %s", name,
+                     shown.data != NULL ? shown.data : "?");
+        gw_buf_dispose(&shown);
+        return GW_E_INVALID;
     }
     memcpy(ret_text, json_string_value(value), len + 1);
     return GW_OK;
@@ -57,6 +65,9 @@ gw_status notification_parse(const char *body, size_t len, notification *ret_not
     }
     json_error_t fault;
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, &fault);
+    if (root == NULL && json_error_code(&fault) == json_error_out_of_memory) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a notification");
+    }
     if (root == NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "not JSON: %s (at byte %d)", fault.text,
                             fault.position);

@@ -17,8 +17,8 @@ typedef struct notification {
     char read_at[VIP_READ_AT_MAX + 1];
 } notification;
 
-/* GW_OK; GW_E_INVALID with a text that says what is wrong with it; GW_E_LIMIT. Fields that it does
- * not know are ignored. */
+/* GW_OK; GW_E_INVALID with a text that says what is wrong with it; GW_E_LIMIT; GW_E_NOMEM. Fields
+ * that it does not know are ignored. */
 gw_status notification_parse(const char *body, size_t len, notification *ret_notification,
                              gw_error *err);
 

@@ -141,6 +141,22 @@ static int put_reads(vip_store *store, MDB_txn *txn, const vip_reads *reads)
 
 /* ---- seen messages ------------------------------------------------------------------ */
 
+/* Drop the message that the cursor is at. */
+static int forget_first(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, const MDB_val *message)
+{
+    char entry[ORDER_MAX]; /* what LMDB shows is gone with the next change */
+    size_t len = message->mv_size;
+    if (len > sizeof(uint64_t) && len <= sizeof(entry)) {
+        memcpy(entry, message->mv_data, len);
+        MDB_val id = val_of(entry + sizeof(uint64_t), len - sizeof(uint64_t));
+        int rc = mdb_del(txn, store->seen, &id, NULL);
+        if (rc != 0 && rc != MDB_NOTFOUND) {
+            return rc;
+        }
+    }
+    return mdb_cursor_del(cursor, 0);
+}
+
 /* Drop the oldest ids while there are too many or they are too old. */
 static int forget_old(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, uint64_t now_s)
 {
@@ -163,18 +179,7 @@ static int forget_old(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, uint64
         if (stat.ms_entries <= store->max_seen && !old) {
             return 0;
         }
-        if (message.mv_size > sizeof(at_s)) {
-            MDB_val id = val_of((const char *)message.mv_data + sizeof(at_s),
-                                message.mv_size - sizeof(at_s));
-            rc = mdb_del(txn, store->seen, &id, NULL);
-            rc = rc == MDB_NOTFOUND ? 0 : rc;
-        }
-        if (rc == 0) {
-            rc = mdb_cursor_get(cursor, &number, &message, MDB_FIRST);
-        }
-        if (rc == 0) {
-            rc = mdb_cursor_del(cursor, 0);
-        }
+        rc = forget_first(store, txn, cursor, &message);
         if (rc != 0) {
             return rc;
         }
@@ -189,6 +194,9 @@ static int append_order(MDB_cursor *cursor, const MDB_val *id, uint64_t now_s, u
     MDB_val key;
     MDB_val value;
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    if (rc == 0 && key.mv_size != sizeof(number)) {
+        return MDB_CORRUPTED;
+    }
     if (rc == 0) {
         memcpy(&number, key.mv_data, sizeof(number));
         number++;
