@@ -77,9 +77,9 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
         become_cancelled(consumer);
         return;
     }
-    if (consumer->consuming_since_ms != 0 &&
-        consumer->session->now_ms - consumer->consuming_since_ms >= GW__RETRY_STABLE_MS) {
-        gw__recovery_reset(&consumer->recovery);
+    if (consumer->consuming_since_ms != 0) {
+        gw__recovery_worked(&consumer->recovery,
+                            consumer->session->now_ms - consumer->consuming_since_ms);
     }
     consumer->consuming_since_ms = 0;
     consumer->sink.state(consumer->sink.ctx, false, why);
