@@ -62,7 +62,7 @@ typedef struct gw_http_options {
     uint16_t port;            /**< 0: the kernel chooses, see gw_http_server_port() */
     unsigned n_threads;       /**< 0: one a core that the process may use, at most 8 */
     unsigned max_connections; /**< more wait in the kernel's queue; default 1024 */
-    size_t max_header_bytes;  /**< request line and headers; default 16 KiB */
+    size_t max_header_bytes;  /**< request line and headers; default 8 KiB */
     size_t max_body_bytes;    /**< default 1 MiB */
     unsigned idle_timeout_s;  /**< a connection without traffic is closed; default 30 */
     bool access_log;          /**< one info line a request; off by default */
@@ -71,7 +71,7 @@ typedef struct gw_http_options {
 #define GW_HTTP_OPTIONS_INIT                                                                       \
     {                                                                                              \
         .address = NULL, .port = 0, .n_threads = 0, .max_connections = 1024,                       \
-        .max_header_bytes = 16384, .max_body_bytes = 1048576, .idle_timeout_s = 30,                \
+        .max_header_bytes = 8192, .max_body_bytes = 1048576, .idle_timeout_s = 30,                 \
         .access_log = false                                                                        \
     }
 

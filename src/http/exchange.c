@@ -69,6 +69,7 @@ void gw__http_exchange_free(gw__http_exchange *ex)
     gw__http_exchange_end(ex);
     gw_gauge_add(ex->site->n_connections, -1);
     gw__http_target_dispose(&ex->target);
+    gw__http_response_forget(&ex->res);
     gw_buf_dispose(&ex->req.body);
     gw_buf_dispose(&ex->res.body);
     gw_buf_dispose(&ex->res.headers);

@@ -50,12 +50,26 @@ struct gw_http_request {
     char local_address[INET6_ADDRSTRLEN];
 };
 
+/**
+ * MHD's object for the last answer. The next one is sent with the same if it is as long and lies at
+ * the same place, which is common: answers of a route are made in the connection's buffer and are
+ * alike. Making an object costs seven allocations.
+ */
+typedef struct gw__http_kept_answer {
+    struct MHD_Response *mhd; /**< NULL: none is kept */
+    const char *data;
+    size_t len;
+    const char *type;
+    uint64_t second; /**< of its Date */
+} gw__http_kept_answer;
+
 struct gw_http_response {
     int status;
     const char *content_type; /**< NULL: application/json if there is a body */
     gw_buf body;
     gw_buf headers; /**< "name NUL value NUL" pairs */
     bool has_type;  /**< Content-Type is among them */
+    gw__http_kept_answer kept;
 };
 
 typedef enum gw__http_stage {
@@ -101,6 +115,9 @@ void gw__http_exchange_end(gw__http_exchange *ex);
 
 /** In response.c: forget the answer, keep its memory if it is small. */
 void gw__http_response_reset(gw_http_response *res);
+
+/** In response.c: give back what is kept of the last answer; for the end of the connection. */
+void gw__http_response_forget(gw_http_response *res);
 
 /** In response.c: hand the answer to MHD, which borrows the body until the request ends. */
 enum MHD_Result gw__http_response_queue(gw_http_response *res, struct MHD_Connection *mhd,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "http/date.h"
 #include "http/problem.h"
 
 #define KEEP_MAX    4096               /* memory of a body kept for the connection's next answer */
@@ -143,20 +144,17 @@ static enum MHD_Result add_headers(struct MHD_Response *answer, const gw_buf *he
     return MHD_YES;
 }
 
-enum MHD_Result gw__http_response_queue(gw_http_response *res, struct MHD_Connection *mhd,
-                                        bool close)
+static struct MHD_Response *make_answer(const gw_http_response *res, const char *data, size_t len,
+                                        const char *type, const char *date, bool close)
 {
-    check(res);
-    size_t len = may_have_body(res->status) ? res->body.len : 0;
     /* Persistent: MHD borrows the bytes; they stay until gw__http_exchange_end() or later. */
-    struct MHD_Response *answer = MHD_create_response_from_buffer(
-        len, len > 0 ? res->body.data : (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *answer =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
     if (answer == NULL) {
-        return MHD_NO;
+        return NULL;
     }
-    const char *type = res->content_type != NULL ? res->content_type : "application/json";
-    enum MHD_Result ok = MHD_YES;
-    if (len > 0 && !res->has_type) {
+    enum MHD_Result ok = MHD_add_response_header(answer, MHD_HTTP_HEADER_DATE, date);
+    if (ok == MHD_YES && type != NULL) {
         ok = MHD_add_response_header(answer, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     }
     if (ok == MHD_YES && res->headers.len > 0) {
@@ -165,9 +163,53 @@ enum MHD_Result gw__http_response_queue(gw_http_response *res, struct MHD_Connec
     if (ok == MHD_YES && close) {
         ok = MHD_add_response_header(answer, MHD_HTTP_HEADER_CONNECTION, "close");
     }
-    if (ok == MHD_YES) {
-        ok = MHD_queue_response(mhd, (unsigned)res->status, answer);
+    if (ok != MHD_YES) {
+        MHD_destroy_response(answer);
+        return NULL;
     }
-    MHD_destroy_response(answer);
+    return answer;
+}
+
+static bool is_same(const gw__http_kept_answer *kept, const gw__http_kept_answer *wanted)
+{
+    return kept->mhd != NULL && kept->data == wanted->data && kept->len == wanted->len &&
+           kept->type == wanted->type && kept->second == wanted->second;
+}
+
+void gw__http_response_forget(gw_http_response *res)
+{
+    if (res->kept.mhd != NULL) {
+        MHD_destroy_response(res->kept.mhd);
+        res->kept.mhd = NULL;
+    }
+}
+
+enum MHD_Result gw__http_response_queue(gw_http_response *res, struct MHD_Connection *mhd,
+                                        bool close)
+{
+    check(res);
+    gw__http_kept_answer wanted = {.data = "", .len = 0};
+    if (may_have_body(res->status) && res->body.len > 0) {
+        wanted.data = res->body.data;
+        wanted.len = res->body.len;
+        wanted.type = res->content_type != NULL ? res->content_type : "application/json";
+    }
+    const char *date = gw__http_date(&wanted.second);
+    bool is_plain = !close && res->headers.len == 0;
+    if (is_plain && is_same(&res->kept, &wanted)) {
+        return MHD_queue_response(mhd, (unsigned)res->status, res->kept.mhd);
+    }
+    const char *type = res->has_type ? NULL : wanted.type;
+    wanted.mhd = make_answer(res, wanted.data, wanted.len, type, date, close);
+    if (wanted.mhd == NULL) {
+        return MHD_NO;
+    }
+    enum MHD_Result ok = MHD_queue_response(mhd, (unsigned)res->status, wanted.mhd);
+    if (is_plain) {
+        gw__http_response_forget(res);
+        res->kept = wanted;
+    } else {
+        MHD_destroy_response(wanted.mhd);
+    }
     return ok;
 }

@@ -113,7 +113,8 @@ static void log_message(void *ctx, const char *format, va_list args)
 static gw_status start_daemon(gw__http_worker *worker, int listen_fd, bool ipv6,
                               const gw_http_options *options, gw_error *err)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (ipv6 ? MHD_USE_DUAL_STACK : 0u);
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
+                     (ipv6 ? MHD_USE_DUAL_STACK : 0u);
     size_t memory = options->max_header_bytes + MEMORY_SPARE;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_message, NULL}, /* first, for the others */
