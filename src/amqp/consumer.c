@@ -57,8 +57,7 @@ static void log_failure(gw__amqp_consumer *consumer, const gw_error *why)
 {
     if (strcmp(consumer->logged.text, why->text) != 0) {
         consumer->logged = *why;
-        gw_log_warn(AREA, "consumer of queue '%s': %s; trying again", consumer->spec.queue,
-                    why->text);
+        gw_log_warn(AREA, "cannot consume: %s; trying again", why->text);
     }
 }
 
@@ -82,7 +81,8 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
                             consumer->session->now_ms - consumer->consuming_since_ms);
     }
     consumer->consuming_since_ms = 0;
-    consumer->sink.state(consumer->sink.ctx, false, why);
+    /* Without a connection there is no reason of its own. */
+    consumer->sink.state(consumer->sink.ctx, false, connected ? why : NULL);
     if (connected) {
         log_failure(consumer, why);
         consumer->retry_at_ms =
@@ -176,8 +176,9 @@ static void on_closed(gw__channel *channel, const gw_error *why)
         tell_lost(consumer);
     } else {
         gw_error reason = *why;
-        if (why->native != 0 && gw__session_is_open(consumer->session)) {
-            gw_error_prefix(&reason, why->status, "the broker closed the channel");
+        if (why->native != 0) {
+            gw_error_prefix(&reason, why->status, "queue '%s': the broker closed the channel",
+                            consumer->spec.queue);
         }
         fail(consumer, &reason);
     }
@@ -196,10 +197,9 @@ static void on_notice(gw__channel *channel, const amqp_method_t *method)
     if (consumer->state == GW__CONSUMER_CONSUMING || consumer->state == GW__CONSUMER_OPENING) {
         drop_channel(consumer);
         gw_error why;
-        gw_error_set(
-            &why, GW_E_NOT_FOUND, 0,
-            "queue '%s': the broker cancelled the consumer; the queue was deleted or moved",
-            consumer->spec.queue);
+        gw_error_set(&why, GW_E_NOT_FOUND, 0,
+                     "queue '%s': the broker ended the consumer: the queue was deleted or moved",
+                     consumer->spec.queue);
         fail(consumer, &why);
     }
 }

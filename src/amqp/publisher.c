@@ -148,7 +148,7 @@ static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
     denied->until_ms = pub->session->now_ms + DENIED_MS;
     denied->why = *why;
     target->declared_epoch = 0;
-    gw_log_warn(AREA, "publishing to %s '%s' waits: %s", target_noun(target), target_name(target),
+    gw_log_warn(AREA, "cannot publish to %s '%s': %s", target_noun(target), target_name(target),
                 why->text);
 }
 

@@ -88,7 +88,8 @@ typedef struct gw__sink {
     /* Deliveries of this epoch and before that are not settled will be delivered again by the
      * broker. */
     void (*lost)(void *ctx, uint64_t epoch);
-    /* Whether the broker has confirmed this consumer; `why` is NULL when it has. */
+    /* Whether the broker has confirmed this consumer; `why` is NULL when it has, and when it only
+     * waits for the connection. */
     void (*state)(void *ctx, bool consuming, const gw_error *why);
     void *ctx;
 } gw__sink;
