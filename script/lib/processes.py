@@ -6,6 +6,7 @@ starts itself. That identifies what an earlier, killed run left behind better th
 which may belong to somebody else by now: only a process with our mark is ever signalled.
 """
 import os
+import random
 import select
 import signal
 import socket
@@ -146,14 +147,30 @@ def ports_beyond_loopback(pids):
             if inode in own and address not in loopback]
 
 
+def _ports_given_out():
+    """The first of the ports that the kernel gives to outgoing connections."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+            return int(limits.read().split()[0])
+    except OSError:
+        return 32768
+
+
 def free_ports(count):
-    """Ports nobody listens on. Held all at once, so that they differ."""
+    """Ports nobody uses, all different.
+
+    Of those that no outgoing connection gets: a port found free otherwise may be somebody's end of
+    a connection by the time a program listens on it.
+    """
     held = []
     try:
-        for _ in range(count):
+        while len(held) < count:
             sock = socket.socket()
-            sock.bind(("127.0.0.1", 0))
-            held.append(sock)
+            try:
+                sock.bind(("", random.randrange(10000, max(10100, _ports_given_out()))))
+                held.append(sock)
+            except OSError:
+                sock.close()
         return [sock.getsockname()[1] for sock in held]
     finally:
         for sock in held:

@@ -11,6 +11,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -86,10 +87,9 @@ class RabbitNode:
         self._write_files()
         prefix = processes.DIE_WITH_PARENT if die_with_parent else []
         epmd = [shutil.which("epmd") or "epmd", "-port", str(self.ports.epmd)]
-        self._launch(prefix + epmd, "epmd.log")
-        server = self._launch(prefix + [SERVER], "startup.log")
         try:
-            self._wait_ready(server)
+            self._wait_epmd(self._launch(prefix + epmd, "epmd.log"))
+            self._wait_ready(self._launch(prefix + [SERVER], "startup.log"))
         except BaseException:  # an interrupt too must leave nothing behind
             self.stop()
             raise
@@ -167,6 +167,19 @@ class RabbitNode:
                                      start_new_session=True)
         self._children.append(child)
         return child
+
+    def _wait_epmd(self, epmd):
+        """It says nothing when it cannot have its port, and RabbitMQ says it at length."""
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.ports.epmd), timeout=5).close()
+                return
+            except OSError:
+                pass
+            if epmd.poll() is not None:
+                raise NodeError(f"epmd, Erlang's port mapper, ended with status {epmd.poll()}: "
+                                f"port {self.ports.epmd} is probably in use")
+            time.sleep(0.002)
 
     def _wait_ready(self, server):
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -130,7 +130,19 @@ def run_pytest(log):
     failed = count["failures"] + count["errors"] + count["skipped"]  # none may be left out
     if status != 0 and not failed:
         failed = 1
-    return Result(count["tests"] - failed, failed, log_tail(log, 60) if failed else "")
+    return Result(count["tests"] - failed, failed, pytest_problems(suite) if failed else "")
+
+
+def pytest_problems(suite):
+    """The failed tests, each with the lines of pytest that say what was wrong, cut to a screen."""
+    problems = []
+    for test in suite.iter("testcase"):
+        for fault in [*test.iter("failure"), *test.iter("error"), *test.iter("skipped")]:
+            lines = [line for line in (fault.text or "").splitlines()
+                     if re.match(r"E |\S+:\d+: ", line)] or [fault.get("message") or ""]
+            problems.append(f"    {test.get('classname')}: {test.get('name')}")
+            problems += [f"      {line[:200]}" for line in lines[:20]]
+    return "\n".join(problems)
 
 
 class Steps:

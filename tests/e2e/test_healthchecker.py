@@ -78,7 +78,7 @@ def test_a_service_that_hangs(answering, programs):
     port = answering(None)
     code, output, seconds = check(programs, "-port", str(port), "-timeout", "1")
     assert code == 1 and 0.9 < seconds < 3
-    assert re.search("time", output, re.I)
+    assert "no answer within 1" in output
 
 
 def test_three_seconds_is_the_default(answering, programs):
@@ -93,7 +93,8 @@ def test_an_answer_that_drips_is_no_way_around_the_timeout(answering, programs):
 
 
 @pytest.mark.parametrize("data", [b"", b"rubbish\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n",
-                                  b"HTTP/1.1 200" * 100000, b"\x00" * 4096])
+                                  b"HTTP/1.1 200" * 100000, b"\x00" * 4096],
+                         ids=["nothing", "rubbish", "no number", "endless", "NULs"])
 def test_answers_that_are_none(answering, programs, data):
     code, output, _ = check(programs, "-port", str(answering(data)), "-timeout", "2")
     assert code == 1 and output.strip()

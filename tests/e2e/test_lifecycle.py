@@ -59,11 +59,11 @@ def test_requests_in_flight_are_answered(running):
 
 
 def test_a_vipservice_that_stops_leaves_its_messages_to_the_other(running):
-    for _ in range(200):
+    for number in range(200):
         running.read("10000")
-        if len(running.messages()) == 50:
+        if number == 100:
             running.vips[0].ask_to_stop()
-    assert running.vips[0].stop() == 0
+    assert running.vips[0].wait_end() == 0, running.vips[0].output()
     eventually(lambda: running.vips_of("10000", running.vips[1])["reads"] == 200)
     assert len(running.messages()) == 200
 

@@ -3,8 +3,10 @@
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from world import eventually
 
@@ -72,7 +74,6 @@ def test_what_an_independent_publisher_can_send(running):
 
 def test_many_reads_at_once_are_all_counted(running):
     """The original lost most of these and crashed."""
-    from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: running.read("10000"), range(800)))
     running.wait_reads("10000", 800, 30)
@@ -95,7 +96,8 @@ def test_the_counts_are_listed_and_paged(running):
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=-1", "limit=99999999999999999999",
-                                   "after=" + "a" * 500])
+                                   "after=" + "a" * 500],
+                         ids=["none", "letter", "negative", "huge", "long"])
 def test_a_bad_page_is_refused(running, query):
     answer = running.get(f"/vips?{query}", running.vips[0].port)
     assert answer.status_code == 400, answer.text
@@ -117,7 +119,6 @@ def test_health_and_metrics(running):
 
 
 def test_an_operator_recognises_connections_and_queues(running):
-    import requests
     api = running.broker.management_url + "/api/"
 
     def names():

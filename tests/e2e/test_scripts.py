@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 
+import pika
 import pytest
+import requests
 
 import processes
 from service import Service
@@ -71,7 +73,6 @@ def test_once_walks_through_the_main_job(up):
 def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
     service = up("--vip", "3")
     service.wait_lines(READY, timeout_s=40)
-    import requests
     assert requests.get(f"http://{HOST}:{up.base}/accounts/10000", timeout=5).status_code == 200
     line = service.wait_lines(r"vipservice-\d.*Got a message")[0]
     assert re.match(r"vipservice-[123] +\| Got a message: ", line)
@@ -129,23 +130,24 @@ def test_a_node_for_developers(tmp_path):
         return subprocess.run([RABBITMQ, *arguments], capture_output=True, text=True, timeout=90,
                               check=False)
 
-    started = run("start", "--dir", directory)
+    port = free_base()
+    started = run("start", "--dir", directory, "--port", str(port))
     try:
-        url = re.search(r"^amqp (amqp://guest:guest@127.0.0.1:\d+/)$", started.stdout, re.M)[1]
-        assert "management http://127.0.0.1:" in started.stdout
-        import pika
+        url = f"amqp://guest:guest@127.0.0.1:{port}/"
+        assert started.stdout == f"amqp {url}\nmanagement http://127.0.0.1:{port + 1}\n", started
         connection = pika.BlockingConnection(pika.URLParameters(url))
         connection.channel().queue_declare("kept", durable=True)
         connection.close()
-        port = re.search(r":(\d+)/$", url)[1]
         assert "kept" in run("ctl", "--dir", directory, "list_queues", "name").stdout
         assert run("kill", "--dir", directory).returncode == 0
         assert not processes.marked(directory)
-        again = run("start", "--dir", directory, "--port", port)
-        if again.returncode:  # the three ports after it may be somebody's
-            assert "is taken by" in again.stderr
-            again = run("start", "--dir", directory)
+        again = run("start", "--dir", directory, "--port", str(port))
         assert again.returncode == 0, again.stderr
+        assert "kept" in run("ctl", "--dir", directory, "list_queues", "name").stdout
+        with socket.create_server((HOST, port + 10)):
+            taken = run("start", "--dir", str(tmp_path / "other"), "--port", str(port + 9))
+        assert taken.returncode == 1
+        assert re.search(rf"port {port + 10} is taken by .* \(pid {os.getpid()}\)", taken.stderr)
     finally:
         assert run("stop", "--dir", directory).returncode == 0
     assert not processes.marked(directory)
