@@ -24,7 +24,7 @@ static bool is_account_id(const char *text, size_t len)
 static bool is_printable(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (text[i] < 0x20 || text[i] == 0x7f) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
             return false;
         }
     }
