@@ -97,7 +97,7 @@ static size_t keep_escapes(void *ctx, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-static void log_message(void *ctx, const char *format, va_list args)
+static void GW_PRINTF(2, 0) log_message(void *ctx, const char *format, va_list args)
 {
     (void)ctx;
     if (gw_log_get_level() > GW_LOG_DEBUG) {
