@@ -68,21 +68,15 @@ static void stop(void)
     remove_test_dir(fix.dir);
 }
 
-static void ask(const char *id, size_t len)
+static void get(const char *id)
 {
-    size_t size = len + 128;
+    size_t size = strlen(id) + 128;
     char *request = malloc(size);
     assert_non_null(request);
-    snprintf(request, size,
-             "GET /accounts/%.*s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", (int)len,
+    snprintf(request, size, "GET /accounts/%s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
              id);
     peer_ask(fix.port, request, &fix.answer);
     free(request);
-}
-
-static void get(const char *id)
-{
-    ask(id, strlen(id));
 }
 
 static size_t queue_len(void)
@@ -186,12 +180,13 @@ static void test_vips_change(void **state)
 static void test_hostile_ids(void **state)
 {
     (void)state;
-    static char long_id[10240];
+    static char long_id[10241];
     static const struct {
         const char *id;
         int status;
     } cases[] = {
-        {long_id, 400},
+        {long_id, 414}, /* the server does not even hand it on */
+        {long_id + 7240, 400},
         {"..%2f..%2fetc%2fpasswd", 400},
         {"%2e%2e%2f", 400},
         {"../../etc/passwd", 404}, /* more segments than the route has */
@@ -214,10 +209,10 @@ static void test_hostile_ids(void **state)
         {"10000+", 400},
         {"10000;x=y", 400},
     };
-    memset(long_id, '1', sizeof(long_id));
+    memset(long_id, '1', sizeof(long_id) - 1);
     start(BROKER, NULL);
     for (size_t i = 0; i < N_OF(cases); i++) {
-        ask(cases[i].id, cases[i].id == long_id ? sizeof(long_id) : strlen(cases[i].id));
+        get(cases[i].id);
         if (fix.answer.status != cases[i].status) {
             fail_msg("'%.40s': got %d, expected %d: %s", cases[i].id, fix.answer.status,
                      cases[i].status, fix.answer.body);
