@@ -90,7 +90,7 @@ void gw__channel_timeout(gw__channel *channel)
     gw__channel_close(channel);
 }
 
-/* ---- methods -------------------------------------------------------------- */
+/* ---- methods ------------------------------------------------------------- */
 
 /* The broker closed the channel. */
 static void on_close(gw__channel *channel, const amqp_channel_close_t *close)
@@ -211,7 +211,7 @@ void gw__channel_method(gw__channel *channel, const amqp_method_t *method)
     }
 }
 
-/* ---- contents -------------------------------------------------------------- */
+/* ---- contents ------------------------------------------------------------ */
 
 static void complete(gw__channel *channel)
 {

@@ -94,7 +94,7 @@ void gw__channel_close(gw__channel *channel);
 /* Close it and hear, by closed(), when the broker has done everything that was sent before. */
 void gw__channel_finish(gw__channel *channel);
 
-/* ---- for the session ------------------------------------------------------- */
+/* ---- for the session ----------------------------------------------------- */
 
 gw__channel *gw__channel_new(gw__session *session, uint16_t id, const gw__channel_events *events,
                              void *ctx);

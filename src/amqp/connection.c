@@ -86,7 +86,7 @@ static void shuffle_hosts(gw__connection *conn)
     }
 }
 
-/* ---- failure ----------------------------------------------------------------- */
+/* ---- failure ------------------------------------------------------------- */
 
 /* Log a reason once, not at each of the tries that end the same way. */
 static void log_failure(gw__connection *conn, const gw_error *why, unsigned wait_ms)
@@ -164,7 +164,7 @@ static void end_session(gw__connection *conn)
     }
 }
 
-/* ---- the session's events ------------------------------------------------------ */
+/* ---- the session's events ------------------------------------------------ */
 
 static unsigned patience_ms(const gw__connection *conn)
 {
@@ -207,7 +207,7 @@ static void on_session_blocked(void *ctx, const char *reason)
     conn->role.state(conn->role.ctx, GW_CLIENT_BLOCKED, &why);
 }
 
-/* ---- getting there ------------------------------------------------------------- */
+/* ---- getting there ------------------------------------------------------- */
 
 static void begin_session(gw__connection *conn)
 {
@@ -317,7 +317,7 @@ static void finish_connect(gw__connection *conn, bool ready)
     }
 }
 
-/* ---- talking -------------------------------------------------------------------- */
+/* ---- talking ------------------------------------------------------------- */
 
 static void fail_session(gw__connection *conn, const gw_error *err)
 {
@@ -390,7 +390,7 @@ static void talk(gw__connection *conn, short revents)
     }
 }
 
-/* ---- the thread ------------------------------------------------------------------ */
+/* ---- the thread ---------------------------------------------------------- */
 
 /* Whether the thread is to end. */
 static bool check_stop(gw__connection *conn)
@@ -495,7 +495,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 static void write_name(gw__connection *conn, const char *name)
 {

@@ -21,7 +21,7 @@ static const gw__channel_events consumer_events;
 
 static void begin(gw__amqp_consumer *consumer);
 
-/* ---- states -------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------- */
 
 static void drop_channel(gw__amqp_consumer *consumer)
 {
@@ -91,7 +91,7 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
     }
 }
 
-/* ---- from nothing to consuming ---------------------------------------------------------- */
+/* ---- from nothing to consuming ------------------------------------------- */
 
 static void on_declared(void *ctx, gw_status st, const gw_error *why)
 {
@@ -184,7 +184,7 @@ static void on_closed(gw__channel *channel, const gw_error *why)
     }
 }
 
-/* ---- deliveries ------------------------------------------------------------------------------ */
+/* ---- deliveries ---------------------------------------------------------- */
 
 static void on_notice(gw__channel *channel, const amqp_method_t *method)
 {
@@ -342,8 +342,7 @@ void gw__amqp_consumer_settle(gw__amqp_consumer *consumer)
     settling->n_items = 0;
 }
 
-/* ---- asked from outside
- * --------------------------------------------------------------------------- */
+/* ---- asked from outside -------------------------------------------------- */
 
 static void cancel(gw__amqp_consumer *consumer)
 {
@@ -410,8 +409,7 @@ void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked)
     }
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session)
 {

@@ -36,7 +36,7 @@ void gw__consumers_dispose(gw__consumers *set)
     pthread_mutex_destroy(&set->lock);
 }
 
-/* ---- the I/O thread ------------------------------------------------------------------ */
+/* ---- the I/O thread ------------------------------------------------------ */
 
 void gw__consumers_set_timer(gw__consumers *set, uint64_t at_ms)
 {
@@ -152,7 +152,7 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
     return (gw__turn){.timer_ms = set->timer_ms, .doze_ns = settled ? DOZE_NS : 0};
 }
 
-/* ---- other threads ------------------------------------------------------------------------ */
+/* ---- other threads ------------------------------------------------------- */
 
 /* Put a consumer on the list unless it is there. What it is there for was set before. */
 static void list(gw__consumers *set, gw__amqp_consumer *consumer, bool was_listed)

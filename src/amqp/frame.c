@@ -22,7 +22,7 @@ uint64_t gw__read_u64(const uint8_t *data)
     return (uint64_t)gw__read_u32(data) << 32 | gw__read_u32(data + 4);
 }
 
-/* ---- frames --------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------- */
 
 /* Least payload of a type; UINT32_MAX for a type that does not exist. */
 static uint32_t least_payload(uint8_t type)
@@ -80,7 +80,7 @@ gw_status gw__frame_parse(const uint8_t *data, size_t len, uint32_t frame_max, g
     return GW_OK;
 }
 
-/* ---- tables --------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------- */
 
 /* Bytes of a field's value without those that its own length adds; -1 for an unknown kind. */
 static int fixed_len(uint8_t kind)

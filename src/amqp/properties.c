@@ -11,7 +11,7 @@
 
 #define PERSISTENT 2
 
-/* ---- out ------------------------------------------------------------------ */
+/* ---- out ----------------------------------------------------------------- */
 
 static void set(amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t *slot,
                 const char *text)
@@ -62,7 +62,7 @@ gw_status gw__properties_from_message(const gw_message *msg, amqp_pool_t *pool,
     return gw__table_from_headers(msg, pool, &p->headers);
 }
 
-/* ---- in ------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 /* The properties without the table at `at`, in the pool; NULL when out of memory. */
 static uint8_t *without_headers(const uint8_t *data, size_t len, size_t at, size_t table_len,

@@ -88,7 +88,7 @@ struct gw__publisher {
 
 static const gw__channel_events publisher_events;
 
-/* ---- settling ---------------------------------------------------------------------- */
+/* ---- settling ------------------------------------------------------------ */
 
 static void flush_batch(gw__publisher *pub)
 {
@@ -123,7 +123,7 @@ static const char *target_noun(const gw__target *target)
     return target->queue != NULL ? "queue" : "exchange";
 }
 
-/* ---- targets ------------------------------------------------------------------------ */
+/* ---- targets ------------------------------------------------------------- */
 
 static denied_target *find_denied(gw__publisher *pub, const gw__target *target)
 {
@@ -196,7 +196,7 @@ static void declare(gw__publisher *pub, gw__target *target)
     gw__topology_start(&pub->topology, pub->session, &spec, on_declared, pub);
 }
 
-/* ---- sending ------------------------------------------------------------------------ */
+/* ---- sending ------------------------------------------------------------- */
 
 /* Method and header of a message. GW_E_LIMIT when they do not fit a frame. */
 static gw_status send_head(gw__publisher *pub, const gw__outgoing *item, size_t body_len)
@@ -379,7 +379,7 @@ static void pump(gw__publisher *pub)
     }
 }
 
-/* ---- what the broker says ---------------------------------------------------------------- */
+/* ---- what the broker says ------------------------------------------------ */
 
 static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, const gw_error *why)
 {
@@ -482,7 +482,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
     settle(pub, item, GW_E_UNROUTABLE, &why);
 }
 
-/* ---- the channel ----------------------------------------------------------------------- */
+/* ---- the channel --------------------------------------------------------- */
 
 static void on_open(gw__channel *channel)
 {
@@ -611,7 +611,7 @@ static const gw__channel_events publisher_events = {
     .closed = on_closed,
 };
 
-/* ---- the role ---------------------------------------------------------------------------- */
+/* ---- the role ------------------------------------------------------------ */
 
 void gw__publisher_up(gw__publisher *publisher, gw__session *session)
 {
@@ -683,7 +683,7 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
     return turn;
 }
 
-/* ---- life -------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 gw__publisher *gw__publisher_new(const gw__source *source)
 {

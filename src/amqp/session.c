@@ -65,7 +65,7 @@ bool gw__session_is_open(const gw__session *session)
     return session->state == GW__SESSION_OPEN;
 }
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void gw__session_begin(gw__session *session, const gw__login *login,
                        const gw__session_events *events, uint64_t now_ns)
@@ -124,7 +124,7 @@ void gw__session_close(gw__session *session, uint64_t deadline_ms)
     gw__session_set_timer(session, deadline_ms);
 }
 
-/* ---- channels ------------------------------------------------------------- */
+/* ---- channels ------------------------------------------------------------ */
 
 static bool grow_slots(gw__session *session)
 {
@@ -167,7 +167,7 @@ void gw__session_forget(gw__session *session, gw__channel *channel)
     session->channels[channel->id] = NULL;
 }
 
-/* ---- handshake ------------------------------------------------------------ */
+/* ---- handshake ----------------------------------------------------------- */
 
 static amqp_table_entry_t text_entry(const char *name, const char *text)
 {
@@ -309,7 +309,7 @@ static void on_open_ok(gw__session *session)
     session->events.open(session->events.ctx);
 }
 
-/* ---- methods of the connection ---------------------------------------------- */
+/* ---- methods of the connection ------------------------------------------- */
 
 static void on_connection_close(gw__session *session, const amqp_connection_close_t *close)
 {
@@ -389,7 +389,7 @@ static void on_connection_method(gw__session *session, const amqp_method_t *meth
                      amqp_method_name(method->id));
 }
 
-/* ---- input ---------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------- */
 
 /* What a broker may send to a client. Everything else is refused before it is decoded. */
 static bool may_come(amqp_method_number_t id)
@@ -537,7 +537,7 @@ void gw__session_eof(gw__session *session)
     }
 }
 
-/* ---- time ----------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------- */
 
 static const char *phase(const gw__session *session)
 {

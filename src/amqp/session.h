@@ -112,7 +112,7 @@ void gw__session_end(gw__session *session);
 gw__channel *gw__session_open_channel(gw__session *session, const gw__channel_events *events,
                                       void *ctx);
 
-/* ---- for channels ---------------------------------------------------------- */
+/* ---- for channels -------------------------------------------------------- */
 
 /* Encode a method into `out`; a failure to is the session's. */
 void gw__session_send(gw__session *session, uint16_t channel, amqp_method_number_t id,

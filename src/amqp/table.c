@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- out ------------------------------------------------------------------ */
+/* ---- out ----------------------------------------------------------------- */
 
 static amqp_bytes_t bytes_of(const char *data, size_t len)
 {
@@ -127,7 +127,7 @@ gw_status gw__table_from_headers(const gw_message *msg, amqp_pool_t *pool, amqp_
     return table_of(gw_message_header_at(msg, 0), gw_message_n_headers(msg), 0, pool, ret_table);
 }
 
-/* ---- in ------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 static gw_status value_of(const amqp_field_value_t *field, unsigned depth, amqp_pool_t *pool,
                           gw_value *ret_value);

@@ -11,7 +11,7 @@
 
 static const gw__channel_events topology_events;
 
-/* ---- naming things --------------------------------------------------------------- */
+/* ---- naming things ------------------------------------------------------- */
 
 static const char *noun(const gw__topology *topology)
 {
@@ -43,7 +43,7 @@ static void open_channel(gw__topology *topology)
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------ */
+/* ---- steps --------------------------------------------------------------- */
 
 static void declare_exchange(gw__topology *topology)
 {
@@ -117,7 +117,7 @@ static void do_step(gw__topology *topology)
     }
 }
 
-/* ---- events ------------------------------------------------------------------------ */
+/* ---- events -------------------------------------------------------------- */
 
 static void on_open(gw__channel *channel)
 {
@@ -166,7 +166,7 @@ static void on_closed(gw__channel *channel, const gw_error *why)
 static const gw__channel_events topology_events = {
     .open = on_open, .reply = on_reply, .closed = on_closed};
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void gw__topology_start(gw__topology *topology, gw__session *session, const gw__topology_spec *spec,
                         void (*done)(void *ctx, gw_status st, const gw_error *why), void *ctx)

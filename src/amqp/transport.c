@@ -42,7 +42,7 @@ typedef struct amqp_transport {
     side told_side;
 } amqp_transport;
 
-/* ---- state ------------------------------------------------------------------------------ */
+/* ---- state --------------------------------------------------------------- */
 
 /* What the two sides come to. */
 static side merge(const amqp_transport *transport)
@@ -85,7 +85,7 @@ static void set_side(amqp_transport *transport, side *which, gw_client_state sta
     atomic_store(&transport->sides_changed, true);
 }
 
-/* ---- roles -------------------------------------------------------------------------------- */
+/* ---- roles --------------------------------------------------------------- */
 
 static void publishing_up(void *ctx, gw__session *session)
 {
@@ -134,7 +134,7 @@ static void consuming_state(void *ctx, gw_client_state state, const gw_error *wh
     gw__connection_call(transport->publishing, true);
 }
 
-/* ---- the transport --------------------------------------------------------------------------- */
+/* ---- the transport ------------------------------------------------------- */
 
 static void destroy(amqp_transport *transport)
 {

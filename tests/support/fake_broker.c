@@ -50,7 +50,7 @@ static bool wait_for(int fd, short events, uint64_t ms)
     return poll(&poller, 1, (int)ms) > 0;
 }
 
-/* ---- listening --------------------------------------------------------------------------- */
+/* ---- listening ----------------------------------------------------------- */
 
 fake_broker *fake_broker_new(void)
 {
@@ -127,7 +127,7 @@ void fake_reset(fake_conn *conn)
     fake_hang_up(conn);
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- sending ------------------------------------------------------------- */
 
 void fake_be_slow(fake_conn *conn)
 {
@@ -139,6 +139,9 @@ void fake_send_bytes(fake_conn *conn, const void *bytes, size_t len)
     const char *at = bytes;
     while (len > 0) {
         ssize_t n = send(conn->fd, at, conn->slow ? 1 : len, MSG_NOSIGNAL);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+            return; /* the client has had enough; whoever expects more of it will find out */
+        }
         if (n < 0) {
             fail_msg("cannot send to the client: %s", strerror(errno));
         }
@@ -260,7 +263,7 @@ void fake_return(fake_conn *conn, uint16_t channel, const char *exchange, const 
     send_content(conn, channel, message_id, "returned");
 }
 
-/* ---- receiving ----------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------- */
 
 static uint32_t get_u32(const uint8_t *from)
 {
@@ -404,7 +407,7 @@ bool fake_is_quiet(fake_conn *conn, unsigned ms)
     return rc < 0;
 }
 
-/* ---- the handshake --------------------------------------------------------------------------- */
+/* ---- the handshake ------------------------------------------------------- */
 
 void fake_expect_protocol_header(fake_conn *conn)
 {

@@ -37,7 +37,7 @@ bool fake_nobody_comes(fake_broker *broker, unsigned ms);
 void fake_hang_up(fake_conn *conn);
 void fake_reset(fake_conn *conn);
 
-/* ---- the handshake -------------------------------------------------------------------- */
+/* ---- the handshake ------------------------------------------------------- */
 
 typedef struct fake_tuning {
     uint16_t channel_max;
@@ -61,7 +61,7 @@ const char *fake_client_property(const fake_conn *conn, const char *name);
 bool fake_client_capability(const fake_conn *conn, const char *name);
 const char *fake_client_login(const fake_conn *conn, size_t *ret_len);
 
-/* ---- sending --------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------- */
 
 /* From now on each byte is sent alone. */
 void fake_be_slow(fake_conn *conn);
@@ -84,7 +84,7 @@ void fake_deliver(fake_conn *conn, uint16_t channel, const char *consumer_tag, u
 void fake_return(fake_conn *conn, uint16_t channel, const char *exchange, const char *routing_key,
                  const char *message_id);
 
-/* ---- receiving -------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------- */
 
 typedef struct fake_frame {
     uint8_t type;
@@ -112,7 +112,7 @@ void fake_expect_hang_up(fake_conn *conn);
 /* Whether nothing (heartbeats apart) arrives for so long. */
 bool fake_is_quiet(fake_conn *conn, unsigned ms);
 
-/* ---- conversations ------------------------------------------------------------------------ */
+/* ---- conversations ------------------------------------------------------- */
 
 /* channel.open answered; returns the channel. */
 uint16_t fake_serve_channel(fake_conn *conn);

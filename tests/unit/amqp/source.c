@@ -12,8 +12,7 @@
 
 #define WAIT_S 15
 
-/* ---- what the transport calls
- * --------------------------------------------------------------------- */
+/* ---- what the transport calls -------------------------------------------- */
 
 static size_t next(void *ctx, gw__outgoing **ret_items, size_t max)
 {
@@ -78,8 +77,7 @@ static void on_state(void *ctx, gw_client_state state, const gw_error *why)
     pthread_mutex_unlock(&src->lock);
 }
 
-/* ---- what the test calls
- * ---------------------------------------------------------------------------- */
+/* ---- what the test calls ------------------------------------------------- */
 
 source *source_new(void)
 {
@@ -95,12 +93,15 @@ source *source_new(void)
     return src;
 }
 
+gw__source source_callbacks(source *src)
+{
+    return (gw__source){.next = next, .settle = settle, .rewind = rewind_all, .ctx = src};
+}
+
 gw_status source_try_open(source *src, const char *url, gw_error *err)
 {
     const gw__transport_options options = {
-        .name = "test",
-        .heartbeat_s = 10,
-        .source = {.next = next, .settle = settle, .rewind = rewind_all, .ctx = src}};
+        .name = "test", .heartbeat_s = 10, .source = source_callbacks(src)};
     const gw__transport_events events = {.state = on_state, .ctx = src};
     return gw__amqp_transport.open(url, &options, &events, &src->transport, err);
 }

@@ -35,6 +35,9 @@ typedef struct source {
 
 source *source_new(void);
 
+/* For what is tested without a transport. */
+gw__source source_callbacks(source *src);
+
 /* Open the transport on `url`. */
 void source_open(source *src, const char *url);
 gw_status source_try_open(source *src, const char *url, gw_error *err);

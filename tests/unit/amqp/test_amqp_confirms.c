@@ -12,8 +12,7 @@
 #include "amqp/confirms.h"
 #include "amqp/unsettled.h"
 
-/* ---- confirms
- * ------------------------------------------------------------------------------------- */
+/* ---- confirms ------------------------------------------------------------ */
 
 static gw__target target = {.exchange = "x", .type = GW_EXCHANGE_TOPIC};
 
@@ -136,8 +135,7 @@ static void test_returned_that_was_not_mandatory(void **state)
     free(confirms);
 }
 
-/* ---- deliveries
- * -------------------------------------------------------------------------------------- */
+/* ---- deliveries ---------------------------------------------------------- */
 
 /* What a batch of settlements comes to on the wire: "a3*" acks up to 3, "r5" requeues 5. */
 static void settle(gw__unsettled *unsettled, const char *batch, char *frames)

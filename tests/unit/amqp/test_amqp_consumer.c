@@ -19,8 +19,7 @@
 #define WAIT_S 15
 #define N_MOST 64
 
-/* ---- a sink
- * ------------------------------------------------------------------------------------------- */
+/* ---- a sink -------------------------------------------------------------- */
 
 typedef struct sink {
     pthread_mutex_t lock;
@@ -154,8 +153,7 @@ static size_t n_messages(sink *to)
     return n;
 }
 
-/* ---- fixture
- * -------------------------------------------------------------------------------------------- */
+/* ---- fixture ------------------------------------------------------------- */
 
 typedef struct fixture {
     fake_broker *broker;
@@ -253,8 +251,7 @@ static void expect_ack(fixture *fix, uint64_t tag, bool multiple)
     }
 }
 
-/* ---- what is declared
- * --------------------------------------------------------------------------------------- */
+/* ---- what is declared ---------------------------------------------------- */
 
 static void test_work_queue(void **state)
 {
@@ -320,9 +317,7 @@ static void test_prefetch_and_tag(void **state)
     assert_memory_equal(consume->consumer_tag.bytes, "tester-", 7);
 }
 
-/* ---- deliveries
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- deliveries ---------------------------------------------------------- */
 
 static void test_delivery(void **state)
 {
@@ -458,8 +453,7 @@ static void test_message_too_large(void **state)
     expect_ack(fix, 2, false); /* not multiple: 1 is still open */
 }
 
-/* ---- deliveries that are wrong
- * --------------------------------------------------------------------------------------- */
+/* ---- deliveries that are wrong ------------------------------------------- */
 
 static void say_wrong(fixture *fix, int which)
 {
@@ -504,9 +498,7 @@ static void test_wrong_deliveries(void **state)
     }
 }
 
-/* ---- settling
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- settling ------------------------------------------------------------ */
 
 static void test_acks_are_gathered(void **state)
 {
@@ -567,8 +559,7 @@ static void test_stale_settlements(void **state)
     assert_true(fake_is_quiet(fix->conn, 20));
 }
 
-/* ---- a consumer is lost, the connection is not
- * -------------------------------------------------------------------------------- */
+/* ---- a consumer is lost, the connection is not --------------------------- */
 
 static void test_cancelled_by_the_broker(void **state)
 {
@@ -668,9 +659,7 @@ static void test_no_permission(void **state)
     assert_true(fake_is_quiet(fix->conn, 300)); /* five seconds at least */
 }
 
-/* ---- cancel and release
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- cancel and release -------------------------------------------------- */
 
 typedef struct ending {
     gw__consumer *consumer;

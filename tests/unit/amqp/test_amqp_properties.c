@@ -234,8 +234,7 @@ static void test_deepest_value(void **state)
     gw_message_free(msg);
 }
 
-/* ---- what a message cannot hold
- * -------------------------------------------------------------------- */
+/* ---- what a message cannot hold ------------------------------------------ */
 
 static gw_message *decode(fixture *fix, const uint8_t *data, size_t len, gw_status *ret_st)
 {

@@ -92,8 +92,7 @@ static void send_ids(fixture *fix, size_t n)
     }
 }
 
-/* ---- confirms
- * --------------------------------------------------------------------------------------- */
+/* ---- confirms ------------------------------------------------------------ */
 
 static void test_publish_and_confirm(void **state)
 {
@@ -210,8 +209,7 @@ static void test_window(void **state)
     }
 }
 
-/* ---- returns
- * -------------------------------------------------------------------------------------------- */
+/* ---- returns ------------------------------------------------------------- */
 
 static void test_returned_before_its_ack(void **state)
 {
@@ -259,8 +257,7 @@ static void test_return_of_something_else(void **state)
     source_wait(fix->src, 0, GW_OK);
 }
 
-/* ---- the connection goes
- * -------------------------------------------------------------------------------- */
+/* ---- the connection goes ------------------------------------------------- */
 
 static void test_lost_connection_sends_again_in_order(void **state)
 {
@@ -381,8 +378,7 @@ static void test_forced_close_blames_nobody(void **state)
     source_wait(fix->src, 0, GW_OK);
 }
 
-/* ---- declarations
- * ----------------------------------------------------------------------------------------- */
+/* ---- declarations -------------------------------------------------------- */
 
 /* A refused declaration closes its own channel only; what is there is used. */
 static void test_queue_with_other_properties(void **state)
@@ -493,9 +489,7 @@ static void test_exchange_of_another_type(void **state)
     source_wait(fix->src, 0, GW_E_EXISTS);
 }
 
-/* ---- sizes
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- sizes --------------------------------------------------------------- */
 
 /* Bodies at the edges of a frame. librabbitmq leaves the last frame of an exact multiple in the
  * kernel for 200 ms. */
@@ -566,8 +560,7 @@ static void test_headers_that_fit_no_frame(void **state)
     source_wait(fix->src, 2, GW_OK);
 }
 
-/* ---- the broker takes nothing
- * -------------------------------------------------------------------------------- */
+/* ---- the broker takes nothing -------------------------------------------- */
 
 static void test_blocked(void **state)
 {

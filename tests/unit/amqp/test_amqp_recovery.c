@@ -85,8 +85,7 @@ static void test_two_are_not_alike(void **state)
     assert_true(n_same < 5);
 }
 
-/* ---- waking
- * ------------------------------------------------------------------------------------------ */
+/* ---- waking -------------------------------------------------------------- */
 
 static const uint64_t LONG = (uint64_t)30 * GW_NS_PER_S;
 

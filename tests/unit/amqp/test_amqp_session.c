@@ -352,8 +352,7 @@ static void test_vhost_refused(void **state)
     expect_failure(fix, GW_E_DENIED, "530 NOT_ALLOWED - vhost x not found");
 }
 
-/* ---- time
- * ------------------------------------------------------------------------------------------ */
+/* ---- time ---------------------------------------------------------------- */
 
 static void test_handshake_deadline(void **state)
 {
@@ -412,8 +411,7 @@ static void test_silence_is_noticed(void **state)
     expect_failure(fix, GW_E_TIMEOUT, "20 s");
 }
 
-/* ---- channels
- * ----------------------------------------------------------------------------------------- */
+/* ---- channels ------------------------------------------------------------ */
 
 static void on_channel_open(gw__channel *channel)
 {
@@ -715,8 +713,7 @@ static void test_channels_are_told_of_the_end(void **state)
     assert_int_equal(fix->closed.native, 320);
 }
 
-/* ---- alarms and the end
- * -------------------------------------------------------------------------------- */
+/* ---- alarms and the end -------------------------------------------------- */
 
 static void test_blocked(void **state)
 {

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting a connection and keeping it. And the index of what is known to go wrong between RabbitMQ
+ * and its clients: each trap that this code could fall into, with the test that watches over it
+ * (file test_amqp_<file>.c; the others are in this folder as well).
+ *
+ * Sending and receiving
+ *   publish that blocks without limit               publisher    test_broker_that_does_not_read
+ *   send without a deadline, peer still beating     publisher    test_broker_that_does_not_read
+ *   writer stuck, reader never notices              publisher    test_broker_that_does_not_read
+ *   frames of other channels dropped                consumer     test_channel_closed_by_the_broker
+ *   last frame of an exact multiple held back       publisher    test_bodies_at_frame_edges
+ *   inbound memory grows under backpressure         publisher    test_window; frame test_frames
+ *   heartbeats too late                             session test_heartbeats_are_sent_at_half_...
+ *   heartbeat 0 is off                              session      test_tuning; endpoint test_urls
+ *   silence                                         session      test_silence_is_noticed
+ *   body larger than a frame                        publisher    test_bodies_at_frame_edges,
+ * _large_body connect and look-up without a limit             connection
+ * test_no_answer_to_connecting_or_... first address that hangs hides the others       connection
+ * test_hosts_are_tried_in_turn connecting to itself                            link.c
+ * is_to_itself(): no test can bring it about Hostile input undersized frames (CVE-2026-44235) frame
+ * test_frames; consumer test_wrong_... frame_max below 4096 (CVE-2026-44236)           session
+ * test_tuning frames of unknown type or channel               frame        test_frames; session
+ * test_what_must_... tables nested 18,000 levels deep                frame        test_nesting;
+ * session test_deep_table_ in_start; consumer test_deep_headers going on after bad data consumer
+ * test_wrong_deliveries frame too large, wrong end byte                 frame        test_frames;
+ * consumer test_wrong_... a confirm of what was not (wholly) sent         publisher
+ * test_confirm_of_what_..., _half_a_... Protocol capabilities not announced connection
+ * test_who_we_are channel exception                               publisher
+ * test_channel_lost_over_a_missing_... channel number used again before close-ok       session
+ * test_late_frames_of_a_closed_channel close-ok for the broker's close                 session
+ * test_channels_are_told_of_the_end calls without an answer                         session
+ * test_call_without_an_answer answer that never comes, phantom consumer       session
+ * test_call_without_an_answer sequence numbers start anew                     publisher
+ * test_lost_connection_sends_again_... confirms out of order, multiple, twice          publisher
+ * test_confirms_out_of_order_... return before its ack                           publisher
+ * test_returned_before_its_ack confirms that never come                        publisher.c
+ * check_confirm_timeout(): conversation test_confirms_that_never_come one message that ends the
+ * channel again and     publisher    test_one_poisonous_message, again
+ * test_message_that_ends_the_connection Recovery server-named queues, exclusive queues consumer
+ * test_temporary_queue locked queue                                    consumer
+ * test_refused_declarations consumer tag used again                         consumer
+ * test_stale_settlements stale acks                                      consumer
+ * test_stale_settlements subscription forgotten after a failure          consumer
+ * test_refused_declarations 406 at declaring stalls everything              consumer
+ * test_queue_with_other_properties 404 while a node restarts                       consumer
+ * test_refused_declarations consumer_timeout closes the channel             consumer
+ * test_channel_closed_by_the_broker consumer cancelled by the broker                consumer
+ * test_cancelled_by_the_broker subscribe while the broker is away              connection
+ * test_subscribe_before_the_broker storms, giving up                               recovery
+ * test_backoff hammering with a refused login                  recovery test_refused_waits_longer;
+ *                                                   connection   test_refused_login
+ *   credentials lost after the first login          connection   test_login_again
+ *   an alarm taken for a dead peer                  publisher
+ * test_blocked_broker_that_does_not_read deliveries before cancel-ok                     consumer
+ * test_cancel shutdown that nacks                             consumer     test_release
+ */
+#include <netdb.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <godwit/clock.h>
+
+#include "source.h"
+#include "support/fake_broker.h"
+
+/* ---- a name service that hangs ------------------------------------------- */
+
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t resolver_changed = PTHREAD_COND_INITIALIZER;
+static bool resolver_hangs;
+static unsigned n_hanging;
+
+/* Takes the place of the C library's: "hangs.test" is not answered until the test lets it. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_list)
+{
+    bool numeric = strspn(host, "0123456789.") == strlen(host);
+    if (!numeric && (hints->ai_flags & AI_NUMERICHOST) != 0) {
+        return EAI_NONAME;
+    }
+    if (strcmp(host, "hangs.test") == 0) {
+        pthread_mutex_lock(&resolver_lock);
+        n_hanging++;
+        while (resolver_hangs) {
+            pthread_cond_wait(&resolver_changed, &resolver_lock);
+        }
+        n_hanging--;
+        pthread_cond_broadcast(&resolver_changed);
+        pthread_mutex_unlock(&resolver_lock);
+    } else if (strcmp(host, "two.test") != 0 && !numeric) {
+        return EAI_NONAME;
+    }
+    /* two.test has two addresses, the first of which is of no use. */
+    size_t n = strcmp(host, "two.test") == 0 ? 2 : 1;
+    struct {
+        struct addrinfo info;
+        struct sockaddr_in address;
+    } *items = calloc(n, sizeof(*items));
+    for (size_t i = 0; i < n; i++) {
+        items[i].address.sin_family = AF_INET;
+        items[i].address.sin_port = htons((uint16_t)atoi(service));
+        items[i].address.sin_addr.s_addr = htonl(i + 1 < n ? 0x7f00fffe : INADDR_LOOPBACK);
+        items[i].info = (struct addrinfo){.ai_family = AF_INET,
+                                          .ai_socktype = SOCK_STREAM,
+                                          .ai_addrlen = sizeof(struct sockaddr_in),
+                                          .ai_addr = (struct sockaddr *)&items[i].address,
+                                          .ai_next = i + 1 < n ? &items[i + 1].info : NULL};
+    }
+    *ret_list = &items[0].info;
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+    free(list);
+}
+
+/* ---- fixture ------------------------------------------------------------- */
+
+typedef struct fixture {
+    fake_broker *broker;
+    fake_conn *conn;
+    source *src;
+    char url[512];
+} fixture;
+
+static int setup(void **state)
+{
+    fixture *fix = calloc(1, sizeof(*fix));
+    fix->broker = fake_broker_new();
+    fix->src = source_new();
+    *state = fix;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *fix = *state;
+    source_free(fix->src);
+    fake_hang_up(fix->conn);
+    fake_broker_free(fix->broker);
+    free(fix);
+    return 0;
+}
+
+/* A port of 127.0.0.1 on which nobody listens as long as the descriptor is open. */
+static int reserve_port(uint16_t *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* ---- who we are ---------------------------------------------------------- */
+
+static void test_who_we_are(void **state)
+{
+    fixture *fix = *state;
+    snprintf(fix->url, sizeof(fix->url), "amqp://me:p%%40ss@127.0.0.1:%u/my%%2Fhost",
+             fake_broker_port(fix->broker));
+    source_open(fix->src, fix->url);
+    fix->conn = fake_accept(fix->broker);
+    fake_expect_protocol_header(fix->conn);
+    fake_send_start(fix->conn);
+    assert_string_equal(fake_client_property(fix->conn, "product"), "godwit");
+    assert_non_null(fake_client_property(fix->conn, "version"));
+    assert_non_null(fake_client_property(fix->conn, "platform"));
+    char host[256] = "";
+    char name[512];
+    gethostname(host, sizeof(host) - 1);
+    snprintf(name, sizeof(name), "test@%s:%d publish", host, (int)getpid());
+    assert_string_equal(fake_client_property(fix->conn, "connection_name"), name);
+    static const char *const capabilities[] = {"publisher_confirms",
+                                               "basic.nack",
+                                               "connection.blocked",
+                                               "consumer_cancel_notify",
+                                               "authentication_failure_close",
+                                               "exchange_exchange_bindings",
+                                               "per_consumer_qos"};
+    for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
+        if (!fake_client_capability(fix->conn, capabilities[i])) {
+            fail_msg("%s is not announced", capabilities[i]);
+        }
+    }
+    size_t len;
+    const char *login = fake_client_login(fix->conn, &len);
+    assert_int_equal(len, 8);
+    assert_memory_equal(login, "\0me\0p@ss", 8);
+    fake_send_tune(fix->conn, FAKE_TUNING_DEFAULT);
+    const amqp_connection_tune_ok_t *tune =
+        fake_expect(fix->conn, AMQP_CONNECTION_TUNE_OK_METHOD, NULL);
+    assert_int_equal(tune->frame_max, 131072);
+    assert_int_equal(tune->heartbeat, 10);
+    const amqp_connection_open_t *open = fake_expect(fix->conn, AMQP_CONNECTION_OPEN_METHOD, NULL);
+    assert_memory_equal(open->virtual_host.bytes, "my/host", 7);
+}
+
+static void test_login_again(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    for (int i = 0; i < 3; i++) {
+        fix->conn = fake_accept_open(fix->broker);
+        source_wait_state(fix->src, GW_CLIENT_UP, "");
+        size_t len;
+        assert_memory_equal(fake_client_login(fix->conn, &len), "\0guest\0guest", 12);
+        fake_hang_up(fix->conn);
+        fix->conn = NULL;
+        source_wait_state(fix->src, GW_CLIENT_CONNECTING, "");
+    }
+}
+
+/* ---- refused ------------------------------------------------------------- */
+
+static void test_refused_login(void **state)
+{
+    fixture *fix = *state;
+    snprintf(fix->url, sizeof(fix->url), "amqp://guest:geheim@127.0.0.1:%u/",
+             fake_broker_port(fix->broker));
+    source_open(fix->src, fix->url);
+    fix->conn = fake_accept(fix->broker);
+    fake_expect_protocol_header(fix->conn);
+    fake_send_start(fix->conn);
+    size_t len;
+    assert_memory_equal(fake_client_login(fix->conn, &len), "\0guest\0geheim", 13);
+    fake_close_connection(fix->conn, 403, "ACCESS_REFUSED - Login was refused");
+    fake_expect(fix->conn, AMQP_CONNECTION_CLOSE_OK_METHOD, NULL);
+    char text[64];
+    snprintf(text, sizeof(text), "127.0.0.1:%u: login refused for user 'guest'",
+             fake_broker_port(fix->broker));
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, text);
+    assert_null(strstr(fix->src->reason, "geheim"));
+    assert_true(fake_nobody_comes(fix->broker, 500)); /* nor for five seconds */
+}
+
+static void test_nobody_listens(void **state)
+{
+    fixture *fix = *state;
+    uint16_t port;
+    int fd = reserve_port(&port);
+    snprintf(fix->url, sizeof(fix->url), "amqp://127.0.0.1:%u", port);
+    source_open(fix->src, fix->url);
+    char text[64];
+    snprintf(text, sizeof(text), "127.0.0.1:%u: connection refused", port);
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, text);
+    close(fd);
+}
+
+static void test_unknown_name(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, "amqp://nowhere.test");
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, "nowhere.test:5672: ");
+}
+
+static void test_frame_max_1(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept(fix->broker);
+    fake_expect_protocol_header(fix->conn);
+    fake_send_start(fix->conn);
+    fake_send_tune(fix->conn, (fake_tuning){2047, 1, 60});
+    fake_expect_hang_up(fix->conn);
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, "frames of at most 1 bytes");
+}
+
+static void test_another_protocol(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept(fix->broker);
+    fake_expect_protocol_header(fix->conn);
+    static const char page[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    fake_be_slow(fix->conn);
+    fake_send_bytes(fix->conn, page, sizeof(page) - 1);
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, "does not speak AMQP");
+}
+
+/* ---- several hosts ------------------------------------------------------- */
+
+static void test_hosts_are_tried_in_turn(void **state)
+{
+    fixture *fix = *state;
+    uint16_t dead;
+    int fd = reserve_port(&dead);
+    snprintf(fix->url, sizeof(fix->url), "amqp://127.0.0.1:%u,nowhere.test:%u,two.test:%u", dead,
+             dead, fake_broker_port(fix->broker));
+    source_open(fix->src, fix->url);
+    fix->conn = fake_accept_open(fix->broker); /* by its second address, whatever the order */
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    fake_hang_up(fix->conn);
+    fix->conn = fake_accept_open(fix->broker);
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    close(fd);
+}
+
+/* A listener whose queue is full: connecting to it hangs. */
+static int listen_full(uint16_t *ret_port, int *ret_clients, int n_clients)
+{
+    int fd = reserve_port(ret_port);
+    assert_int_equal(listen(fd, 0), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons(*ret_port)};
+    for (int i = 0; i < n_clients; i++) {
+        ret_clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(ret_clients[i], (struct sockaddr *)&address, sizeof(address));
+    }
+    return fd;
+}
+
+/* Neither a name service nor a host that does not answer can hold up more than the ten seconds that
+ * they have; both at once here, since they take that long. */
+static void test_no_answer_to_connecting_or_looking_up(void **state)
+{
+    fixture *fix = *state;
+    enum { N_CLIENTS = 4 };
+    int clients[N_CLIENTS];
+    uint16_t full;
+    int fd = listen_full(&full, clients, N_CLIENTS);
+    source *second = source_new();
+    resolver_hangs = true;
+    uint64_t before = gw_clock_ms();
+    source_open(fix->src, "amqp://hangs.test:1");
+    snprintf(fix->url, sizeof(fix->url), "amqp://127.0.0.1:%u", full);
+    source_open(second, fix->url);
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, "no answer about its address within 10 s");
+    source_wait_state(second, GW_CLIENT_CONNECTING, "no connection within 10 s");
+    assert_true(gw_clock_ms() - before >= 9900);
+    /* Closing does not wait for the look-up, which cleans up after itself later. */
+    before = gw_clock_ms();
+    source_close(fix->src, 1000);
+    source_close(second, 1000);
+    assert_true(gw_clock_ms() - before < 1000);
+    pthread_mutex_lock(&resolver_lock);
+    assert_int_equal(n_hanging, 1); /* never a second thread for it */
+    resolver_hangs = false;
+    pthread_cond_broadcast(&resolver_changed);
+    while (n_hanging > 0) {
+        pthread_cond_wait(&resolver_changed, &resolver_lock);
+    }
+    pthread_mutex_unlock(&resolver_lock);
+    source_free(second);
+    for (int i = 0; i < N_CLIENTS; i++) {
+        close(clients[i]);
+    }
+    close(fd);
+}
+
+/* ---- keeping it ---------------------------------------------------------- */
+
+static void test_heartbeats(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept_tuned(fix->broker, (fake_tuning){2047, 131072, 1});
+    fake_serve_confirm_channel(fix->conn);
+    uint64_t before = gw_clock_ms();
+    for (int i = 0; i < 4; i++) {
+        fake_expect_heartbeat(fix->conn); /* every half second */
+        fake_send_frame(fix->conn, AMQP_FRAME_HEARTBEAT, 0, NULL, 0);
+    }
+    uint64_t took = gw_clock_ms() - before;
+    assert_true(took >= 1500 && took < 4000);
+    /* We say nothing any more: after two seconds it comes anew. */
+    before = gw_clock_ms();
+    fake_expect_hang_up(fix->conn);
+    assert_true(gw_clock_ms() - before >= 1000);
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING, "nothing heard of the broker for 2 s");
+    fake_hang_up(fix->conn);
+    fix->conn = fake_accept_open(fix->broker);
+}
+
+static void test_close_reason_in_words(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept_open(fix->broker);
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    fake_close_connection(fix->conn, 320, "CONNECTION_FORCED - maintenance");
+    source_wait_state(fix->src, GW_CLIENT_CONNECTING,
+                      "broker closed the connection: 320 CONNECTION_FORCED - maintenance");
+    fake_expect_after(fix->conn, AMQP_CONNECTION_CLOSE_OK_METHOD, AMQP_CHANNEL_OPEN_METHOD, NULL);
+    fake_hang_up(fix->conn);
+    fix->conn = fake_accept_open(fix->broker); /* the first retry is immediate */
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+}
+
+static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
+{
+    (void)ctx;
+    (void)delivery;
+    gw_message_free(msg);
+}
+
+static void ignore_lost(void *ctx, uint64_t epoch)
+{
+    (void)ctx;
+    (void)epoch;
+}
+
+static void ignore_state(void *ctx, bool consuming, const gw_error *why)
+{
+    (void)ctx;
+    (void)consuming;
+    (void)why;
+}
+
+/* What was subscribed to while there was no broker is consumed from once there is one. */
+static void test_subscribe_before_the_broker(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
+    const gw__sink sink = {.deliver = ignore_delivery, .lost = ignore_lost, .state = ignore_state};
+    gw__consumer *consumer;
+    fix->conn = fake_accept(fix->broker);
+    fake_reset(fix->conn);
+    fix->conn = NULL;
+    assert_int_equal(
+        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    fake_conn *conns[2];
+    conns[0] = fake_accept_open(fix->broker);
+    conns[1] = fake_accept_open(fix->broker);
+    const char *name = fake_client_property(conns[0], "connection_name");
+    size_t consuming = strstr(name, " consume") != NULL ? 0 : 1;
+    fake_serve_consumer(conns[consuming], NULL);
+    gw__amqp_transport.cancel(consumer, 0);
+    gw__amqp_transport.release(consumer, 0);
+    fake_hang_up(conns[0]);
+    fake_hang_up(conns[1]);
+}
+
+/* ---- closing ------------------------------------------------------------- */
+
+typedef struct closing {
+    source *src;
+    unsigned timeout_ms;
+} closing;
+
+static void *close_it(void *arg)
+{
+    const closing *it = arg;
+    source_close(it->src, it->timeout_ms);
+    return NULL;
+}
+
+static void test_goodbye(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept_open(fix->broker);
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    closing it = {fix->src, 10000};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, close_it, &it), 0);
+    fake_serve_goodbye(fix->conn);
+    fix->conn = NULL;
+    pthread_join(thread, NULL);
+    assert_true(fake_nobody_comes(fix->broker, 20));
+}
+
+/* Closing ends in time, however far the connection has come. */
+static void test_close_at_every_stage(void **state)
+{
+    for (int stage = 0; stage < 5; stage++) {
+        fixture *fix = *state;
+        source_open(fix->src, fake_broker_url(fix->broker));
+        if (stage > 0) {
+            fix->conn = fake_accept(fix->broker);
+        }
+        if (stage > 1) {
+            fake_expect_protocol_header(fix->conn);
+            fake_send_start(fix->conn);
+        }
+        if (stage > 2) {
+            fake_send_tune(fix->conn, FAKE_TUNING_DEFAULT);
+            fake_expect(fix->conn, AMQP_CONNECTION_TUNE_OK_METHOD, NULL);
+            fake_expect(fix->conn, AMQP_CONNECTION_OPEN_METHOD, NULL);
+        }
+        if (stage > 3) {
+            amqp_connection_open_ok_t ok = {.known_hosts = amqp_empty_bytes};
+            fake_send_method(fix->conn, 0, AMQP_CONNECTION_OPEN_OK_METHOD, &ok);
+            source_wait_state(fix->src, GW_CLIENT_UP, "");
+        }
+        uint64_t before = gw_clock_ms();
+        source_close(fix->src, 100);
+        if (gw_clock_ms() - before > 5000) {
+            fail_msg("stage %d: closing took %llu ms", stage,
+                     (unsigned long long)(gw_clock_ms() - before));
+        }
+        teardown(state);
+        setup(state);
+    }
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+    static const struct CMUnitTest tests[] = {
+        TEST(test_who_we_are),
+        TEST(test_login_again),
+        TEST(test_refused_login),
+        TEST(test_nobody_listens),
+        TEST(test_unknown_name),
+        TEST(test_frame_max_1),
+        TEST(test_another_protocol),
+        TEST(test_hosts_are_tried_in_turn),
+        TEST(test_no_answer_to_connecting_or_looking_up),
+        TEST(test_heartbeats),
+        TEST(test_close_reason_in_words),
+        TEST(test_subscribe_before_the_broker),
+        TEST(test_goodbye),
+        TEST(test_close_at_every_stage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
