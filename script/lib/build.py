@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Building a preset of CMakePresets.json, with the output in a file."""
 import os
+import re
 import subprocess
 
 from system import ROOT
@@ -11,9 +12,11 @@ class BuildError(Exception):
 
 
 def log_tail(path, count=40):
-    """The last lines of a log, indented, and where it is."""
+    """The last lines of a log, without those that only say that something is done, indented, and
+    where it is."""
     with open(path, encoding="utf-8", errors="replace") as log:
-        lines = log.read().splitlines()[-count:]
+        lines = [line for line in log.read().splitlines()
+                 if not re.match(r"\[\d+/\d+\] |-- ", line)][-count:]
     return "\n".join(f"    {line}" for line in lines) + f"\n    (all of it: {path})"
 
 
