@@ -107,8 +107,8 @@ static void swap(vip_list *list, char **ids, size_t n_ids)
 
 gw_status vip_list_load(vip_list *list, gw_config *config, gw_error *err)
 {
-    char **ids;
-    size_t n_ids;
+    char **ids = NULL;
+    size_t n_ids = 0;
     pthread_mutex_lock(&list->loading);
     const gw_config_snapshot *snapshot = gw_config_acquire(config);
     gw_status st = read_list(snapshot, &ids, &n_ids, err);
