@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/fetcher.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include <godwit/clock.h>
+
+#include "base/cond.h"
 
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS   2000
@@ -13,11 +12,7 @@
 gw_status gw__fetcher_init(gw__fetcher *fetcher, const gw_config_options *options, gw_error *err)
 {
     pthread_mutex_init(&fetcher->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&fetcher->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&fetcher->changed);
     fetcher->stopped = false;
     fetcher->timeout_ms = options->timeout_ms;
     fetcher->try_timeout_ms = options->try_timeout_ms;
@@ -57,12 +52,10 @@ void gw__fetcher_stop(gw__fetcher *fetcher)
 static bool pause_unless_stopped(gw__fetcher *fetcher, uint64_t pause_ms)
 {
     uint64_t due_ms = gw_clock_ms() + pause_ms;
-    struct timespec until = {.tv_sec = (time_t)(due_ms / 1000),
-                             .tv_nsec = (long)(due_ms % 1000) * (long)GW_NS_PER_MS};
-    int rc = 0;
+    bool in_time = true;
     pthread_mutex_lock(&fetcher->lock);
-    while (!fetcher->stopped && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&fetcher->changed, &fetcher->lock, &until);
+    while (!fetcher->stopped && in_time) {
+        in_time = gw__cond_wait_until(&fetcher->changed, &fetcher->lock, due_ms);
     }
     bool go_on = !fetcher->stopped;
     pthread_mutex_unlock(&fetcher->lock);

@@ -4,9 +4,10 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <godwit/clock.h>
+
+#include "base/cond.h"
 
 #define AGAIN_FIRST_MS 1000
 #define AGAIN_MAX_MS   30000
@@ -31,11 +32,7 @@ gw__refresher *gw__refresher_new(const gw__refresher_options *options)
     }
     refresher->options = *options;
     pthread_mutex_init(&refresher->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&refresher->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&refresher->changed);
     return refresher;
 }
 
@@ -56,13 +53,8 @@ static void wait_due_locked(gw__refresher *refresher)
     uint64_t due_ms;
     while (!refresher->stopping &&
            ((due_ms = due_ms_locked(refresher)) == 0 || due_ms > gw_clock_ms())) {
-        if (due_ms == 0) {
-            pthread_cond_wait(&refresher->changed, &refresher->lock);
-        } else {
-            struct timespec until = {.tv_sec = (time_t)(due_ms / 1000),
-                                     .tv_nsec = (long)(due_ms % 1000) * (long)GW_NS_PER_MS};
-            pthread_cond_timedwait(&refresher->changed, &refresher->lock, &until);
-        }
+        gw__cond_wait_until(&refresher->changed, &refresher->lock,
+                            due_ms != 0 ? due_ms : UINT64_MAX);
     }
 }
 

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/gate.h"
 
-#include <errno.h>
-#include <time.h>
+#include <godwit/clock.h>
+
+#include "base/cond.h"
 
 gw_status gw__http_gate_init(gw__http_gate *gate)
 {
     atomic_init(&gate->n_inside, 0);
     atomic_init(&gate->closing, false);
-    pthread_condattr_t attr;
-    if (pthread_condattr_init(&attr) != 0) {
-        return GW_E_NOMEM;
-    }
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(&gate->empty, &attr);
-    pthread_condattr_destroy(&attr);
+    int failed = gw__cond_init(&gate->empty);
     if (failed != 0) {
         return GW_E_NOMEM;
     }
@@ -56,18 +51,11 @@ bool gw__http_gate_is_closing(gw__http_gate *gate)
 
 bool gw__http_gate_wait(gw__http_gate *gate, unsigned timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
+    bool in_time = true;
     pthread_mutex_lock(&gate->lock);
-    int failed = 0;
-    while (atomic_load(&gate->n_inside) != 0 && failed != ETIMEDOUT) {
-        failed = pthread_cond_timedwait(&gate->empty, &gate->lock, &until);
+    while (atomic_load(&gate->n_inside) != 0 && in_time) {
+        in_time = gw__cond_wait_until(&gate->empty, &gate->lock, deadline_ms);
     }
     bool is_empty = atomic_load(&gate->n_inside) == 0;
     pthread_mutex_unlock(&gate->lock);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <godwit/clock.h>
@@ -19,6 +18,7 @@
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
+#include "base/cond.h"
 #include "messaging/dead_letter.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
@@ -151,17 +151,14 @@ gw_client_state gw_client_get_state(gw_client *client, char *ret_reason, size_t 
 gw_status gw_wait_up(gw_client *client, unsigned timeout_ms, gw_error *err)
 {
     uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
-                                .tv_nsec = (long)(deadline_ms % 1000) * (long)GW_NS_PER_MS};
     gw_status st = GW_OK;
-    int rc = 0;
+    bool in_time = true;
     pthread_mutex_lock(&client->lock);
     client->n_waiting++;
     /* While renotify is set the state is out of date: a subscription that was just made is not in
      * it. */
-    while ((client->state != GW_CLIENT_UP || client->renotify) && !client->closing &&
-           rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&client->changed, &client->lock, &deadline);
+    while ((client->state != GW_CLIENT_UP || client->renotify) && !client->closing && in_time) {
+        in_time = gw__cond_wait_until(&client->changed, &client->lock, deadline_ms);
     }
     if (client->closing) {
         st = gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
@@ -211,11 +208,7 @@ static gw_client *new_client(const gw_client_options *options, bool remote)
     snprintf(client->name, sizeof(client->name), "%s", name);
     client->options.name = client->name;
     pthread_mutex_init(&client->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&client->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&client->changed);
     client->transport_state = client->state = GW_CLIENT_CONNECTING;
     snprintf(client->reason, sizeof(client->reason), "connecting");
     memcpy(client->transport_reason, client->reason, sizeof(client->reason));

@@ -2,10 +2,10 @@
 #include "messaging/memory_broker.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cond.h"
 #include "messaging/topic.h"
 
 #define SCHEME "memory:"
@@ -395,11 +395,7 @@ static gw__broker *new_broker(const char *name, const gw__broker_limits *limits)
     memcpy(broker->name, name, strlen(name) + 1);
     broker->limits = *limits;
     pthread_mutex_init(&broker->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&broker->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&broker->changed);
     if (add_exchange(broker, "amq.direct", GW_EXCHANGE_DIRECT) == NULL ||
         add_exchange(broker, "amq.fanout", GW_EXCHANGE_FANOUT) == NULL ||
         add_exchange(broker, "amq.topic", GW_EXCHANGE_TOPIC) == NULL ||

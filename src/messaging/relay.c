@@ -2,16 +2,15 @@
 #include "messaging/relay.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <godwit/clock.h>
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
+#include "base/cond.h"
 #include "messaging/message.h"
 
 /* A message that the broker refused is tried again after this; a vanished queue is redeclared this
@@ -262,11 +261,7 @@ gw__relay *gw__relay_new(const gw__relay_options *options)
     }
     relay->options = *options;
     pthread_mutex_init(&relay->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&relay->settled, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&relay->settled);
     relay->hungry = true;
     relay->depth = gw_metrics_gauge("godwit_outbox_messages",
                                     "Messages accepted and not yet confirmed by the broker.", NULL);
@@ -390,27 +385,21 @@ void gw__relay_close(gw__relay *relay)
     pthread_mutex_unlock(&relay->lock);
 }
 
-static struct timespec timespec_of_ms(uint64_t ms)
-{
-    return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-}
-
 gw_status gw__relay_flush(gw__relay *relay, uint64_t deadline_ms, gw_error *err)
 {
-    struct timespec deadline = timespec_of_ms(deadline_ms);
-    int rc = 0;
+    bool in_time = true;
     pthread_mutex_lock(&relay->lock);
-    while (relay->flushing && rc != ETIMEDOUT) { /* one at a time */
-        rc = pthread_cond_timedwait(&relay->settled, &relay->lock, &deadline);
+    while (relay->flushing && in_time) { /* one at a time */
+        in_time = gw__cond_wait_until(&relay->settled, &relay->lock, deadline_ms);
     }
     size_t n_left = relay->n_messages;
     if (!relay->flushing) {
         relay->flushing = true;
         relay->flush_epoch++;
         relay->n_older = relay->n_messages;
-        rc = 0;
-        while (relay->n_older > 0 && rc != ETIMEDOUT) {
-            rc = pthread_cond_timedwait(&relay->settled, &relay->lock, &deadline);
+        in_time = true;
+        while (relay->n_older > 0 && in_time) {
+            in_time = gw__cond_wait_until(&relay->settled, &relay->lock, deadline_ms);
         }
         n_left = relay->n_older;
         relay->flushing = false;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "messaging/subscription.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <godwit/clock.h>
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
+#include "base/cond.h"
 #include "messaging/client.h"
 #include "messaging/dead_letter.h"
 #include "messaging/message.h"
@@ -384,14 +383,8 @@ static void handle(subscription *sub, job *it, ack_batch *acks)
 static void wait_locked(subscription *sub)
 {
     sub->n_idle++;
-    if (sub->delayed == NULL) {
-        pthread_cond_wait(&sub->changed, &sub->lock);
-    } else {
-        uint64_t due_ms = sub->delayed->due_ms;
-        struct timespec due = {.tv_sec = (time_t)(due_ms / 1000),
-                               .tv_nsec = (long)(due_ms % 1000) * (long)GW_NS_PER_MS};
-        pthread_cond_timedwait(&sub->changed, &sub->lock, &due);
-    }
+    gw__cond_wait_until(&sub->changed, &sub->lock,
+                        sub->delayed != NULL ? sub->delayed->due_ms : UINT64_MAX);
     sub->n_idle--;
 }
 
@@ -495,11 +488,7 @@ static subscription *new_subscription(gw_client *client, gw__transport *transpor
     sub->temporary = spec->temporary;
     sub->ready_tail = &sub->ready;
     pthread_mutex_init(&sub->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&sub->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    gw__cond_init(&sub->changed);
     register_metrics(sub);
     return sub;
 }
@@ -578,12 +567,10 @@ void gw__subscription_stop(gw_subscription *base, uint64_t deadline_ms)
     for (unsigned i = 0; i < sub->n_workers; i++) {
         pthread_join(sub->workers[i], NULL);
     }
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ms / 1000),
-                                .tv_nsec = (long)(deadline_ms % 1000) * (long)GW_NS_PER_MS};
-    int rc = 0;
+    bool in_time = true;
     pthread_mutex_lock(&sub->lock);
-    while (sub->n_burying > 0 && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&sub->changed, &sub->lock, &deadline);
+    while (sub->n_burying > 0 && in_time) {
+        in_time = gw__cond_wait_until(&sub->changed, &sub->lock, deadline_ms);
     }
     gw__consumer *consumer = sub->consumer;
     sub->consumer = NULL;

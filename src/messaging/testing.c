@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <godwit/testing.h>
 
-#include <errno.h>
-#include <time.h>
-
 #include <godwit/clock.h>
 
-#include "messaging/memory.h"
+#include "base/cond.h"
 
-static struct timespec deadline_in(unsigned timeout_ms)
-{
-    uint64_t ns = gw_clock_ns() + (uint64_t)timeout_ms * GW_NS_PER_MS;
-    return (struct timespec){.tv_sec = (time_t)(ns / GW_NS_PER_S),
-                             .tv_nsec = (long)(ns % GW_NS_PER_S)};
-}
+#include "messaging/memory.h"
 
 gw_status gw_testing_take(const char *url, const char *queue_name, unsigned timeout_ms,
                           gw_message **ret_msg, gw_error *err)
@@ -23,17 +15,17 @@ gw_status gw_testing_take(const char *url, const char *queue_name, unsigned time
     if (st != GW_OK) {
         return st;
     }
-    struct timespec deadline = deadline_in(timeout_ms);
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
     gw__entry *entry = NULL;
-    int errnum = 0;
+    bool in_time = true;
     pthread_mutex_lock(&broker->lock);
     do {
         gw__queue *queue = gw__broker_queue_locked(broker, queue_name);
         entry = queue == NULL ? NULL : gw__queue_take(queue);
         if (entry == NULL) {
-            errnum = pthread_cond_timedwait(&broker->changed, &broker->lock, &deadline);
+            in_time = gw__cond_wait_until(&broker->changed, &broker->lock, deadline_ms);
         }
-    } while (entry == NULL && errnum != ETIMEDOUT);
+    } while (entry == NULL && in_time);
     pthread_cond_broadcast(&broker->changed); /* one less */
     pthread_mutex_unlock(&broker->lock);
     if (entry == NULL) {
@@ -85,13 +77,12 @@ gw_status gw_testing_wait_handled(const char *url, const char *queue_name, unsig
     if (st != GW_OK) {
         return st;
     }
-    struct timespec deadline = deadline_in(timeout_ms);
-    int errnum = 0;
+    uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
+    bool in_time = true;
     pthread_mutex_lock(&broker->lock);
     gw__queue *queue = gw__broker_queue_locked(broker, queue_name);
-    while (queue != NULL && (gw__queue_len(queue) > 0 || queue->n_unsettled > 0) &&
-           errnum != ETIMEDOUT) {
-        errnum = pthread_cond_timedwait(&broker->changed, &broker->lock, &deadline);
+    while (queue != NULL && (gw__queue_len(queue) > 0 || queue->n_unsettled > 0) && in_time) {
+        in_time = gw__cond_wait_until(&broker->changed, &broker->lock, deadline_ms);
         queue = gw__broker_queue_locked(broker, queue_name);
     }
     if (queue == NULL) {
