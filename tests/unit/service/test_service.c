@@ -54,7 +54,7 @@ static void expect_exit(int expected)
     }
 }
 
-/* `ready` is asked until it answers with the status: the broker's state comes from a thread. */
+/* Ask until it answers with the status: the broker's state comes from a thread. */
 static void wait_status(unsigned port, const char *path, int status)
 {
     for (int i = 0; i < 2000; i++) {
@@ -481,6 +481,7 @@ static void test_metrics(void **state)
     (void)state;
     unsigned port = start_plain(broker_env);
     ask(port, "/slow");
+    wait_status(port, "/health", 200); /* the broker is up */
     ask(port, "/metrics");
     assert_int_equal(answer.status, 200);
     assert_string_equal(peer_header(&answer, "Content-Type"),
