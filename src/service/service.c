@@ -296,6 +296,7 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
         return st;
     }
     service->broker = gw_health_add("broker", true);
+    gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
     return gw_connect(url, &options, &service->client, err);
 }
 

@@ -67,6 +67,19 @@ static void wait_status(unsigned port, const char *path, int status)
     fail_msg("%s still answers %d: %s", path, answer.status, answer.body);
 }
 
+/* Ask until the page holds the text: requests are counted just after their answer is sent. */
+static void wait_text(unsigned port, const char *path, const char *text)
+{
+    for (int i = 0; i < 2000; i++) {
+        ask(port, path);
+        if (strstr(answer.body, text) != NULL) {
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    fail_msg("no '%s' in\n%s", text, answer.body);
+}
+
 /* ---- questions and wrong flags ---------------------------------------------------------- */
 
 static void test_help_fits_the_terminal(void **state)
@@ -493,9 +506,7 @@ static void test_metrics(void **state)
         "\nprocess_resident_memory_bytes ",
     };
     for (size_t i = 0; i < N_OF(lines); i++) {
-        if (strstr(answer.body, lines[i]) == NULL) {
-            fail_msg("no '%s' in\n%s", lines[i], answer.body);
-        }
+        wait_text(port, "/metrics", lines[i]);
     }
     child_signal(&program, SIGTERM);
     expect_exit(0);
