@@ -22,6 +22,7 @@ void gw__unsettled_reset(gw__unsettled *unsettled)
     unsettled->first = 0;
     unsettled->end = 0;
     unsettled->n_open = 0;
+    unsettled->last = 0;
 }
 
 /* Close the gaps. Marked tags are never left behind by a settlement, so what is kept is open. */
@@ -56,7 +57,7 @@ static gw_status make_room(gw__unsettled *unsettled)
 
 gw_status gw__unsettled_add(gw__unsettled *unsettled, uint64_t tag)
 {
-    if (unsettled->end > unsettled->first && tag <= unsettled->items[unsettled->end - 1].tag) {
+    if (tag <= unsettled->last) {
         return GW_E_PROTOCOL;
     }
     if (unsettled->end == unsettled->cap && make_room(unsettled) != GW_OK) {
@@ -64,6 +65,7 @@ gw_status gw__unsettled_add(gw__unsettled *unsettled, uint64_t tag)
     }
     unsettled->items[unsettled->end++] = (gw__unsettled_item){.tag = tag, .mark = GW__TAG_OPEN};
     unsettled->n_open++;
+    unsettled->last = tag;
     return GW_OK;
 }
 

@@ -29,6 +29,7 @@ typedef struct gw__unsettled {
     size_t end;
     size_t cap;
     size_t n_open; /* of mark OPEN */
+    uint64_t last; /* tag that was added */
 } gw__unsettled;
 
 void gw__unsettled_init(gw__unsettled *unsettled);

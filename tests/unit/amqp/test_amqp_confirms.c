@@ -213,11 +213,17 @@ static void test_tags_must_grow(void **state)
     (void)state;
     gw__unsettled unsettled;
     gw__unsettled_init(&unsettled);
+    assert_int_equal(gw__unsettled_add(&unsettled, 0), GW_E_PROTOCOL);
     assert_int_equal(gw__unsettled_add(&unsettled, 5), GW_OK);
     assert_int_equal(gw__unsettled_add(&unsettled, 5), GW_E_PROTOCOL);
     assert_int_equal(gw__unsettled_add(&unsettled, 4), GW_E_PROTOCOL);
     assert_int_equal(gw__unsettled_add(&unsettled, 6), GW_OK);
     assert_int_equal(unsettled.n_open, 2);
+    char frames[64];
+    settle(&unsettled, "a5 a6", frames); /* nor are they used again once they are settled */
+    assert_int_equal(gw__unsettled_add(&unsettled, 6), GW_E_PROTOCOL);
+    gw__unsettled_reset(&unsettled);
+    assert_int_equal(gw__unsettled_add(&unsettled, 1), GW_OK);
     gw__unsettled_dispose(&unsettled);
 }
 
