@@ -38,17 +38,17 @@ static void read_local_address(int fd, char *text, size_t size)
     }
 }
 
-gw__http_exchange *gw__http_exchange_new(gw__http_site *site, struct MHD_Connection *mhd)
+gw__http_exchange *gw__http_exchange_new(gw__http_lane *lane, struct MHD_Connection *mhd)
 {
     gw__http_exchange *ex = calloc(1, sizeof(*ex));
     if (ex == NULL) {
         return NULL;
     }
-    ex->site = site;
+    ex->lane = lane;
     ex->req.mhd = mhd;
     ex->req.target = &ex->target;
     gw__http_target_init(&ex->target);
-    gw_buf_init(&ex->req.body, site->max_body_bytes);
+    gw_buf_init(&ex->req.body, lane->site->max_body_bytes);
     gw_buf_init(&ex->res.body, 0);
     gw_buf_init(&ex->res.headers, 0);
     gw__http_response_reset(&ex->res);
@@ -57,7 +57,7 @@ gw__http_exchange *gw__http_exchange_new(gw__http_site *site, struct MHD_Connect
     if (info != NULL) {
         read_local_address(info->connect_fd, ex->req.local_address, sizeof(ex->req.local_address));
     }
-    gw_gauge_add(site->n_connections, 1);
+    gw_gauge_add(lane->site->n_connections, 1);
     return ex;
 }
 
@@ -67,7 +67,7 @@ void gw__http_exchange_free(gw__http_exchange *ex)
         return;
     }
     gw__http_exchange_end(ex);
-    gw_gauge_add(ex->site->n_connections, -1);
+    gw_gauge_add(ex->lane->site->n_connections, -1);
     gw__http_target_dispose(&ex->target);
     gw__http_response_forget(&ex->res);
     gw_buf_dispose(&ex->req.body);
@@ -80,7 +80,7 @@ void gw__http_exchange_start(gw__http_exchange *ex, const char *target)
 {
     gw__http_exchange_end(ex); /* of a request that MHD refused before it came to us */
     ex->stage = GW__HTTP_STARTED;
-    ex->started_ns = gw_clock_ns();
+    ex->started_ns = ex->lane->now_ns;
     const char *mark = strchr(target, '?');
     if (mark == NULL) {
         return;
@@ -98,7 +98,7 @@ void gw__http_exchange_start(gw__http_exchange *ex, const char *target)
 /* The path of a target that may be a whole URL, as sent to proxies. */
 static const char *path_of(const char *target)
 {
-    if (strncasecmp(target, "http://", 7) != 0) {
+    if (target[0] == '/' || strncasecmp(target, "http://", 7) != 0) {
         return target;
     }
     const char *path = strchr(target + 7, '/');
@@ -135,7 +135,7 @@ static void answer_options_or_405(gw__http_exchange *ex, uint32_t allow)
 {
     gw_buf methods;
     gw_buf_init(&methods, 1024);
-    gw__http_router_allow(ex->site->router, allow, &methods);
+    gw__http_router_allow(ex->lane->site->router, allow, &methods);
     if (strcmp(ex->req.method, "OPTIONS") == 0) {
         gw_http_set_status(&ex->res, 204);
     } else {
@@ -171,7 +171,8 @@ static void answer(gw__http_exchange *ex)
         return;
     }
     if (ex->stage == GW__HTTP_OVERLONG) {
-        gw_http_problem(res, 413, "the body is larger than %zu bytes", ex->site->max_body_bytes);
+        gw_http_problem(res, 413, "the body is larger than %zu bytes",
+                        ex->lane->site->max_body_bytes);
         return;
     }
     if (strcmp(ex->req.path, "*") == 0 && strcmp(ex->req.method, "OPTIONS") == 0) {
@@ -187,7 +188,8 @@ static void answer(gw__http_exchange *ex)
         gw_http_problem(res, 400, "the path has a broken escape, a blank or a control character");
         return;
     }
-    gw__http_match match = gw__http_router_match(ex->site->router, ex->req.method, &ex->target);
+    gw__http_match match =
+        gw__http_router_match(ex->lane->site->router, ex->req.method, &ex->target);
     switch (match.found) {
     case GW__HTTP_FOUND:
         ex->req.entry = match.entry;
@@ -201,10 +203,14 @@ static void answer(gw__http_exchange *ex)
     }
 }
 
+static bool is_closing(gw__http_exchange *ex)
+{
+    return atomic_load_explicit(&ex->lane->site->is_closing, memory_order_relaxed);
+}
+
 static enum MHD_Result send_answer(gw__http_exchange *ex)
 {
-    bool close = gw__http_gate_is_closing(&ex->site->gate);
-    enum MHD_Result ok = gw__http_response_queue(&ex->res, ex->req.mhd, close);
+    enum MHD_Result ok = gw__http_response_queue(&ex->res, ex->req.mhd, is_closing(ex));
     ex->stage = ok == MHD_YES ? GW__HTTP_ANSWERED : GW__HTTP_IDLE;
     return ok;
 }
@@ -220,15 +226,15 @@ static bool has_long_header(gw__http_exchange *ex)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(ex->req.mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    return info != NULL && info->header_size > ex->site->max_header_bytes;
+    return info != NULL && info->header_size > ex->lane->site->max_header_bytes;
 }
 
 /* The headers are there. Refuse what needs no body to be refused; true when that was done. */
 static bool refuse_early(gw__http_exchange *ex, const char *version)
 {
-    gw__http_site *site = ex->site;
+    gw__http_site *site = ex->lane->site;
     gw__http_framing framing = gw__http_framing_of(ex->req.mhd, version);
-    if (gw__http_gate_is_closing(&site->gate)) {
+    if (is_closing(ex)) {
         gw_http_problem(&ex->res, 503, "this server is shutting down");
     } else if (framing.fault != NULL) {
         gw_http_problem(&ex->res, 400, "%s", framing.fault);
@@ -263,7 +269,7 @@ static enum MHD_Result take_body(gw__http_exchange *ex, const char *data, size_t
             gw_buf_dispose(&ex->req.body);
         }
     }
-    return ex->body_seen > swallow_limit(ex->site) ? MHD_NO : MHD_YES;
+    return ex->body_seen > swallow_limit(ex->lane->site) ? MHD_NO : MHD_YES;
 }
 
 enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, const char *method,
@@ -273,7 +279,7 @@ enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, 
         ex->req.method = method;
         ex->req.path = path_of(path);
         ex->inside = true;
-        gw__http_gate_enter(&ex->site->gate);
+        ex->lane->n_inside++;
         ex->stage = GW__HTTP_BODY;
         return refuse_early(ex, version) ? send_answer(ex) : MHD_YES;
     }
@@ -291,7 +297,7 @@ enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, 
 
 static void record(gw__http_exchange *ex)
 {
-    gw__http_site *site = ex->site;
+    gw__http_site *site = ex->lane->site;
     const gw__http_entry *entry = ex->req.entry;
     uint64_t ns = gw_clock_ns() - ex->started_ns;
     gw__http_tally *tally = &site->tallies[entry != NULL ? entry->index : site->n_routes];
@@ -328,6 +334,6 @@ void gw__http_exchange_end(gw__http_exchange *ex)
     gw__http_response_reset(&ex->res);
     if (ex->inside) {
         ex->inside = false;
-        gw__http_gate_leave(&ex->site->gate);
+        ex->lane->n_inside--;
     }
 }

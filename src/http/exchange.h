@@ -21,7 +21,6 @@
 #include <godwit/http.h>
 #include <godwit/metrics.h>
 
-#include "http/gate.h"
 #include "http/router.h"
 #include "http/tally.h"
 #include "http/target.h"
@@ -35,8 +34,15 @@ typedef struct gw__http_site {
     size_t max_header_bytes;
     size_t max_body_bytes;
     atomic_bool access_log;
-    gw__http_gate gate;
+    atomic_bool is_closing; /**< refuse new requests, and close connections after their answer */
 } gw__http_site;
+
+/** What the connections of one server thread share. Belongs to that thread. */
+typedef struct gw__http_lane {
+    gw__http_site *site;
+    uint64_t now_ns;   /**< when this turn of its loop began */
+    unsigned n_inside; /**< requests whose headers are there and whose answer is not sent */
+} gw__http_lane;
 
 struct gw_http_request {
     struct MHD_Connection *mhd;
@@ -81,9 +87,9 @@ typedef enum gw__http_stage {
 } gw__http_stage;
 
 typedef struct gw__http_exchange {
-    gw__http_site *site;
+    gw__http_lane *lane;
     gw__http_stage stage;
-    bool inside;         /**< counted by the gate */
+    bool inside;         /**< counted by its lane */
     uint64_t started_ns; /**< when the request line was there */
     size_t body_seen;    /**< bytes of the body so far, kept or not */
     char *query;         /**< as sent; NULL when there is none; the decoded pairs lie behind it */
@@ -95,7 +101,7 @@ typedef struct gw__http_exchange {
 } gw__http_exchange;
 
 /** For a new connection; NULL when out of memory. */
-gw__http_exchange *gw__http_exchange_new(gw__http_site *site, struct MHD_Connection *mhd);
+gw__http_exchange *gw__http_exchange_new(gw__http_lane *lane, struct MHD_Connection *mhd);
 void gw__http_exchange_free(gw__http_exchange *ex);
 
 /** @name The steps, in the order MHD takes them. @{ */

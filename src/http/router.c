@@ -190,7 +190,25 @@ static int method_index(const gw__http_router *router, const char *method)
     return -1;
 }
 
-static gw_status add_entry(gw__http_router *router, const gw__http_entry *entry, gw_error *err)
+/* Note the variables of a checked pattern. */
+static bool find_variables(gw__http_entry *entry)
+{
+    entry->variables = calloc(GW__HTTP_SEGMENTS_MAX, sizeof(entry->variables[0]));
+    if (entry->variables == NULL) {
+        return false;
+    }
+    size_t segment = 0;
+    for (const char *cursor = entry->route.pattern + 1; cursor != NULL; segment++) {
+        piece p = read_piece(&cursor);
+        if (p.kind != PIECE_LITERAL) {
+            entry->variables[entry->n_variables++] =
+                (gw__http_variable){p.text, p.len, segment, p.kind == PIECE_REST};
+        }
+    }
+    return true;
+}
+
+static gw_status add_entry(gw__http_router *router, gw__http_entry *entry, gw_error *err)
 {
     const gw_http_route *route = &entry->route;
     gw_status st = check_route(route, err);
@@ -212,6 +230,9 @@ static gw_status add_entry(gw__http_router *router, const gw__http_entry *entry,
         if (n == NULL) {
             return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
         }
+    }
+    if (!find_variables(entry)) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
     }
     if (n->by_method[method] != NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "routes %s and %s have the same pattern: %s %s",
@@ -237,12 +258,12 @@ gw_status gw__http_router_new(const gw_http_route *routes, size_t n_routes,
     for (size_t i = 0; i < n_routes; i++) {
         gw__http_entry *entry = &router->entries[i];
         *entry = (gw__http_entry){.route = routes[i], .index = i};
+        router->n_entries++;
         gw_status st = add_entry(router, entry, err);
         if (st != GW_OK) {
             gw__http_router_free(router);
             return st;
         }
-        router->n_entries++;
     }
     *ret_router = router;
     return GW_OK;
@@ -252,6 +273,9 @@ void gw__http_router_free(gw__http_router *router)
 {
     if (router != NULL) {
         node_free(router->root);
+        for (size_t i = 0; i < router->n_entries; i++) {
+            free(router->entries[i].variables);
+        }
         free(router);
     }
 }
@@ -346,13 +370,12 @@ const char *gw__http_entry_var(const gw__http_entry *entry, gw__http_target *tar
                                const char *name)
 {
     size_t len = strlen(name);
-    size_t i = 0;
-    for (const char *cursor = entry->route.pattern + 1; cursor != NULL; i++) {
-        piece p = read_piece(&cursor);
-        if (p.kind == PIECE_LITERAL || p.len != len || memcmp(p.text, name, len) != 0) {
-            continue;
+    for (size_t i = 0; i < entry->n_variables; i++) {
+        const gw__http_variable *v = &entry->variables[i];
+        if (v->name_len == len && memcmp(v->name, name, len) == 0) {
+            return v->is_rest ? gw__http_target_join(target, v->segment)
+                              : target->segments[v->segment].text;
         }
-        return p.kind == PIECE_REST ? gw__http_target_join(target, i) : target->segments[i].text;
     }
     return NULL;
 }

@@ -19,10 +19,20 @@
 
 typedef struct gw__http_router gw__http_router;
 
+/** A variable of a pattern. */
+typedef struct gw__http_variable {
+    const char *name; /**< borrowed from the pattern, not NUL-terminated */
+    size_t name_len;
+    size_t segment; /**< which segment it takes */
+    bool is_rest;
+} gw__http_variable;
+
 /** One route of the table. */
 typedef struct gw__http_entry {
     gw_http_route route;
     size_t index; /**< in the table it was made from */
+    size_t n_variables;
+    gw__http_variable *variables;
 } gw__http_entry;
 
 typedef enum gw__http_found {

@@ -16,6 +16,7 @@
 
 struct gw_http_server {
     gw__http_site site;
+    gw__http_gate gate;
     int listen_fd;
     uint16_t port;
     unsigned n_workers;
@@ -83,8 +84,8 @@ static gw_status start_workers(gw_http_server *server, const gw_http_options *op
     for (unsigned i = 0; i < n; i++) {
         gw_http_options own = *options;
         own.max_connections = (options->max_connections + i) / n; /* they add up to the whole */
-        gw_status st = gw__http_worker_start(&server->site, server->listen_fd, ipv6, &own,
-                                             &server->workers[i], err);
+        gw_status st = gw__http_worker_start(&server->site, &server->gate, server->listen_fd, ipv6,
+                                             &own, &server->workers[i], err);
         if (st != GW_OK) {
             return gw_error_prefix(err, st, "port %u", server->port);
         }
@@ -106,7 +107,7 @@ gw_status gw_http_server_start(const gw_http_options *options, const gw_http_rou
         return st;
     }
     gw_http_server *server = calloc(1, sizeof(*server));
-    if (server == NULL || gw__http_gate_init(&server->site.gate) != GW_OK) {
+    if (server == NULL || gw__http_gate_init(&server->gate) != GW_OK) {
         free(server);
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the HTTP server");
     }
@@ -143,7 +144,8 @@ void gw_http_server_stop(gw_http_server *server, unsigned timeout_ms)
     if (server == NULL) {
         return;
     }
-    gw__http_gate_close(&server->site.gate);
+    atomic_store(&server->site.is_closing, true);
+    gw__http_gate_add(&server->gate, (int)server->n_workers);
     for (unsigned i = 0; i < server->n_workers; i++) {
         gw__http_worker_quiesce(server->workers[i]);
     }
@@ -152,12 +154,12 @@ void gw_http_server_stop(gw_http_server *server, unsigned timeout_ms)
         shutdown(server->listen_fd, SHUT_RDWR);
         close(server->listen_fd);
     }
-    gw__http_gate_wait(&server->site.gate, timeout_ms);
+    gw__http_gate_wait(&server->gate, timeout_ms);
     for (unsigned i = 0; i < server->n_workers; i++) {
         gw__http_worker_stop(server->workers[i]);
     }
     gw__http_router_free(server->site.router);
     free(server->site.tallies);
-    gw__http_gate_dispose(&server->site.gate);
+    gw__http_gate_dispose(&server->gate);
     free(server);
 }

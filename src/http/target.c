@@ -72,6 +72,10 @@ gw_status gw__http_target_parse(gw__http_target *target, const char *path)
     char *to = start;
     for (const char *from = path + 1; *from != '\0'; from++) {
         int c = (unsigned char)*from;
+        if (c > '/' && c < 0x7f) { /* letters and digits among them: nothing to look at */
+            *to++ = (char)c;
+            continue;
+        }
         if (c == '/') {
             end_segment(target, start, to);
             start = ++to;

@@ -15,6 +15,7 @@
 
 #include <microhttpd.h>
 
+#include <godwit/clock.h>
 #include <godwit/log.h>
 
 #define STACK_SIZE ((size_t)256 << 10)
@@ -31,13 +32,14 @@
 typedef enum phase { PHASE_SERVE, PHASE_QUIESCE, PHASE_STOP } phase;
 
 struct gw__http_worker {
-    gw__http_site *site;
+    gw__http_lane lane;
+    gw__http_gate *gate;
     struct MHD_Daemon *daemon;
     pthread_t thread;
-    int wake_fd;       /* an eventfd: the phase changed */
-    _Atomic int phase; /* of enum phase; only grows */
-    unsigned n_steps;  /* @thread the worker's, as the next */
-    bool has_closed;   /* a connection was closed in this turn */
+    int wake_fd;      /* an eventfd: the phase changed */
+    atomic_int phase; /* of enum phase; only grows */
+    unsigned n_steps; /* @thread the worker's, as the next */
+    bool has_closed;  /* a connection was closed in this turn */
 };
 
 static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
@@ -45,7 +47,7 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
 {
     gw__http_worker *worker = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        *socket_ctx = gw__http_exchange_new(worker->site, mhd);
+        *socket_ctx = gw__http_exchange_new(&worker->lane, mhd);
     } else {
         gw__http_exchange_free(*socket_ctx);
         *socket_ctx = NULL;
@@ -158,6 +160,7 @@ static void *run(void *ctx)
     gw__http_worker *worker = ctx;
     int epoll_fd = MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     bool is_quiesced = false;
+    bool is_busy = true; /* as the gate knows it */
     int now = PHASE_SERVE;
     while ((now = atomic_load(&worker->phase)) != PHASE_STOP) {
         if (now == PHASE_QUIESCE && !is_quiesced) {
@@ -166,7 +169,12 @@ static void *run(void *ctx)
         }
         unsigned before = worker->n_steps;
         worker->has_closed = false;
+        worker->lane.now_ns = gw_clock_ns();
         MHD_run(worker->daemon);
+        if (is_quiesced && is_busy != (worker->lane.n_inside > 0)) {
+            is_busy = !is_busy;
+            gw__http_gate_add(worker->gate, is_busy ? 1 : -1);
+        }
         /* At its limit of connections MHD stops listening, and only its next turn starts again. */
         if (worker->n_steps - before < BUSY_STEPS && !worker->has_closed) {
             wait_for_work(worker, epoll_fd);
@@ -198,7 +206,7 @@ static int start_thread(gw__http_worker *worker)
     return failed;
 }
 
-gw_status gw__http_worker_start(gw__http_site *site, int listen_fd, bool ipv6,
+gw_status gw__http_worker_start(gw__http_site *site, gw__http_gate *gate, int listen_fd, bool ipv6,
                                 const gw_http_options *options, gw__http_worker **ret_worker,
                                 gw_error *err)
 {
@@ -206,7 +214,8 @@ gw_status gw__http_worker_start(gw__http_site *site, int listen_fd, bool ipv6,
     if (worker == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the HTTP server");
     }
-    worker->site = site;
+    worker->lane.site = site;
+    worker->gate = gate;
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int own_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
     gw_status st = GW_OK;

@@ -15,6 +15,7 @@
 #include <godwit/error.h>
 
 #include "http/exchange.h"
+#include "http/gate.h"
 
 typedef struct gw__http_worker gw__http_worker;
 
@@ -22,14 +23,18 @@ typedef struct gw__http_worker gw__http_worker;
  * Start a thread that accepts and serves.
  *
  * @param site      borrowed for the worker's life.
+ * @param gate      borrowed as well; told about this worker's requests once it is quiesced.
  * @param listen_fd borrowed: duplicated, so that several workers listen on it.
  * @param options   for max_connections (this worker's), max_header_bytes and idle_timeout_s.
  */
-gw_status gw__http_worker_start(gw__http_site *site, int listen_fd, bool ipv6,
+gw_status gw__http_worker_start(gw__http_site *site, gw__http_gate *gate, int listen_fd, bool ipv6,
                                 const gw_http_options *options, gw__http_worker **ret_worker,
                                 gw_error *err);
 
-/** Accept no more; serve on. Returns at once. */
+/**
+ * Accept no more. Returns at once. The worker counts as busy at the gate from the caller's
+ * gw__http_gate_add() until it has no request.
+ */
 void gw__http_worker_quiesce(gw__http_worker *worker);
 
 /** Close all connections, wait for the thread, and free. Accepts NULL. */
