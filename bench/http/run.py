@@ -230,7 +230,7 @@ def memory_on_all_cores(service, seconds, connections):
     return largest
 
 
-def run_all(args, directory, programs):
+def run_all(args, directory, programs, load_before):
     """Everything that is measured, as a dictionary."""
     account_port, config_port = processes.free_ports(2)
     system = System(directory, programs, Layout(account_port, config_port, (), Ports.free(), False))
@@ -268,16 +268,16 @@ def run_all(args, directory, programs):
         for service in started:
             service.kill()
         system.stop()
-    return summary(args, contenders, starts, rss_all)
+    return summary(args, contenders, starts, rss_all, load_before)
 
 
-def summary(args, contenders, starts, rss_all):
+def summary(args, contenders, starts, rss_all, load_before):
     """What is written to the file."""
     account, responder, nginx = contenders
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "script/bench http",
-        "machine": {"kernel": platform.release(), "cpu": cpu_model(), "cores": os.cpu_count()},
+        "machine": {"load_before": load_before, "kernel": platform.release(), "cpu": cpu_model(), "cores": os.cpu_count()},
         "rounds": args.rounds, "seconds": args.seconds, "connections": args.connections,
         "results": {c.name: {key: c.median(key) for key in c.rounds[0]} | {"each": c.rounds}
                     for c in contenders},
@@ -324,6 +324,10 @@ def main(arguments):
         raise Failure("it takes two cores: one for the server, one for the load")
     programs = os.path.join(ROOT, "build", "release", "bin")
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
+    busy = os.getloadavg()[0]
+    if busy > 0.5:
+        print(f"the machine does other things (load {busy:.1f}): what follows is worth little",
+              flush=True)
     print("building the preset release", flush=True)
     build.build("release", os.path.join(ROOT, "build", "bench-build.log"),
                 ["accountservice", "configserver", "epoll_responder"])
@@ -331,7 +335,7 @@ def main(arguments):
     os.sched_setaffinity(0, {LOAD_CORE})
     directory = tempfile.mkdtemp(prefix="godwit-bench-")
     try:
-        result = run_all(args, directory, programs)
+        result = run_all(args, directory, programs, busy)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     print_table(result)

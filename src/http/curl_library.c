@@ -2,12 +2,10 @@
 #include "http/curl_library.h"
 
 #include <dlfcn.h>
-#include <link.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "http/resident.h"
 
 #define LIBRARY "libcurl.so.4" /* the interface of <curl/curl.h> since 2006 */
 
@@ -64,38 +62,16 @@ gw_status gw__curl_acquire(const gw__curl **ret_curl, gw_error *err)
     return st;
 }
 
-/* Give back the read-only pages of OpenSSL. They hold nothing that the file does not: Debian's
- * libraries have no relocations in them. */
-static int drop_pages(struct dl_phdr_info *info, size_t size, void *ctx)
-{
-    (void)size;
-    (void)ctx;
-    if (strstr(info->dlpi_name, "/libcrypto.so.") == NULL &&
-        strstr(info->dlpi_name, "/libssl.so.") == NULL) {
-        return 0;
-    }
-    uintptr_t page_mask = ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD || (part->p_flags & PF_W) != 0) {
-            continue;
-        }
-        uintptr_t start = (info->dlpi_addr + part->p_vaddr) & page_mask;
-        uintptr_t end = (info->dlpi_addr + part->p_vaddr + part->p_memsz) & page_mask;
-        madvise((void *)start, end - start, MADV_DONTNEED);
-    }
-    return 0;
-}
-
 void gw__curl_release(bool keep_loaded)
 {
     pthread_mutex_lock(&lock);
     /* Who keeps it loaded stays a user for ever. */
     if (!keep_loaded && --n_users == 0) {
+        static const char *const left_behind[] = {"libcrypto.so", "libssl.so", NULL};
         curl.global_cleanup();
         dlclose(handle);
         handle = NULL;
-        dl_iterate_phdr(drop_pages, NULL);
+        gw__resident_drop(left_behind);
     }
     pthread_mutex_unlock(&lock);
 }

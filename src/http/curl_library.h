@@ -14,8 +14,7 @@
  *
  * Loading, a call and unloading take 3 ms; exec to main takes 2.8 ms without libcurl and 4.2 with.
  * OpenSSL itself cannot be unloaded (it is marked so, and librabbitmq links it anyway), therefore
- * the pages of its code that initialization touched are given back; they come back from the page
- * cache if they are ever needed again.
+ * the pages that its initialization touched are given back, see resident.h.
  *
  * Any thread; calls overlap freely.
  */

@@ -9,6 +9,7 @@
 
 #include "http/exchange.h"
 #include "http/listen.h"
+#include "http/resident.h"
 #include "http/worker.h"
 
 #define THREADS_MAX     8
@@ -94,6 +95,15 @@ static gw_status start_workers(gw_http_server *server, const gw_http_options *op
     return GW_OK;
 }
 
+/* GnuTLS and what it stands on: linked by libmicrohttpd, initialized at load, not used here. */
+static void drop_unused_libraries(void)
+{
+    static const char *const names[] = {"libgnutls.so",  "libp11-kit.so",   "libnettle.so",
+                                        "libhogweed.so", "libunistring.so", "libgmp.so",
+                                        "libtasn1.so",   "libidn2.so",      NULL};
+    gw__resident_drop(names);
+}
+
 gw_status gw_http_server_start(const gw_http_options *options, const gw_http_route *routes,
                                size_t n_routes, gw_http_server **ret_server, gw_error *err)
 {
@@ -113,6 +123,7 @@ gw_status gw_http_server_start(const gw_http_options *options, const gw_http_rou
     }
     server->listen_fd = -1;
     bool ipv6 = false;
+    drop_unused_libraries();
     st = fill_site(&server->site, options, routes, n_routes, err);
     if (st == GW_OK) {
         st = gw__http_listen(options->address, options->port, &server->listen_fd, &ipv6,
