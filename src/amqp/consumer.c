@@ -282,6 +282,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
         gw_message_free(msg);
         return;
     }
+    gw__consumers_add_fresh(consumer->set, consumer);
     consumer->sink.deliver(consumer->sink.ctx, msg,
                            (gw__delivery){.epoch = consumer->epoch, .tag = content->delivery_tag});
 }

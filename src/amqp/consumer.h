@@ -85,6 +85,8 @@ struct gw__amqp_consumer {
     gw__unsettled unsettled;
     gw_message *arriving;
     bool is_muted;
+    gw__amqp_consumer *next_fresh; /* of those with deliveries in this turn */
+    bool is_fresh;
     gw_error logged; /* the reason that was logged last */
     char tag[GW_MESSAGE_TEXT_MAX + 1];
     char tag_base[GW_MESSAGE_TEXT_MAX - 24];

@@ -54,6 +54,25 @@ void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool 
     pthread_mutex_unlock(&set->lock);
 }
 
+void gw__consumers_add_fresh(gw__consumers *set, gw__amqp_consumer *consumer)
+{
+    if (!consumer->is_fresh) {
+        consumer->is_fresh = true;
+        consumer->next_fresh = set->fresh;
+        set->fresh = consumer;
+    }
+}
+
+/* The input of this turn is read: say so to those who got something of it. */
+static void end_batches(gw__consumers *set)
+{
+    for (gw__amqp_consumer *it = set->fresh; it != NULL; it = it->next_fresh) {
+        it->is_fresh = false;
+        it->sink.delivered(it->sink.ctx);
+    }
+    set->fresh = NULL;
+}
+
 void gw__consumers_remove(gw__consumers *set, gw__amqp_consumer *consumer)
 {
     for (gw__amqp_consumer **at = &set->all; *at != NULL; at = &(*at)->next) {
@@ -138,6 +157,7 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / GW_NS_PER_MS;
     bool settled = false;
+    end_batches(set); /* before anything that can end a consumer */
     bool congested = set->session != NULL && set->session->out.len >= GW__OUT_HIGH_WATER;
     if (!congested) {
         settled = work_listed(set);

@@ -19,6 +19,7 @@ struct gw__consumers {
 
     /* The I/O thread's own. */
     gw__amqp_consumer *all;
+    gw__amqp_consumer *fresh; /* with deliveries since the last turn */
     gw__session *session;
     uint64_t timer_ms; /* of the consumer that is due next */
     gw_counter *delivered;
@@ -38,6 +39,9 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns);
 
 /* For a consumer: look at it again then. @thread the I/O thread */
 void gw__consumers_set_timer(gw__consumers *set, uint64_t at_ms);
+
+/* For a consumer: something was delivered to it. @thread the I/O thread */
+void gw__consumers_add_fresh(gw__consumers *set, gw__amqp_consumer *consumer);
 
 /* For a consumer: forget it, if it is known. @thread the I/O thread */
 void gw__consumers_remove(gw__consumers *set, gw__amqp_consumer *consumer);

@@ -163,6 +163,7 @@ static void deliver_one(memory_consumer *consumer, gw__broker *broker)
     gw__stored_unref(stored);
     if (msg != NULL) {
         consumer->sink.deliver(consumer->sink.ctx, msg, delivery);
+        consumer->sink.delivered(consumer->sink.ctx);
     } else {
         struct timespec pause = {.tv_sec = 0, .tv_nsec = NOMEM_PAUSE_MS * (long)GW_NS_PER_MS};
         nanosleep(&pause, NULL);

@@ -55,6 +55,7 @@ struct subscription {
     job **ready_tail;
     job *delayed; /* in order of due_ms */
     unsigned n_idle;
+    unsigned n_fresh; /* delivered since workers were woken last */
     size_t n_burying; /* dead letters that the outbox has */
     bool orphaned;    /* stopped while dead letters were on their way: the last one frees */
     bool consuming;
@@ -111,11 +112,16 @@ static bool is_void(subscription *sub, const job *it)
 
 /* ---- the two queues; all @locks sub->lock held ------------------------------ */
 
-static void push_ready_locked(subscription *sub, job *it)
+static void append_ready_locked(subscription *sub, job *it)
 {
     it->next = NULL;
     *sub->ready_tail = it;
     sub->ready_tail = &it->next;
+}
+
+static void push_ready_locked(subscription *sub, job *it)
+{
+    append_ready_locked(sub, it);
     if (sub->n_idle > 0) {
         pthread_cond_signal(&sub->changed);
     }
@@ -165,7 +171,7 @@ static job *drop_lost_locked(job **list, uint64_t epoch)
 
 /* ---- what the transport calls ------------------------------------------------ */
 
-/* @thread the transport's consuming thread, as the next two */
+/* @thread the transport's consuming thread, as the next three */
 static void sink_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
 {
     subscription *sub = ctx;
@@ -179,7 +185,20 @@ static void sink_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
     it->delivery = delivery;
     it->attempt = 1;
     pthread_mutex_lock(&sub->lock);
-    push_ready_locked(sub, it);
+    append_ready_locked(sub, it);
+    sub->n_fresh++;
+    pthread_mutex_unlock(&sub->lock);
+}
+
+static void sink_delivered(void *ctx)
+{
+    subscription *sub = ctx;
+    pthread_mutex_lock(&sub->lock);
+    for (; sub->n_fresh > 0; sub->n_fresh--) {
+        if (sub->n_fresh <= sub->n_idle) {
+            pthread_cond_signal(&sub->changed);
+        }
+    }
     pthread_mutex_unlock(&sub->lock);
 }
 
@@ -528,7 +547,11 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
     }
     sub->handler = handler;
     sub->handler_ctx = ctx;
-    gw__sink sink = {.deliver = sink_deliver, .lost = sink_lost, .state = sink_state, .ctx = sub};
+    gw__sink sink = {.deliver = sink_deliver,
+                     .delivered = sink_delivered,
+                     .lost = sink_lost,
+                     .state = sink_state,
+                     .ctx = sub};
     gw_status st = transport->type->subscribe(transport, spec, &sink, &sub->consumer, err);
     if (st != GW_OK) {
         free_subscription(sub);

@@ -85,6 +85,9 @@ typedef struct gw__delivery {
 /* Where deliveries go. Called on the transport's consuming thread, no lock held; must not block. */
 typedef struct gw__sink {
     void (*deliver)(void *ctx, gw_message *msg /* taken */, gw__delivery delivery);
+    /* Those are all for the moment: called after the last of a batch, so that whoever is woken for
+     * them is woken once. */
+    void (*delivered)(void *ctx);
     /* Deliveries of this epoch and before that are not settled will be delivered again by the
      * broker. */
     void (*lost)(void *ctx, uint64_t epoch);

@@ -408,6 +408,11 @@ static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
     gw_message_free(msg);
 }
 
+static void ignore_end(void *ctx)
+{
+    (void)ctx;
+}
+
 static void ignore_lost(void *ctx, uint64_t epoch)
 {
     (void)ctx;
@@ -427,7 +432,10 @@ static void test_subscribe_before_the_broker(void **state)
     fixture *fix = *state;
     source_open(fix->src, fake_broker_url(fix->broker));
     const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
-    const gw__sink sink = {.deliver = ignore_delivery, .lost = ignore_lost, .state = ignore_state};
+    const gw__sink sink = {.deliver = ignore_delivery,
+                           .delivered = ignore_end,
+                           .lost = ignore_lost,
+                           .state = ignore_state};
     gw__consumer *consumer;
     fix->conn = fake_accept(fix->broker);
     fake_reset(fix->conn);

@@ -27,6 +27,7 @@ typedef struct sink {
     gw_message *msgs[N_MOST];
     gw__delivery deliveries[N_MOST];
     size_t n_msgs;
+    size_t n_told; /* of them, when the end of a batch was told last */
     uint64_t lost;
     unsigned n_lost;
     bool consuming;
@@ -43,6 +44,14 @@ static void on_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
     }
     to->msgs[to->n_msgs] = msg;
     to->deliveries[to->n_msgs++] = delivery;
+    pthread_mutex_unlock(&to->lock);
+}
+
+static void on_delivered(void *ctx)
+{
+    sink *to = ctx;
+    pthread_mutex_lock(&to->lock);
+    to->n_told = to->n_msgs;
     pthread_cond_broadcast(&to->changed);
     pthread_mutex_unlock(&to->lock);
 }
@@ -94,7 +103,7 @@ typedef bool (*condition)(const sink *to, size_t n);
 
 static bool has_messages(const sink *to, size_t n)
 {
-    return to->n_msgs >= n;
+    return to->n_told >= n;
 }
 
 static bool was_lost(const sink *to, size_t n)
@@ -199,8 +208,11 @@ static int teardown(void **state)
 
 static gw__consumer *subscribe(fixture *fix, sink *to)
 {
-    const gw__sink callbacks = {
-        .deliver = on_deliver, .lost = on_lost, .state = on_state, .ctx = to};
+    const gw__sink callbacks = {.deliver = on_deliver,
+                                .delivered = on_delivered,
+                                .lost = on_lost,
+                                .state = on_state,
+                                .ctx = to};
     gw__consumer *consumer = NULL;
     assert_int_equal(
         gw__amqp_transport.subscribe(fix->src->transport, &fix->spec, &callbacks, &consumer, NULL),

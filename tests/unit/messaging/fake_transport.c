@@ -138,6 +138,7 @@ void deliver(fixture *fix, const char *body)
     pthread_mutex_unlock(&fix->lock);
     assert_true(delivery.tag < TAGS_MAX);
     fix->sink.deliver(fix->sink.ctx, msg, delivery);
+    fix->sink.delivered(fix->sink.ctx);
 }
 
 void lose(fixture *fix)

@@ -77,6 +77,11 @@ static void on_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
     }
 }
 
+static void on_delivered(void *ctx)
+{
+    (void)ctx;
+}
+
 static void on_lost(void *ctx, uint64_t epoch)
 {
     recorder *rec = ctx;
@@ -166,7 +171,11 @@ static gw__transport *open_broker(const char *url)
 
 static gw__consumer *consume(gw__transport *transport, recorder *rec, gw__consumer_spec spec)
 {
-    gw__sink sink = {.deliver = on_deliver, .lost = on_lost, .state = on_state, .ctx = rec};
+    gw__sink sink = {.deliver = on_deliver,
+                     .delivered = on_delivered,
+                     .lost = on_lost,
+                     .state = on_state,
+                     .ctx = rec};
     gw__consumer *consumer = NULL;
     spec.prefetch = spec.prefetch == 0 ? 100 : spec.prefetch;
     assert_int_equal(type->subscribe(transport, &spec, &sink, &consumer, NULL), GW_OK);
