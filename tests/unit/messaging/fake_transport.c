@@ -169,6 +169,9 @@ static gw_verdict on_message(void *ctx, const gw_message *msg, gw_error *why)
     while (gated && !fix->gate_open) {
         pthread_cond_wait(&fix->changed, &fix->lock);
     }
+    if (gated && fix->one_by_one) {
+        fix->gate_open = false;
+    }
     while (gw_clock_ns() - start_ns < fix->spin_us * UINT64_C(1000)) {}
     gw_verdict verdict = fix->handled[i][0] == 'D'   ? GW_DONE
                          : fix->handled[i][0] == 'T' ? GW_RETRY

@@ -65,6 +65,7 @@ typedef struct fixture {
     bool silent;        /* gives no reason */
     const char *gated;  /* messages with this body wait for the gate */
     bool gate_open;
+    bool one_by_one; /* the gate closes behind each */
     unsigned spin_us;
     char handled[TAGS_MAX][8]; /* bodies, in order */
     unsigned attempts[TAGS_MAX];

@@ -366,6 +366,31 @@ static void test_stop_while_a_handler_runs(void **state)
     fixture_dispose(&fix);
 }
 
+/* The worker has taken several at once, and leaves those that it has not begun. */
+static void test_stop_in_the_middle_of_a_batch(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.gated = "w";
+    fix.one_by_one = true;
+    start(&fix, NULL);
+    deliver(&fix, "w");
+    wait_for(&fix, fix.n_running == 1);
+    deliver(&fix, "w");
+    deliver(&fix, "x");
+    deliver(&fix, "x");
+    open_gate(&fix);
+    wait_for(&fix, fix.n_running == 1 && fix.n_handled == 2);
+    uint64_t deadline_ms = gw_clock_ms() + WAIT_MS;
+    gw__subscription_cancel(fix.sub, deadline_ms);
+    open_gate(&fix);
+    gw__subscription_stop(fix.sub, deadline_ms);
+    assert_int_equal(fix.n_handled, 2);
+    assert_int_equal(fix.n_acks, 2);
+    fixture_dispose(&fix);
+}
+
 static void test_stop_leaves_retries(void **state)
 {
     (void)state;
@@ -581,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_temporary),
         cmocka_unit_test(test_burying_goes_on),
         cmocka_unit_test(test_stop_while_a_handler_runs),
+        cmocka_unit_test(test_stop_in_the_middle_of_a_batch),
         cmocka_unit_test(test_stop_leaves_retries),
         cmocka_unit_test(test_stop_waits_for_dead_letters),
         cmocka_unit_test(test_stop_gives_up_on_dead_letters),
