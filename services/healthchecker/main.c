@@ -21,7 +21,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (s.wants_version) {
-        puts("healthchecker " GW_VERSION);
+        puts("healthchecker (godwit) " GW_VERSION);
         return 0;
     }
     char reason[REASON_MAX] = "";

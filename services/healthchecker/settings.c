@@ -18,21 +18,28 @@ typedef struct flags {
 
 void settings_print_help(void)
 {
-    puts("Usage: healthchecker [flags]\n"
+    puts("healthchecker: asks a service for its health over HTTP\n"
          "\n"
-         "Asks a service for its health over HTTP. Exits with 0 if it answers with a status of\n"
-         "200 to 299 within the timeout, with 1 otherwise, and prints one line that says why.\n"
+         "usage: healthchecker [-flag value]...\n"
          "\n"
-         "  -port N       ask http://127.0.0.1:N/health; default " DEFAULT_PORT " (GODWIT_PORT)\n"
-         "  -url URL      ask this URL instead, http:// only (GODWIT_URL)\n"
-         "  -timeout T    for everything together: 500ms, 3s, 1m, or seconds; "
-         "default " DEFAULT_TIMEOUT "\n"
-         "                (GODWIT_TIMEOUT)\n"
-         "  -help         print this\n"
-         "  -version      print the version\n"
+         "  -port NUMBER             ask http://127.0.0.1:NUMBER/health (" DEFAULT_PORT ")\n"
+         "                             or GODWIT_HEALTH_PORT\n"
+         "  -url URL                 ask this URL instead, http:// only\n"
+         "                             or GODWIT_HEALTH_URL\n"
+         "  -timeout TIME            for everything together: 500ms, 3s, 1m, 1h (" DEFAULT_TIMEOUT
+         ")\n"
+         "                             or GODWIT_HEALTH_TIMEOUT\n"
+         "  --help --version         print this or the version\n"
          "\n"
-         "Flags take one dash or two, and their value after a blank or a '='. A flag is stronger\n"
-         "than a variable of the environment.");
+         "A flag takes one dash or two, its value follows after a blank or '='. Flags win\n"
+         "over the environment.\n"
+         "\n"
+         "Prints one line. Exits with 0 if the answer comes in time and its status is 200 to\n"
+         "299, otherwise with 1, also for wrong flags: a container's HEALTHCHECK knows no\n"
+         "other.\n"
+         "\n"
+         "example:\n"
+         "  healthchecker -port 6868 -timeout 1s");
 }
 
 /* If `arg` is the flag `name`, its value, from behind '=' or from the next argument. */
@@ -74,7 +81,7 @@ static bool read_flags(flags *ret_flags, settings *s, int argc, char **argv, cha
             }
         }
         if (!found) {
-            snprintf(fault, size, "'%.64s' is not a flag of healthchecker; see -help", arg);
+            snprintf(fault, size, "'%.64s' is not a flag (see --help)", arg);
             return false;
         }
         i += used_next;
@@ -103,7 +110,7 @@ static bool parse_timeout(const char *text, unsigned *ret_ms)
     static const struct {
         const char *name;
         unsigned ms;
-    } units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}};
+    } units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
     size_t n_digits = strspn(text, "0123456789");
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         unsigned number = 0;
@@ -227,13 +234,13 @@ bool settings_read(settings *ret_settings, int argc, char **argv, char *ret_faul
         return false;
     }
     if (f.port == NULL && f.url == NULL) {
-        f.url = variable("GODWIT_URL");
-        f.port = variable("GODWIT_PORT");
+        f.url = variable("GODWIT_HEALTH_URL");
+        f.port = variable("GODWIT_HEALTH_PORT");
     }
-    const char *timeout = f.timeout != NULL ? f.timeout : variable("GODWIT_TIMEOUT");
+    const char *timeout = f.timeout != NULL ? f.timeout : variable("GODWIT_HEALTH_TIMEOUT");
     timeout = timeout != NULL ? timeout : DEFAULT_TIMEOUT;
     if (!parse_timeout(timeout, &ret_settings->timeout_ms)) {
-        snprintf(ret_fault, size, "'%.64s' is not a timeout such as 500ms, 3s or 3 (1 h at most)",
+        snprintf(ret_fault, size, "'%.64s' is not a timeout such as 500ms, 3s or 1m (1h at most)",
                  timeout);
         return false;
     }

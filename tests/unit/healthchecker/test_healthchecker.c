@@ -69,8 +69,9 @@ static int clean_environment(void **state)
 {
     (void)state;
     unsetenv("GODWIT_PORT");
-    unsetenv("GODWIT_URL");
-    unsetenv("GODWIT_TIMEOUT");
+    unsetenv("GODWIT_HEALTH_PORT");
+    unsetenv("GODWIT_HEALTH_URL");
+    unsetenv("GODWIT_HEALTH_TIMEOUT");
     return 0;
 }
 
@@ -161,13 +162,16 @@ static void test_port_and_environment(void **state)
     results[n++] = run("--port", port, "-timeout=9000ms", NULL, NULL);
     results[n++] = run(flag, NULL, NULL, NULL, NULL);
     results[n++] = run(flag + 1, NULL, NULL, NULL, NULL);
-    setenv("GODWIT_PORT", port, 1);
+    results[n++] = run("-port", port, "-timeout", "1h", NULL);
+    results[n++] = run("-port", port, "-timeout", "60m", NULL);
+    setenv("GODWIT_PORT", "1", 1); /* configserver's, which listens there */
+    setenv("GODWIT_HEALTH_PORT", port, 1);
     results[n++] = run(NULL, NULL, NULL, NULL, NULL);
-    setenv("GODWIT_PORT", "1", 1);
-    setenv("GODWIT_URL", url, 1);
+    setenv("GODWIT_HEALTH_PORT", "1", 1);
+    setenv("GODWIT_HEALTH_URL", url, 1);
     results[n++] = run(NULL, NULL, NULL, NULL, NULL);
-    setenv("GODWIT_URL", "http://127.0.0.1:1/", 1);
-    setenv("GODWIT_TIMEOUT", "nonsense", 1);
+    setenv("GODWIT_HEALTH_URL", "http://127.0.0.1:1/", 1);
+    setenv("GODWIT_HEALTH_TIMEOUT", "nonsense", 1);
     results[n++] = run("-port", port, "-timeout", "9", NULL);
     peer_server_stop(&server);
     for (size_t i = 0; i < n; i++) {
@@ -176,9 +180,10 @@ static void test_port_and_environment(void **state)
         }
     }
     assert_int_equal(run("-port", port, NULL, NULL, NULL), 1);
-    assert_string_equal(output, "healthchecker: 'nonsense' is not a timeout such as 500ms, 3s or 3 "
-                                "(1 h at most)\n");
-    unsetenv("GODWIT_TIMEOUT");
+    assert_string_equal(output,
+                        "healthchecker: 'nonsense' is not a timeout such as 500ms, 3s or 1m "
+                        "(1h at most)\n");
+    unsetenv("GODWIT_HEALTH_TIMEOUT");
     assert_int_equal(run("-port", port, NULL, NULL, NULL), 1); /* nobody there any more */
     snprintf(url, sizeof(url), "unhealthy: http://127.0.0.1:%s/health: connection refused\n", port);
     assert_string_equal(output, url);
@@ -194,7 +199,7 @@ static void test_bad_arguments(void **state)
         const char *d;
         const char *text;
     } cases[] = {
-        {"-x", NULL, NULL, NULL, "'-x' is not a flag of healthchecker; see -help"},
+        {"-x", NULL, NULL, NULL, "'-x' is not a flag (see --help)"},
         {"6767", NULL, NULL, NULL, "'6767' is not a flag"},
         {"-ports", "1", NULL, NULL, "'-ports' is not a flag"},
         {"-port", NULL, NULL, NULL, "-port needs a value"},
@@ -206,6 +211,8 @@ static void test_bad_arguments(void **state)
         {"-timeout", "-1s", NULL, NULL, "'-1s' is not a timeout"},
         {"-timeout", "3 s", NULL, NULL, "'3 s' is not a timeout"},
         {"-timeout", "99999999999999999999s", NULL, NULL, "is not a timeout"},
+        {"-timeout", "3601s", NULL, NULL, "(1h at most)"},
+        {"-timeout", "2h", NULL, NULL, "(1h at most)"},
         {"-timeout", "s", NULL, NULL, "'s' is not a timeout"},
         {"-url", "https://127.0.0.1/", NULL, NULL, "https is not supported"},
         {"-url", "ftp://127.0.0.1/", NULL, NULL, "does not begin with http://"},
@@ -238,14 +245,19 @@ static void test_help_and_version(void **state)
     static const char *const flags[] = {"-help", "--help", "-h"};
     for (size_t i = 0; i < N_OF(flags); i++) {
         assert_int_equal(run(flags[i], NULL, NULL, NULL, NULL), 0);
-        static const char *const words[] = {"-port",       "-url",       "-timeout",
-                                            "GODWIT_PORT", "GODWIT_URL", "GODWIT_TIMEOUT"};
+        static const char *const words[] = {"-port",
+                                            "-url",
+                                            "-timeout",
+                                            "GODWIT_HEALTH_PORT",
+                                            "GODWIT_HEALTH_URL",
+                                            "GODWIT_HEALTH_TIMEOUT"};
+        assert_non_null(strstr(output, "\nusage: healthchecker [-flag value]...\n"));
         for (size_t k = 0; k < N_OF(words); k++) {
             assert_non_null(strstr(output, words[k]));
         }
     }
     assert_int_equal(run("--version", NULL, NULL, NULL, NULL), 0);
-    assert_string_equal(output, "healthchecker " GW_VERSION "\n");
+    assert_string_equal(output, "healthchecker (godwit) " GW_VERSION "\n");
 }
 
 static void test_timeout(void **state)
