@@ -602,8 +602,9 @@ static void test_channel_flow(void **state)
 static void test_broker_that_does_not_read(void **state)
 {
     fixture *fix = *state;
-    connect_tuned(fix, (fake_tuning){2047, 131072, 1});
+    /* First, since building it takes longer than the broker may be silent. */
     source_add(fix->src, &fix->queue, "large", (size_t)64 << 20);
+    connect_tuned(fix, (fake_tuning){2047, 131072, 1});
     fake_serve_declarations(fix->conn, NULL);
     uint64_t before = gw_clock_ms();
     while (fake_nobody_comes(fix->broker, 250)) {
@@ -620,8 +621,9 @@ static void test_broker_that_does_not_read(void **state)
 static void test_blocked_broker_that_does_not_read(void **state)
 {
     fixture *fix = *state;
-    connect_tuned(fix, (fake_tuning){2047, 131072, 1});
+    /* First, since building it takes longer than the broker may be silent. */
     source_add(fix->src, &fix->queue, "large", (size_t)64 << 20);
+    connect_tuned(fix, (fake_tuning){2047, 131072, 1});
     fake_serve_declarations(fix->conn, NULL);
     fake_expect(fix->conn, AMQP_BASIC_PUBLISH_METHOD, NULL);
     amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on disk")};
