@@ -132,6 +132,7 @@ static int teardown(void **state)
 typedef struct reply {
     int status;
     char content_type[64];
+    char allow[64];
     char body[8192];
 } reply;
 
@@ -176,6 +177,10 @@ static reply call(world *w, const char *method, const char *path, const char *he
     char *type = strcasestr(text, "\r\ncontent-type: ");
     if (type != NULL) {
         sscanf(type + 16, "%63[^\r;]", result.content_type);
+    }
+    char *allow = strcasestr(text, "\r\nallow: ");
+    if (allow != NULL) {
+        sscanf(allow + 9, "%63[^\r]", result.allow);
     }
     return result;
 }
@@ -337,6 +342,47 @@ static void a_webhook_can_fail(void **state)
     assert_int_equal(w->n_events, 0);
 }
 
+static void methods_are_told(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *method;
+        const char *path;
+        int status;
+        const char *allow;
+    } cases[] = {
+        {"GET", "/monitor", 405, "POST, OPTIONS"},
+        {"PUT", "/monitor", 405, "POST, OPTIONS"},
+        {"PATCH", "/monitor", 405, "POST, OPTIONS"},
+        {"DELETE", "/monitor", 405, "POST, OPTIONS"},
+        {"OPTIONS", "/monitor", 204, "POST, OPTIONS"},
+        {"GET", "/actuator/busrefresh", 405, "POST, OPTIONS"},
+        {"DELETE", "/actuator/busrefresh", 405, "POST, OPTIONS"},
+        {"GET", "/actuator/busrefresh/foo", 405, "POST, OPTIONS"},
+        {"GET", "/actuator/busrefresh/foo/6767", 405, "POST, OPTIONS"},
+        {"PUT", "/actuator/busrefresh/a/b/c", 405, "POST, OPTIONS"},
+        {"POST", "/refresh", 405, "GET, HEAD, OPTIONS"},
+        {"POST", "/foo-dev.yml", 405, "GET, HEAD, OPTIONS"},
+        {"POST", "/foo/default", 405, "GET, HEAD, OPTIONS"},
+        {"DELETE", "/foo/default/main", 405, "GET, HEAD, OPTIONS"},
+        {"POST", "/actuator/health", 405, "GET, HEAD, OPTIONS"},
+        {"OPTIONS", "/foo/default", 204, "GET, HEAD, OPTIONS"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        reply got = call(w, cases[i].method, cases[i].path, "", "");
+        if (got.status != cases[i].status || strcmp(got.allow, cases[i].allow) != 0) {
+            fail_msg("%s %s gave %d '%s', wanted %d '%s'", cases[i].method, cases[i].path,
+                     got.status, got.allow, cases[i].status, cases[i].allow);
+        }
+        if (got.status == 405) {
+            assert_string_equal(got.content_type, "application/problem+json");
+            assert_non_null(strstr(got.body, "is not among the methods of this path"));
+        }
+    }
+    assert_int_equal(call(w, "HEAD", "/monitor", "", "").status, 405);
+    assert_int_equal(w->n_events, 0);
+}
+
 /* The probe's answer once its status is `status`. */
 static reply wait_for_health(world *w, int status)
 {
@@ -376,6 +422,7 @@ int main(void)
         TEST(a_webhook_publishes_one_event_a_name),
         TEST(busrefresh_publishes_one_event),
         TEST(a_webhook_can_fail),
+        TEST(methods_are_told),
         TEST(health_follows_the_repository),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
