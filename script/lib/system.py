@@ -79,8 +79,8 @@ class System:
         url = f"http://127.0.0.1:{layout.config}"
         client = ["-configServerUrl", url, "-profile", "test", "-configBranch", BRANCH]
         self.config = self._service("configserver", layout.config, [
-            "-repo", self.path("config"), "-port", str(layout.config),
-            "-amqp", self.rabbit.amqp_url])
+            "-repo", self.path("config"), "-port", str(layout.config)],
+            {"GODWIT_AMQP": self.rabbit.amqp_url})  # every user sees a command line
         self.account = self._service("accountservice", layout.account, client, {
             "GODWIT_SERVER_PORT": None if layout.is_default else str(layout.account)})
         self.vips = [
@@ -101,6 +101,7 @@ class System:
         # The configuration repository holds the default ports; the environment moves them.
         env = dict(os.environ)
         env[processes.MARK] = self.directory
+        env["GODWIT_SERVER_ADDRESS"] = "127.0.0.1"
         if not self.layout.is_default:
             env["GODWIT_AMQP_SERVER_URL"] = self.rabbit.amqp_url
         env.update({key: value for key, value in (settings or {}).items() if value})

@@ -113,6 +113,7 @@ class World:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
+        settings.setdefault("server_address", HOST)
         env.update({f"GODWIT_{key.upper()}": str(value)
                     for key, value in settings.items() if value is not None})
         return env
@@ -137,8 +138,8 @@ class World:
     def start_config(self, wait=True, **settings):
         """Start configserver on this test's repository."""
         self.config = self.program("configserver", self.config_port, "-repo", self.repository,
-                                   "-port", str(self.config_port), "-amqp", self.amqp_url,
-                                   **settings).start()
+                                   "-port", str(self.config_port),
+                                   **{"amqp": self.amqp_url, **settings}).start()
         if wait:
             self.config.wait_healthy()
         return self.config
