@@ -64,9 +64,17 @@ gw_status gw_buf_reserve(gw_buf *buf, size_t n)
     return GW_OK;
 }
 
+/* As gw_buf_reserve() where nothing is to be done, which is nearly always: answers are put together
+ * from small pieces. */
+static inline bool has_room(const gw_buf *buf, size_t n)
+{
+    return buf->status == GW_OK && n < buf->cap - buf->len && buf->len <= buf->limit &&
+           n <= buf->limit - buf->len;
+}
+
 void gw_buf_add(gw_buf *buf, const void *bytes, size_t len)
 {
-    if (gw_buf_reserve(buf, len) != GW_OK) {
+    if (!has_room(buf, len) && gw_buf_reserve(buf, len) != GW_OK) {
         return;
     }
     if (len > 0) {
@@ -78,7 +86,11 @@ void gw_buf_add(gw_buf *buf, const void *bytes, size_t len)
 
 void gw_buf_add_char(gw_buf *buf, char c)
 {
-    gw_buf_add(buf, &c, 1);
+    if (!has_room(buf, 1) && gw_buf_reserve(buf, 1) != GW_OK) {
+        return;
+    }
+    buf->data[buf->len++] = c;
+    buf->data[buf->len] = '\0';
 }
 
 void gw_buf_add_str(gw_buf *buf, const char *str)
