@@ -49,6 +49,7 @@ typedef struct gw_key {
     const char *name;     /**< "vip_queue" */
     const char *fallback; /**< as text; "" for none */
     const char *help;     /**< a few words */
+    bool live;            /**< a change takes effect at once; otherwise at the next start */
 } gw_key;
 
 typedef enum gw_health_style {

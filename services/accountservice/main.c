@@ -85,9 +85,9 @@ int main(int argc, char **argv)
         {"GetAccount", "GET", "/accounts/{accountId}", accounts_get, &self.accounts},
     };
     static const gw_key keys[] = {
-        {"store_dir", "data/accountservice", "directory of the accounts"},
-        {"vip_queue", "vip_queue", "queue of the notifications"},
-        {VIP_LIST_KEY, VIP_LIST_DEFAULT, "ids of the VIP accounts, a list; takes effect at once"},
+        {"store_dir", "data/accountservice", "directory of the accounts", false},
+        {"vip_queue", "vip_queue", "queue of the notifications", false},
+        {VIP_LIST_KEY, VIP_LIST_DEFAULT, "ids of the VIP accounts, a list", true},
     };
     static const gw_service_spec spec = {
         .name = "accountservice",

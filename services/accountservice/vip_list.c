@@ -114,7 +114,7 @@ gw_status vip_list_load(vip_list *list, gw_config *config, gw_error *err)
     gw_status st = read_list(snapshot, &ids, &n_ids, err);
     if (st == GW_OK) {
         swap(list, ids, n_ids);
-        gw_log_info("accounts", "%zu VIP accounts", n_ids);
+        gw_log_info("accounts", "VIP accounts: %zu", n_ids);
     }
     gw_config_release(snapshot);
     pthread_mutex_unlock(&list->loading);

@@ -94,11 +94,12 @@ int main(int argc, char **argv)
     };
     static const gw_key keys[] = {
         {"store_dir", "data/vipservice",
-         "directory of the counts; all vipservices of a machine share it"},
-        {"store_durability", "process", "process: survives kill -9; disk: survives power loss"},
-        {"vip_queue", "vip_queue", "queue of the notifications"},
-        {"duplicates_max", "1000000", "message ids remembered to recognise duplicates"},
-        {"duplicates_age", "7d", "how long they are remembered"},
+         "directory of the counts; all vipservices of a machine share it", false},
+        {"store_durability", "process", "process: survives kill -9; disk: survives power loss",
+         false},
+        {"vip_queue", "vip_queue", "queue of the notifications", false},
+        {"duplicates_max", "1000000", "message ids remembered to recognise duplicates", false},
+        {"duplicates_age", "7d", "how long they are remembered", false},
     };
     static const gw_service_spec spec = {
         .name = "vipservice",

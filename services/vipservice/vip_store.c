@@ -7,6 +7,7 @@
  */
 #include "vip_store.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,6 +243,41 @@ static int remember(vip_store *store, MDB_txn *txn, const char *message_id)
 
 /* ---- counting and reading -------------------------------------------------------------- */
 
+/* RFC 3339 in UTC, as accountservice writes it: 2026-11-22T10:42:13[.fraction]Z. */
+static bool is_utc_time(const char *text)
+{
+    static const char form[] = "0000-00-00T00:00:00";
+    size_t i = 0;
+    for (; form[i] != '\0'; i++) {
+        bool fits = form[i] == '0' ? text[i] >= '0' && text[i] <= '9' : text[i] == form[i];
+        if (!fits) {
+            return false;
+        }
+    }
+    if (text[i] == '.') {
+        i += 1 + strspn(text + i + 1, "0123456789");
+    }
+    return text[i] == 'Z' && text[i + 1] == '\0';
+}
+
+/* Whether `a` was before `b`; false when one of them is no time that can be compared. */
+static bool is_earlier(const char *a, const char *b)
+{
+    if (!is_utc_time(a) || !is_utc_time(b)) {
+        return false;
+    }
+    size_t whole = sizeof("0000-00-00T00:00:00") - 1;
+    int order = memcmp(a, b, whole);
+    const char *left = a[whole] == '.' ? a + whole + 1 : "";
+    const char *right = b[whole] == '.' ? b + whole + 1 : "";
+    while (order == 0 && (isdigit((unsigned char)*left) || isdigit((unsigned char)*right))) {
+        char l = isdigit((unsigned char)*left) ? *left++ : '0';
+        char r = isdigit((unsigned char)*right) ? *right++ : '0';
+        order = l - r;
+    }
+    return order < 0;
+}
+
 static int count(vip_store *store, MDB_txn *txn, const char *account_id, const char *read_at,
                  const char *message_id)
 {
@@ -260,8 +296,11 @@ static int count(vip_store *store, MDB_txn *txn, const char *account_id, const c
         return rc;
     }
     memcpy(reads.account_id, account_id, key.mv_size + 1);
-    memcpy(reads.last_read_at, read_at, strlen(read_at) + 1);
-    memcpy(reads.last_message_id, message_id, strlen(message_id) + 1);
+    if (!is_earlier(read_at,
+                    reads.last_read_at)) { /* a message that was late changes no last read */
+        memcpy(reads.last_read_at, read_at, strlen(read_at) + 1);
+        memcpy(reads.last_message_id, message_id, strlen(message_id) + 1);
+    }
     reads.n_reads++;
     return put_reads(store, txn, &reads);
 }

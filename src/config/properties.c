@@ -218,6 +218,17 @@ gw__group gw__properties_group(const gw__properties *props, const char *name, si
     return group;
 }
 
+const gw__property *gw__properties_child(const gw__properties *props, const char *name, size_t len)
+{
+    for (size_t i = 0; i < props->n; i++) {
+        const char *key = props->items[i].key;
+        if (strncmp(key, name, len) == 0 && key[len] == '.') {
+            return &props->items[i];
+        }
+    }
+    return NULL;
+}
+
 bool gw__group_equal(gw__group a, gw__group b)
 {
     bool equal = a.n == b.n;

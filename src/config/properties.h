@@ -57,6 +57,9 @@ const gw__property *gw__properties_at(const gw__properties *props, size_t i);
 /* The group that a name of `len` bytes has. */
 gw__group gw__properties_group(const gw__properties *props, const char *name, size_t len);
 
+/* The first property below a name, "name.a"; NULL if there is none. Looks at all. */
+const gw__property *gw__properties_child(const gw__properties *props, const char *name, size_t len);
+
 bool gw__group_equal(gw__group a, gw__group b);
 
 #endif

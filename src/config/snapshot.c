@@ -122,6 +122,14 @@ gw__group gw__snapshot_group(const gw_config_snapshot *snapshot, const char *nam
     return group;
 }
 
+const gw__property *gw__snapshot_child(const gw_config_snapshot *snapshot, const char *key)
+{
+    size_t len = strlen(key);
+    const gw__property *child = gw__properties_child(snapshot->layers.set, key, len);
+    return child != NULL ? child
+                         : gw__properties_child(snapshot->layers.server.properties, key, len);
+}
+
 static const gw__property *find_in(gw__group group, const char *key)
 {
     for (size_t i = 0; i < group.n; i++) {

@@ -39,6 +39,10 @@ gw_status gw__env_read(const char *prefix, gw__properties **ret_props, gw_error 
 /* The group of a name in the highest layer that has one; n is 0 if none has. */
 gw__group gw__snapshot_group(const gw_config_snapshot *snapshot, const char *name, size_t len);
 
+/* A property below `key`, such as "key.a", which makes it an object; NULL if there is none. Looks
+ * at all: not for what happens often. */
+const gw__property *gw__snapshot_child(const gw_config_snapshot *snapshot, const char *key);
+
 /* The property of exactly this key; NULL if there is none, or a higher layer hides it. */
 const gw__property *gw__snapshot_find(const gw_config_snapshot *snapshot, const char *key);
 

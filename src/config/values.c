@@ -304,7 +304,11 @@ gw_status gw_config_get_list(const gw_config_snapshot *snapshot, const char *key
     const gw__property *one = gw__snapshot_find(snapshot, key);
     gw__group group = gw__snapshot_group(snapshot, key, strlen(key));
     if (one == NULL && group.n == 0) {
-        return not_found(snapshot, key, err);
+        const gw__property *child = gw__snapshot_child(snapshot, key);
+        return child == NULL ? not_found(snapshot, key, err)
+                             : gw_error_set(err, GW_E_INVALID, 0,
+                                            "key '%.100s' from %.200s is an object, not a list",
+                                            key, child->origin);
     }
     bool is_text = one != NULL && group.n <= 1;
     size_t max = is_text ? count_items(one->value) : group.n;

@@ -12,4 +12,7 @@
  */
 void gw__keys_print(const gw_service_spec *spec, FILE *out);
 
+/* The entry of a key that the program reads; NULL if it reads none of that name. */
+const gw_key *gw__keys_find(const gw_service_spec *spec, const char *name);
+
 #endif

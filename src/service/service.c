@@ -138,6 +138,9 @@ static gw_status apply_log_settings(gw_service *service, const gw_config_snapsho
     gw_log_level level;
     gw_status st =
         gw_config_optional(gw_config_get_string(snapshot, "log_level", &level_text, err));
+    if (strcmp(level_text, "false") == 0) {
+        level_text = "off"; /* what YAML makes of a bare off */
+    }
     if (st == GW_OK && gw_log_level_parse(level_text, &level) != GW_OK) {
         st = gw_error_set(err, GW_E_INVALID, 0,
                           "log_level '%.40s' is none of debug, info, warn, error, off", level_text);
@@ -183,6 +186,11 @@ static void on_config_changed(void *ctx, const gw_config_snapshot *snapshot,
     for (size_t i = 0; i < n_keys; i++) {
         concerned |= strcmp(keys[i], "log_level") == 0 || strcmp(keys[i], "log_format") == 0 ||
                      strcmp(keys[i], "access_log") == 0;
+        const gw_key *key = gw__keys_find(service->spec, keys[i]);
+        if (key != NULL && !key->live) {
+            gw_log_warn("config", "'%s' has changed: that takes effect at the next start",
+                        key->name);
+        }
     }
     if (concerned) {
         refresh_log_settings(service, snapshot);
@@ -320,14 +328,18 @@ static gw_status connect_from_config(gw_service *service, const gw_config_snapsh
     const char *url;
     gw_status st = gw_config_get_string(snapshot, "amqp_server_url", &url, err);
     if (st == GW_E_NOT_FOUND || (st == GW_OK && url[0] == '\0')) {
-        return gw_error_set(
-            err, GW_E_NOT_FOUND, 0,
-            "no 'amqp_server_url' in the configuration, cannot start: set it in the "
-            "configuration repository or as GODWIT_AMQP_SERVER_URL");
+        return gw_error_set(err, GW_E_NOT_FOUND, 0,
+                            "there is no 'amqp_server_url' in the configuration: set it in the "
+                            "configuration repository or as GODWIT_AMQP_SERVER_URL");
     }
+    gw_queue_type type; /* read again when connecting: its error is not the URL's */
     if (st == GW_OK) {
-        st = gw_service_connect(service, url, err);
+        st = read_queue_type(snapshot, &type, err);
     }
+    if (st != GW_OK) {
+        return st;
+    }
+    st = gw_service_connect(service, url, err);
     if (st != GW_OK) {
         return gw_error_prefix(err, st, "amqp_server_url");
     }
@@ -364,9 +376,17 @@ static gw_status start_http(gw_service *service, gw_error *err)
     if (st != GW_OK) {
         return st;
     }
-    gw_http_route *routes = calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes));
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    st =
+        gw_config_optional(gw_config_get_string(snapshot, "server_address", &options.address, err));
+    if (options.address != NULL && options.address[0] == '\0') {
+        options.address = NULL;
+    }
+    gw_http_route *routes =
+        st == GW_OK ? calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes)) : NULL;
     if (routes == NULL) {
-        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
+        gw_config_release(snapshot);
+        return st != GW_OK ? st : gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
     }
     for (size_t i = 0; i < spec->n_routes; i++) {
         routes[i] = spec->routes[i];
@@ -376,17 +396,21 @@ static gw_status start_http(gw_service *service, gw_error *err)
     st = gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &http, err);
     free(routes);
     if (st != GW_OK) {
+        gw_config_release(snapshot);
         return st;
     }
     pthread_mutex_lock(&service->lock);
     service->http = http;
     pthread_mutex_unlock(&service->lock);
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
     refresh_log_settings(service, snapshot); /* with the access log, now that there is one */
-    gw_config_release(snapshot);
+    const char *name;
+    if (gw_config_get_string(snapshot, "server_name", &name, NULL) == GW_OK) {
+        gw_log_info("service", "this is %s", name);
+    }
     gw_log_info("service", "serving HTTP on port %u, %llu ms after the start",
                 gw_http_server_port(service->http),
                 (unsigned long long)((gw_clock_ns() - service->start_ns) / GW_NS_PER_MS));
+    gw_config_release(snapshot);
     return GW_OK;
 }
 

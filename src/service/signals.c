@@ -18,6 +18,10 @@
 #define SIGNAL_WAKE SIGUSR1
 #define STACK_LEN   ((size_t)128 << 10)
 
+/* A second signal this soon belongs to the first: timeout(1) signals the child and then its group,
+ * and a terminal a whole group whose members pass it on. */
+#define SAME_STOP_MS 500
+
 struct gw__signals {
     gw__signals_options options;
     pthread_t thread;
@@ -50,6 +54,7 @@ static void *signals_main(void *ctx)
 {
     gw__signals *signals = ctx;
     bool stopping = false;
+    uint64_t stopped_ms = 0;
     while (!atomic_load(&signals->ended)) {
         int signum = next_signal(signals);
         if (signum == SIGHUP) {
@@ -57,13 +62,15 @@ static void *signals_main(void *ctx)
         } else if (signum == 0) {
             gw_log_error("service", "not stopped within the shutdown timeout: giving up");
             _exit(1);
-        } else if (signum != SIGNAL_WAKE && stopping) {
+        } else if (signum != SIGNAL_WAKE && stopping &&
+                   gw_clock_ms() - stopped_ms >= SAME_STOP_MS) {
             gw_log_warn("service", "second %s: exiting at once", strsignal(signum));
             _exit(128 + signum);
         }
         bool stop = signum == SIGTERM || signum == SIGINT || atomic_load(&signals->stop_raised);
         if (stop && !stopping) {
             stopping = true;
+            stopped_ms = gw_clock_ms();
             signals->options.on_stop(signals->options.ctx, signum == SIGNAL_WAKE ? 0 : signum);
         }
     }

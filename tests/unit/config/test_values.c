@@ -180,7 +180,9 @@ static void lists(void **state)
         {{{"l[4294967296]", "a"}}, GW_E_INVALID, "plain value"},
         {{{"l[0].name", "a"}}, GW_E_INVALID, "plain value"},
         {{{"l[0]", "a"}, {"l[1][0]", "b"}}, GW_E_INVALID, "plain value"},
+        {{{"l.a", "b"}}, GW_E_INVALID, "is an object, not a list"},
         {{{"other", "a"}}, GW_E_NOT_FOUND, "not set"},
+        {{{"list.a", "b"}}, GW_E_NOT_FOUND, "not set"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         gw_config *config = new_config();

@@ -233,8 +233,8 @@ static void test_unknown_names(void **state)
 /* ---- what is printed ------------------------------------------------------------------ */
 
 static const gw_key keys[] = {
-    {"vip_queue", "vip_queue", "queue of the notifications"},
-    {"store-dir.path", "", "has no default"},
+    {"vip_queue", "vip_queue", "queue of the notifications", false},
+    {"store-dir.path", "", "has no default", true},
 };
 
 static void test_help(void **state)
@@ -276,12 +276,13 @@ static void test_keys(void **state)
         const char *first;
         const char *second;
     } cases[] = {
-        {6767, true, "| `server_port` | `GODWIT_SERVER_PORT` | `6767` | ", "| `access_log` | "},
+        {6767, true, "| `server_port` | `GODWIT_SERVER_PORT` | `6767` | ", "| `server_address` | "},
         {0, true, "| `amqp_server_url` | `GODWIT_AMQP_SERVER_URL` |  | ",
          "| `config_event_bus` | "},
         {0, false,
          "| `vip_queue` | `GODWIT_VIP_QUEUE` | `vip_queue` | queue of the notifications |",
-         "| `store-dir.path` | `GODWIT_STORE_DIR_PATH` |  | has no default |"},
+         "| `store-dir.path` | `GODWIT_STORE_DIR_PATH` |  | has no default; takes effect at once "
+         "|"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         gw_service_spec spec = {.name = "program",

@@ -104,6 +104,40 @@ static void test_count(void **state)
     vip_store_close(NULL);
 }
 
+/* A message that arrives late is counted, and is not the last read. */
+static void test_last_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *read_at;
+        const char *last;
+    } cases[] = {
+        {"2026-11-22T10:42:13Z", "2026-11-22T10:42:13Z"},
+        {"2020-01-01T00:00:00Z", "2026-11-22T10:42:13Z"},
+        {"2026-11-22T10:42:13.5Z", "2026-11-22T10:42:13.5Z"},
+        {"2026-11-22T10:42:13.49Z", "2026-11-22T10:42:13.5Z"},
+        {"2026-11-22T10:42:13.50Z",
+         "2026-11-22T10:42:13.50Z"}, /* the same time: the newer message */
+        {"2026-11-22T10:42:13Z", "2026-11-22T10:42:13.50Z"},
+        {"2026-11-22T10:42:14Z", "2026-11-22T10:42:14Z"},
+        {"2017-02-15 20:06:27 +0000 UTC", "2017-02-15 20:06:27 +0000 UTC"}, /* not comparable */
+        {"2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"},
+    };
+    vip_store *store = open_plain();
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char id[16];
+        bool is_new;
+        vip_reads reads;
+        snprintf(id, sizeof(id), "m%zu", i);
+        assert_int_equal(vip_store_count(store, "10000", cases[i].read_at, id, &is_new, NULL),
+                         GW_OK);
+        assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);
+        assert_string_equal(reads.last_read_at, cases[i].last);
+        assert_int_equal(reads.n_reads, i + 1);
+    }
+    vip_store_close(store);
+}
+
 static void test_arguments(void **state)
 {
     (void)state;
@@ -513,6 +547,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_arguments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_processes, setup, teardown),
