@@ -111,6 +111,18 @@ static void write_names(gw_buf *out, const cs_names *names)
     gw_buf_add_char(out, ']');
 }
 
+static void log_names(const cs_names *names)
+{
+    if (names->n_paths == 0) {
+        gw_log_info("monitor", "nothing refreshed: the body names no file, neither as a push of a "
+                               "git host that is known nor with a 'path'");
+    } else {
+        gw_log_info("monitor", "%zu %s changed, %zu %s refreshed", names->n_paths,
+                    names->n_paths == 1 ? "file" : "files", names->n,
+                    names->n == 1 ? "name" : "names");
+    }
+}
+
 /* POST /monitor: a git host tells that files changed; answers the names that were told. */
 static void post_monitor(void *ctx, const gw_http_request *req, gw_http_response *res)
 {
@@ -127,7 +139,7 @@ static void post_monitor(void *ctx, const gw_http_request *req, gw_http_response
         st = publish_names(app, &names, &err);
     }
     if (st == GW_OK) {
-        gw_log_info("monitor", "%zu changed files, %zu names refreshed", names.n_paths, names.n);
+        log_names(&names);
         write_names(gw_http_response_body(res), &names);
     } else {
         gw_log_warn("monitor", "%s", err.text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The routes over HTTP: what a client of Spring's, goblog's or a git host's sees. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -299,6 +300,66 @@ static void a_webhook_publishes_one_event_a_name(void **state)
     }
 }
 
+/* Standard error during a call, where the log goes; the handler has written before it answers. */
+static reply call_and_read_log(world *w, const char *headers, const char *body, char *ret_log,
+                               size_t size)
+{
+    int pipe_fds[2];
+    int stderr_fd = dup(STDERR_FILENO);
+    assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
+    dup2(pipe_fds[1], STDERR_FILENO);
+    gw_log_set_level(GW_LOG_INFO);
+    reply got = call(w, "POST", "/monitor", headers, body);
+    gw_log_set_level(GW_LOG_OFF);
+    dup2(stderr_fd, STDERR_FILENO);
+    close(stderr_fd);
+    close(pipe_fds[1]);
+    ssize_t n = read(pipe_fds[0], ret_log, size - 1);
+    close(pipe_fds[0]);
+    ret_log[n < 0 ? 0 : n] = '\0';
+    return got;
+}
+
+static void a_webhook_is_logged(void **state)
+{
+    world *w = *state;
+    static const char form[] = "Content-Type: application/x-www-form-urlencoded\r\n";
+    static const char ping[] = "X-GitHub-Event: ping\r\n";
+    static const char push[] = "X-GitHub-Event: push\r\n";
+    static const char nothing[] = "INFO  monitor: nothing refreshed: the body names no file, "
+                                  "neither as a push of a git host that is known nor with a "
+                                  "'path'\n";
+    static const struct {
+        const char *headers;
+        const char *body;
+        const char *reply;
+        const char *line; /* its end */
+    } cases[] = {
+        {form, "rubbish", "[]", nothing},
+        {"", "{}", "[]", nothing},
+        {"", "[]", "[]", nothing},
+        {"", "{\"path\":7}", "[]", nothing},
+        {ping, "{\"zen\":\"x\"}", "[]", nothing},
+        {push, "{\"commits\":[]}", "[]", nothing},
+        {"", "{\"path\":\"foo.yml\"}", "[\"foo\"]",
+         "INFO  monitor: 1 file changed, 1 name refreshed\n"},
+        {"", "{\"path\":[\"foo-dev.yml\",\"foo.yml\"]}", "[\"foo-dev\",\"foo\"]",
+         "INFO  monitor: 2 files changed, 2 names refreshed\n"},
+        {"", "{\"path\":\"\"}", "[]", "INFO  monitor: 1 file changed, 0 names refreshed\n"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char log[1024];
+        reply got = call_and_read_log(w, cases[i].headers, cases[i].body, log, sizeof(log));
+        assert_int_equal(got.status, 200);
+        assert_string_equal(got.body, cases[i].reply);
+        const char *blank = strchr(log, ' '); /* after the time */
+        if (blank == NULL || strcmp(blank + 1, cases[i].line) != 0) {
+            fail_msg("'%s': logged '%s', wanted '%s'", cases[i].body, log, cases[i].line);
+        }
+        forget_events(w);
+    }
+}
+
 static void busrefresh_publishes_one_event(void **state)
 {
     world *w = *state;
@@ -420,6 +481,7 @@ int main(void)
         TEST(environments_are_served),
         TEST(values_are_flat_whatever_is_accepted),
         TEST(a_webhook_publishes_one_event_a_name),
+        TEST(a_webhook_is_logged),
         TEST(busrefresh_publishes_one_event),
         TEST(a_webhook_can_fail),
         TEST(methods_are_told),
