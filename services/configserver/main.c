@@ -99,13 +99,15 @@ int main(int argc, char **argv)
         {"repo", "GODWIT_REPO", "PATH", NULL, "the git repository, bare or not"},
         {"port", "GODWIT_PORT", "NUMBER", "8888", "the port to serve HTTP on"},
         {"label", "GODWIT_LABEL", "LABEL", "main", "the label of requests that name none"},
-        {"amqp", "GODWIT_AMQP", "URL", NULL, "the broker to publish refresh events on"},
+        {"amqp", "GODWIT_AMQP", "URL", NULL,
+         "the broker to publish refresh events on; GODWIT_AMQP\n"
+         "                             keeps its password out of the process list"},
     };
     program self = {.repo = NULL};
     gw_service_spec spec = {
         .name = "configserver",
         .summary = "serves configuration out of git, as Spring Cloud Config does",
-        .example = "configserver -repo /srv/config-repo -amqp amqp://guest:guest@127.0.0.1:5672",
+        .example = "configserver -repo /srv/config-repo -amqp amqp://127.0.0.1:5672/",
         .flags = flags,
         .n_flags = sizeof(flags) / sizeof(flags[0]),
         .default_port = 8888,
