@@ -61,11 +61,11 @@ struct gw__amqp_consumer {
     /* Any thread, with `lock`. */
     pthread_mutex_t lock;
     gw__settlings incoming;
+    unsigned asked;
     bool is_listed; /* in the set's list of those with something to do */
 
     /* With the set's lock. */
     gw__amqp_consumer *next_listed;
-    unsigned asked;
     bool cancelled;
     bool muted;
     bool released;

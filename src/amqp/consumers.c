@@ -112,15 +112,18 @@ void gw__consumers_down(gw__consumers *set)
     }
 }
 
-/* Take a consumer's settlements over from the other threads. */
-static void take_incoming(gw__amqp_consumer *consumer)
+/* Take over what the other threads left with a consumer: settlements, and what is asked of it. */
+static unsigned take_incoming(gw__amqp_consumer *consumer)
 {
     pthread_mutex_lock(&consumer->lock);
     gw__settlings taken = consumer->incoming;
     consumer->incoming = consumer->settling; /* empty, with its memory */
     consumer->settling = taken;
     consumer->is_listed = false;
+    unsigned asked = consumer->asked;
+    consumer->asked = 0;
     pthread_mutex_unlock(&consumer->lock);
+    return asked;
 }
 
 /* Returns whether there was any settlement. */
@@ -134,11 +137,7 @@ static bool work_listed(gw__consumers *set)
     gw__amqp_consumer *next;
     for (gw__amqp_consumer *it = listed; it != NULL; it = next) {
         next = it->next_listed; /* from take_incoming() on it can be listed again */
-        take_incoming(it);
-        pthread_mutex_lock(&set->lock);
-        unsigned asked = it->asked;
-        it->asked = 0;
-        pthread_mutex_unlock(&set->lock);
+        unsigned asked = take_incoming(it);
         if ((asked & GW__ASK_START) != 0) {
             it->next = set->all;
             set->all = it;
@@ -187,11 +186,10 @@ static void list(gw__consumers *set, gw__amqp_consumer *consumer, bool was_liste
 
 static void ask(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
 {
-    /* In this order: the I/O thread takes it off the list first and then looks what is asked. */
-    pthread_mutex_lock(&set->lock);
-    consumer->asked |= asked;
-    pthread_mutex_unlock(&set->lock);
+    /* Both at once: if the asking were seen before the listing, the consumer could be released and
+     * freed by the time that it is listed. */
     pthread_mutex_lock(&consumer->lock);
+    consumer->asked |= asked;
     bool was_listed = consumer->is_listed;
     consumer->is_listed = true;
     pthread_mutex_unlock(&consumer->lock);
