@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Print what comes on a work queue until Ctrl-C, without the chassis.
+/* Print what comes on a queue or from an exchange until Ctrl-C, without the chassis.
  *
- *   subscribe amqp://guest:guest@127.0.0.1:5672/ greetings
+ *   subscribe amqp://127.0.0.1:5672/ greetings                  instances share a work queue
+ *   subscribe amqp://127.0.0.1:5672/ news fanout                every instance gets everything
+ *   subscribe amqp://127.0.0.1:5672/ weather topic 'europe.*'   and here what has such a key
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <godwit/messaging.h>
 
@@ -21,6 +24,19 @@ static gw_verdict print_message(void *ctx, const gw_message *msg, gw_error *why)
     return GW_DONE;
 }
 
+/* `type` NULL: a queue; `key` NULL: a fanout exchange. */
+static gw_status subscribe_to(gw_client *client, const char *name, const char *type,
+                              const char *key, gw_error *err)
+{
+    if (type == NULL) {
+        return gw_subscribe_to_queue(client, name, NULL, print_message, NULL, NULL, err);
+    }
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.binding_key = key;
+    return gw_subscribe(client, name, key == NULL ? GW_EXCHANGE_FANOUT : GW_EXCHANGE_TOPIC,
+                        &options, print_message, NULL, NULL, err);
+}
+
 static void print_state(void *ctx, gw_client_state state, const char *reason)
 {
     (void)ctx;
@@ -29,8 +45,12 @@ static void print_state(void *ctx, gw_client_state state, const char *reason)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: subscribe URL QUEUE\n");
+    bool from_fanout = argc == 4 && strcmp(argv[3], "fanout") == 0;
+    bool from_topic = argc == 5 && strcmp(argv[3], "topic") == 0;
+    if (argc != 3 && !from_fanout && !from_topic) {
+        fprintf(stderr, "usage: subscribe URL QUEUE\n"
+                        "       subscribe URL EXCHANGE fanout\n"
+                        "       subscribe URL EXCHANGE topic KEY\n");
         return 2;
     }
     sigset_t
@@ -47,7 +67,8 @@ int main(int argc, char **argv)
     gw_client *client = NULL;
     gw_status st = gw_connect(argv[1], &options, &client, &err);
     if (st == GW_OK) {
-        st = gw_subscribe_to_queue(client, argv[2], NULL, print_message, NULL, NULL, &err);
+        st = subscribe_to(client, argv[2], argc > 3 ? argv[3] : NULL, from_topic ? argv[4] : NULL,
+                          &err);
     }
     if (st == GW_OK) {
         int signum;

@@ -75,34 +75,54 @@ def test_greeter(directory):
         greeter.wait()
 
 
+# What stands behind the name in the command lines of publish and subscribe.
+TARGETS = (([], []), (["fanout"], ["fanout"]), (["topic", "europe.oslo"], ["topic", "europe.*"]))
+
+
 def test_publish(directory):
-    done = subprocess.run([os.path.join(directory, "publish"), "memory:examples", "q", "hello"],
-                          capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    check("publish", (0, ""), (done.returncode, done.stderr))
-    if not re.fullmatch(r"accepted as [0-9a-f-]{36}\n", done.stdout):
-        raise AssertionError(f"publish printed {done.stdout!r}")
+    for to, _ in TARGETS:
+        done = subprocess.run([os.path.join(directory, "publish"), "memory:examples", "q", "hello", *to],
+                              capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        check("publish", (0, ""), (done.returncode, done.stderr))
+        if not re.fullmatch(r"accepted as [0-9a-f-]{36}\n", done.stdout):
+            raise AssertionError(f"publish printed {done.stdout!r}")
+
+
+def test_wrong_words(directory):
+    for program, words in (("publish", ["q", "hello", "topic"]), ("publish", ["q", "hello", "direct"]),
+                           ("subscribe", ["q", "topic"]), ("subscribe", ["q", "fanout", "x"])):
+        done = subprocess.run([os.path.join(directory, program), "memory:examples", *words],
+                              capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        check(f"{program} {words}", (2, ""), (done.returncode, done.stdout))
+        check(f"{program} {words} prints", "usage:", done.stderr[:6])
 
 
 def test_subscribe(directory):
-    subscribe = start([os.path.join(directory, "subscribe"), "memory:examples", "q"])
-    seen = []
-    try:
-        wait_line(subscribe, r"^subscribe: up", seen)
-        end(subscribe, seen)
-    finally:
-        subscribe.kill()
-        subscribe.wait()
+    for _, source in TARGETS:
+        subscribe = start([os.path.join(directory, "subscribe"), "memory:examples", "q", *source])
+        seen = []
+        try:
+            wait_line(subscribe, r"^subscribe: up", seen)
+            end(subscribe, seen)
+        finally:
+            subscribe.kill()
+            subscribe.wait()
 
 
 def test_round_trip(directory):
-    url, queue = os.environ.get("GODWIT_TEST_AMQP_URL"), f"examples-{uuid.uuid4()}"
+    for to, source in TARGETS:
+        check_round_trip(directory, to, source)
+
+
+def check_round_trip(directory, to, source):
+    url, name = os.environ.get("GODWIT_TEST_AMQP_URL"), f"examples-{uuid.uuid4()}"
     if not url:
         raise AssertionError("GODWIT_TEST_AMQP_URL names no broker; script/test integration starts one")
-    subscribe = start([os.path.join(directory, "subscribe"), url, queue])
+    subscribe = start([os.path.join(directory, "subscribe"), url, name, *source])
     seen = []
     try:
         wait_line(subscribe, r"^subscribe: up", seen)
-        publish = subprocess.run([os.path.join(directory, "publish"), url, queue, "hello"],
+        publish = subprocess.run([os.path.join(directory, "publish"), url, name, "hello", *to],
                                  capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         check(f"publish, which says {publish.stderr!r}", 0, publish.returncode)
         check("what subscribe prints", "hello\n", subscribe.stdout.readline())
@@ -115,7 +135,7 @@ def test_round_trip(directory):
 def main(arguments):
     if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["rabbitmq"]):
         sys.exit(__doc__.strip())
-    tests = (test_greeter, test_publish, test_subscribe) if len(arguments) == 1 else (
+    tests = (test_greeter, test_publish, test_wrong_words, test_subscribe) if len(arguments) == 1 else (
         test_round_trip,)
     for test in tests:
         test(arguments[0])
