@@ -31,7 +31,9 @@ def is_running(pid):
     """Whether the process exists and is more than an exit status waiting for its parent."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            fields = stat.read().rpartition(b")")[2].split()
+        # A first thread that has ended is a zombie as well, while others still hold the ports.
+        return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
     except OSError:
         return False
 
@@ -79,20 +81,33 @@ def _signal(pids, number):
             pass
 
 
+def _names(pids):
+    return sorted({process_name(pid) or "?" for pid in pids})
+
+
+def kill_marked(directory):
+    """End every process marked with the directory at once. Returns the names of what was ended."""
+    names = set()
+    for _ in range(5):  # one may have started another between the look and the signal
+        pids = marked(directory)
+        if not pids:
+            break
+        names.update(_names(pids))
+        _signal(pids, signal.SIGKILL)
+        wait_gone(pids, 5.0)
+    return sorted(names)
+
+
 def end_marked(directory, timeout_s=10.0):
     """End every process marked with the directory: asked first, killed after the time.
 
     Returns the names of what was ended.
     """
-    names = []
-    for number, wait_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, 5.0)):
-        pids = marked(directory)
-        names = names or sorted({process_name(pid) or "?" for pid in pids})
-        _signal(pids, number)
-        wait_gone(pids, wait_s)
-        if not marked(directory):
-            break
-    return names
+    pids = marked(directory)
+    names = _names(pids)
+    _signal(pids, signal.SIGTERM)
+    wait_gone(pids, timeout_s)
+    return sorted({*names, *kill_marked(directory)})
 
 
 def _listening():

@@ -64,6 +64,12 @@ class RabbitNode:
         self.ports = ports
         self.name = f"godwit-{ports.amqp}@localhost"
         self._children = []
+        self._server = None
+
+    @property
+    def exit_code(self):
+        """Of the node that start() started here; None while it runs."""
+        return self._server.poll() if self._server else None
 
     @property
     def amqp_url(self):
@@ -89,7 +95,8 @@ class RabbitNode:
         epmd = [shutil.which("epmd") or "epmd", "-port", str(self.ports.epmd)]
         try:
             self._wait_epmd(self._launch(prefix + epmd, "epmd.log"))
-            self._wait_ready(self._launch(prefix + [SERVER], "startup.log"))
+            self._server = self._launch(prefix + [SERVER], "startup.log")
+            self._wait_ready(self._server)
         except BaseException:  # an interrupt too must leave nothing behind
             self.stop()
             raise
@@ -108,14 +115,12 @@ class RabbitNode:
         self._children = []
 
     def kill(self):
-        """End the node as a crash would: nothing is closed or flushed."""
-        for pid in processes.marked(self.directory):
-            if (processes.process_name(pid) or "").startswith("beam"):
-                os.kill(pid, signal.SIGKILL)
-        processes.end_marked(self.directory)
+        """End the node as a crash would: nothing is closed or flushed. Returns what was ended."""
+        names = processes.kill_marked(self.directory)
         for child in self._children:
             child.wait()
         self._children = []
+        return names
 
     def control(self, *arguments):
         """The command line and environment of rabbitmqctl for this node."""

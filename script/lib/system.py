@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The whole system in one directory: RabbitMQ, configserver, accountservice, vipservices."""
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -8,11 +9,13 @@ import time
 
 import processes
 from rabbit_node import Ports, RabbitNode
-from service import Service, ServiceError
+from service import Service, ServiceError, http_request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PROGRAMS = ("accountservice", "vipservice", "configserver", "healthchecker")
 BRANCH = "main"
+ACCOUNT_FILE = "accountservice-test.yml"
+VIP_KEY = "vip_accounts"
 VIP_MAX = 50
 
 
@@ -111,10 +114,14 @@ class System:
                        log_path=self.path("logs", f"{name}.log"))
 
     def end_leftovers(self):
-        """End what a killed run left running here; returns the names of these processes."""
-        names = processes.end_marked(self.directory)
-        if processes.marked(self.rabbit.directory):
-            self.rabbit.stop()
+        """End what a killed run left running here; returns the names of these processes.
+
+        At once: the kernel has asked them to stop when that run was killed, and nothing of ours
+        needs more than that. Above all RabbitMQ, which then takes 5 s (see RabbitNode.stop), and
+        cannot be told to hurry, since its epmd has gone already.
+        """
+        names = processes.kill_marked(self.directory)
+        if self.rabbit.kill():
             names.append("RabbitMQ")
         return names
 
@@ -162,9 +169,22 @@ class System:
         self.rabbit.kill()
 
 
+def vip_accounts(system):
+    """The VIP accounts as configserver gives them to accountservice."""
+    status, body = http_request(system.layout.config, "GET", f"/accountservice/test/{BRANCH}")
+    if status != 200:
+        raise ServiceError(f"configserver answered {status}: {body.strip()}")
+    for source in json.loads(body)["propertySources"]:
+        found = [str(value) for key, value in source["source"].items()
+                 if key == VIP_KEY or key.startswith(f"{VIP_KEY}[")]
+        if found:  # the first source that has it counts; one value may be a list in text
+            return [word.strip() for value in found for word in value.split(",") if word.strip()]
+    return []
+
+
 def change_vip_accounts(directory, accounts):
     """Write and commit another list of VIP accounts; returns the file's name."""
-    name = "accountservice-test.yml"
+    name = ACCOUNT_FILE
     path = os.path.join(directory, name)
     with open(path, encoding="utf-8") as old:
         lines = old.readlines()
