@@ -114,7 +114,7 @@ class Service:
             if self.exit_code is not None:
                 self._reader.join(5)
                 raise ServiceError(f"{self.name} ended with status {self.exit_code}:\n"
-                                   f"{self._tail()}")
+                                   f"{self.tail()}")
             try:
                 status, body = http_request(self.port, "GET", "/health")
                 if status == 200:
@@ -124,10 +124,11 @@ class Service:
                 pass
             if time.monotonic() > deadline:
                 raise ServiceError(f"{self.name} is not healthy after {timeout_s:g} s: {answer}\n"
-                                   f"{self._tail()}")
+                                   f"{self.tail()}")
             time.sleep(0.01)
 
-    def _tail(self):
+    def tail(self):
+        """The last lines it printed, indented, for a person."""
         lines = self.output().splitlines()[-15:] or ["(it printed nothing)"]
         return "\n".join(f"    {line}" for line in lines)
 

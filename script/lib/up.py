@@ -6,6 +6,7 @@ The command line comes checked from script/up, which holds the help text.
 import argparse
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import processes
 import walk
 from rabbit_node import NodeError
 from service import ServiceError
-from system import PROGRAMS, ROOT, Clock, Layout, System
+from system import (ACCOUNT_FILE, PROGRAMS, ROOT, VIP_KEY, Clock, Layout, System,
+                    vip_accounts)
 
 COLOURS = (36, 33, 32, 35, 34, 31)  # of the terminal, one a service
 
@@ -35,8 +37,8 @@ def on_signal(number, _frame):
     raise Interrupted(number)
 
 
-class LogPrinter:
-    """Prints the services' lines, each marked with its service, once it is switched on."""
+class Printer:
+    """Prints whole lines: script/up's own, and the services', once those are switched on."""
 
     def __init__(self):
         self.on = False
@@ -44,19 +46,30 @@ class LogPrinter:
         self._lock = threading.Lock()
         self._names = []
 
+    def say(self, text):
+        """A line of our own. A terminal that has gone must not keep us from stopping in order."""
+        with self._lock:
+            try:
+                print(text, flush=True)
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     def __call__(self, service, line):
+        """A line of a service, marked with its name."""
         if not self.on:
             return
+        mark = f"{service.name:<14} |"
+        if self._colour:
+            mark = f"\033[{self._colour_of(service.name)}m{mark}\033[0m"
+        # A log line must not be able to drive the terminal.
+        text = "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
+        self.say(f"{mark} {text}")
+
+    def _colour_of(self, name):
         with self._lock:
-            if service.name not in self._names:
-                self._names.append(service.name)
-            mark = f"{service.name:<14} |"
-            if self._colour:
-                code = COLOURS[self._names.index(service.name) % len(COLOURS)]
-                mark = f"\033[{code}m{mark}\033[0m"
-            # A log line must not be able to drive the terminal.
-            text = "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
-            print(f"{mark} {text}", flush=True)
+            if name not in self._names:
+                self._names.append(name)
+            return COLOURS[self._names.index(name) % len(COLOURS)]
 
 
 def parse(arguments):
@@ -101,38 +114,72 @@ def shortest(path):
     return min(path, os.path.relpath(path), key=len)
 
 
-def print_things_to_try(system):
-    """What a person does next."""
+def next_vip(vips):
+    """An account that is no VIP yet."""
+    return next(a for a in map(str, range(10000, 10100)) if a not in vips[:99])
+
+
+def change_of_vip(path, account):
+    """How a person makes the account the VIP one: a command, if the list is on one line there."""
+    wanted = f'{VIP_KEY}: ["{account}"]'
+    try:
+        with open(path, encoding="utf-8") as file:
+            lists = re.findall(rf"^{VIP_KEY}:\s*\[.*\]\s*$", file.read(), re.M)
+    except OSError:
+        lists = []
+    if len(lists) == 1:
+        return f"sed -i 's/^{VIP_KEY}:.*/{wanted}/' {shortest(path)}"
+    return f"edit {shortest(path)}: {wanted}"
+
+
+def things_to_try(system):
+    """What a person does next, with the configuration that is in use: it survives a run."""
     layout, config = system.layout, shortest(system.path("config"))
-    print(f"""
+    vips = vip_accounts(system)
+    vip, other = (vips or ["10000"])[0], next_vip(vips)
+    what = ('reads a VIP account: one of the vipservices prints "Got a message"' if vips else
+            "reads an account; none is VIP in the configuration, so nobody is told")
+    return f"""
 Try, in another terminal:
-  curl http://127.0.0.1:{layout.account}/accounts/10000
-      reads a VIP account: one of the vipservices prints "Got a message"
-  curl http://127.0.0.1:{layout.vips[0]}/vips/10000
+  curl http://127.0.0.1:{layout.account}/accounts/{vip}
+      {what}
+  curl http://127.0.0.1:{layout.vips[0]}/vips/{vip}
       how often it was read, the same from every vipservice
   http://127.0.0.1:{layout.rabbit.management}/#/queues   (guest, guest)
       the queue between them, in RabbitMQ's management pages
-  sed -i '/^vip_accounts/s/10000/10001/' {config}/accountservice-test.yml
+  {change_of_vip(system.path("config", ACCOUNT_FILE), other)}
   git -C {config} commit -qam 'Another VIP'
-  curl -H 'Content-Type: application/json' -d '{{"path":["accountservice-test.yml"]}}' \\
+  curl -H 'Content-Type: application/json' -d '{{"path":["{ACCOUNT_FILE}"]}}' \\
       http://127.0.0.1:{layout.config}/monitor
-      makes 10001 the VIP account, without a restart
+      makes {other} the VIP account, without a restart
 
 Ctrl-C stops everything. The logs are also in {shortest(system.path("logs"))}.
-""", flush=True)
+"""
 
 
-def watch(system):
-    """Until a signal: say when a program ends on its own; the others run on."""
+def rabbit_end(system):
+    """What to say of a RabbitMQ that has ended on its own."""
+    directory = shortest(system.rabbit.directory)
+    return (f"script/up: RabbitMQ ended with status {system.rabbit.exit_code}; its logs are in "
+            f"{os.path.join(directory, 'log')}. The services run on and wait for it. "
+            "To start it again:\n"
+            f"  {shortest(os.path.join(ROOT, 'script', 'rabbitmq'))} start --dir {directory}")
+
+
+def watch(system, say):
+    """Until a signal: say when RabbitMQ or a program ends on its own; the others run on."""
     reported = set()
     while True:
         time.sleep(0.2)  # a signal ends it at once
         for service in system.services:
             if service.exit_code is not None and service.name not in reported:
                 reported.add(service.name)
-                print(f"script/up: {service.name} ended with status {service.exit_code}; "
-                      "the others run on", flush=True)
-        if len(reported) == len(system.services):
+                say(f"script/up: {service.name} ended with status {service.exit_code}; "
+                    "the others run on")
+        if system.rabbit.exit_code is not None and system.rabbit not in reported:
+            reported.add(system.rabbit)
+            say(rabbit_end(system))
+        if reported.issuperset(service.name for service in system.services):
             raise Failure("all services have ended")
 
 
@@ -166,16 +213,18 @@ def run(args, system, printer, progress):
         if args.once:
             walk.walk(system, progress)
         else:
-            print_things_to_try(system)
+            printer.say(things_to_try(system))
             printer.on = True
-            watch(system)
+            watch(system, printer.say)
         ok = True
     except Interrupted:
-        printer.on = False
         progress("stopping")
         ok = not args.once
     finally:
         bad = stop(system, progress)
+        for service in system.services:
+            if service.name in bad and not printer.on:
+                printer.say(f"the last lines of {service.name}:\n{service.tail()}")
     return ok and not bad
 
 
@@ -185,10 +234,10 @@ def main(arguments):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     clock = Clock()
-    printer = LogPrinter()
+    printer = Printer()
 
     def progress(text):
-        print(f"{clock}  {text}", flush=True)
+        printer.say(f"{clock}  {text}")
 
     directory = os.path.abspath(args.run_dir)
     if args.once:

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 import processes
+import system
 from service import Service
-from world import HOST
+from world import HOST, eventually
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 UP = os.path.join(ROOT, "script", "up")
@@ -59,10 +60,16 @@ def assert_nothing_left(up):
     assert not any(owners), owners
 
 
+def seconds(line):
+    """When script/up printed a line of progress, after its start."""
+    return float(re.match(r" *(\d+\.\d) s  ", line)[1])
+
+
 def test_once_walks_through_the_main_job(up):
     service = up("--once")
-    assert service.wait_end(60) == 0, service.output()
+    assert service.wait_end(120) == 0, service.output()
     output = service.output()
+    assert seconds(service.matching("RabbitMQ stopped$")[0]) <= 30  # promised, without the build
     for name in ("vipservice-1", "vipservice-2"):
         assert len(re.findall(name + r' printed {"accountId": "10000"', output)) == 2
     assert "read an ordinary account" in output and "read an unknown account" in output
@@ -88,11 +95,117 @@ def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
 
 def test_it_starts_at_once_after_a_kill(up):
     first = up()
+    """With what the first one left ended at once, also when it does not end on its own."""
+    first = up()
     first.wait_lines(READY, timeout_s=40)
+    left = processes.marked(str(up.run_dir)) + processes.marked(str(up.run_dir / "rabbitmq"))
+    for pid in left:
+        os.kill(pid, signal.SIGSTOP)  # it cannot follow a polite request now
     first.kill()
     second = up()
     second.wait_lines(READY, timeout_s=50)
+    line, = second.matching("ended what a killed run had left: .*accountservice.*, RabbitMQ$")
+    assert seconds(line) < 5  # asking first would have taken 10 s
+    assert not [pid for pid in left if processes.is_running(pid)]
     assert second.stop(30) == 0, second.output()
+
+
+def test_the_end_of_rabbitmq_is_told_and_it_can_be_started_again(up):
+    """Once, with its status and the command; the services wait for it meanwhile."""
+    service = up()
+    service.wait_lines(READY, timeout_s=40)
+    beam, = [pid for pid in processes.marked(str(up.run_dir / "rabbitmq"))
+             if processes.process_name(pid).startswith("beam")]
+    os.kill(beam, signal.SIGKILL)
+    service.wait_lines("RabbitMQ ended with status -9.*The services run on")
+    command, = service.wait_lines("script/rabbitmq start --dir ")
+    health = f"http://{HOST}:{up.base}/health"
+    eventually(lambda: requests.get(health, timeout=5).status_code == 503)
+    subprocess.run(command.split(), cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    eventually(lambda: requests.get(health, timeout=5).status_code == 200, 90, "health")
+    requests.get(f"http://{HOST}:{up.base}/accounts/10000", timeout=5)
+    service.wait_lines(r"vipservice-\d.*Got a message")
+    assert service.stop(30) == 0, service.output()
+    assert len(service.matching("RabbitMQ ended")) == 1
+    assert_nothing_left(up)
+
+
+def test_lines_are_printed_to_the_end(up):
+    """What a service says while it stops is the reason for the status it stops with."""
+    service = up()
+    service.wait_lines(READY, timeout_s=40)
+    assert service.stop(30) == 0, service.output()
+    lines = [line for line in service.lines if re.match(r"[a-z]+service\S* +\||.* stopped$", line)]
+    for name in ("accountservice", "vipservice-1", "vipservice-2"):
+        told = next(i for i, line in enumerate(lines)
+                    if re.match(rf"{name} +\| .*stopped$", line))
+        assert told < next(i for i, line in enumerate(lines) if line.endswith(f"s  {name} stopped"))
+
+
+@pytest.mark.parametrize("text, vip, other", [
+    ('vip_accounts: ["10001", "10000"]', "10001", "10002"),
+    ("vip_accounts: [10005]", "10005", "10000"),
+    ("vip_accounts:\n  - 10007", "10007", "10000"),
+    ("vip_accounts: []", None, "10000"),
+], ids=["two", "one", "lines", "none"])
+def test_what_it_suggests_is_true_of_the_configuration(up, text, vip, other):
+    """run/config keeps what was committed in an earlier run. The commands are run as printed."""
+    config = str(up.run_dir / "config")
+    system.make_config_repository(config)
+    path = os.path.join(config, "accountservice-test.yml")
+    with open(path, encoding="utf-8") as old:
+        changed = re.sub(r"vip_accounts: .*", text, old.read())
+    with open(path, "w", encoding="utf-8") as new:
+        new.write(changed)
+    system.git(config, "commit", "-q", "-a", "-m", "other VIPs")
+    service = up("--vip", "1")
+    service.wait_lines(READY, timeout_s=40)
+    output = service.output()
+    suggested = output[output.index("Try, in another terminal"):]
+
+    def run(pattern):
+        command = re.search(rf"^  ({pattern}(?:.*\\\n)*.*)$", suggested, re.M)[1]
+        subprocess.run(command, shell=True, check=True, cwd=ROOT, timeout=20,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    if vip:
+        assert f"/accounts/{vip}\n      reads a VIP account" in suggested
+        run("curl .*/accounts/")
+        service.wait_lines(f'Got a message.*"{vip}"')
+    else:
+        assert "none is VIP" in suggested
+    assert f"makes {other} the VIP account" in suggested
+    if "- " in text:
+        assert f'edit {path}: vip_accounts: ["{other}"]' in suggested
+        return
+    run("sed ")
+    run("git ")
+    run("curl -H ")
+
+    def is_vip():
+        requests.get(f"http://{HOST}:{up.base}/accounts/{other}", timeout=5)
+        return service.matching(f'Got a message.*"{other}"')
+
+    eventually(is_vip)
+
+
+def test_no_command_line_shows_a_password(up):
+    """Any user of the machine can read those."""
+    service = up("--vip", "1")
+    service.wait_lines(READY, timeout_s=40)
+    shown = []
+    for pid in processes.marked(str(up.run_dir)) + processes.marked(str(up.run_dir / "rabbitmq")):
+        with open(f"/proc/{pid}/cmdline", "rb") as words:
+            shown.append(words.read())
+    for name in (b"configserver", b"accountservice", b"vipservice", b"beam"):
+        assert [line for line in shown if name in line.split(b"\0")[0]], name
+    assert not [line for line in shown if b"guest" in line]
+
+
+def test_everything_listens_on_loopback_only(up):
+    service = up("--vip", "1")
+    service.wait_lines(READY, timeout_s=40)
+    assert processes.ports_beyond_loopback(processes.marked(str(up.run_dir))) == []
 
 
 def test_a_second_one_says_that_the_first_runs(up):
