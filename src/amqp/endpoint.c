@@ -43,6 +43,21 @@ static gw_status check_query(const gw_url *url, gw_error *err)
     return GW_OK;
 }
 
+/* A password with a bare '/', '?' or '#' ends the authority early, and what follows would be taken
+ * for a path or a query and perhaps be told. It gives itself away by the '@' after it. */
+static gw_status check_password_is_whole(const char *url, gw_error *err)
+{
+    const char *authority = strstr(url, "://");
+    const char *rest = authority == NULL ? url : authority + 3;
+    rest += strcspn(rest, "/?#");
+    if (strchr(rest, '@') != NULL) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "the AMQP URL has an '@' after its hosts: in a password write / as "
+                            "%%2F, ? as %%3F, # as %%23; in a virtual host @ as %%40");
+    }
+    return GW_OK;
+}
+
 static gw_status check_parts(const gw__endpoint *endpoint, gw_error *err)
 {
     if (strlen(endpoint->vhost) > NAME_MAX_LEN) {
@@ -59,7 +74,10 @@ gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint
                              gw_error *err)
 {
     gw__endpoint endpoint = {.heartbeat_s = heartbeat_s};
-    gw_status st = gw_url_parse(url, &endpoint.url, err);
+    gw_status st = check_password_is_whole(url, err);
+    if (st == GW_OK) {
+        st = gw_url_parse(url, &endpoint.url, err);
+    }
     if (st != GW_OK) {
         return st;
     }

@@ -29,6 +29,7 @@ static const url_case cases[] = {
     {"amqp://h/foo", GW_OK, "guest", "guest", "foo", 1, "h", 5672, 10, NULL},
     {"amqp://h/%2Ffoo", GW_OK, "guest", "guest", "/foo", 1, "h", 5672, 10, NULL},
     {"amqp://h/a%2Fb", GW_OK, "guest", "guest", "a/b", 1, "h", 5672, 10, NULL},
+    {"amqp://h/a%40b", GW_OK, "guest", "guest", "a@b", 1, "h", 5672, 10, NULL},
     {"AMQP://me:p%40ss@h:1/v", GW_OK, "me", "p@ss", "v", 1, "h", 1, 10, NULL},
     {"amqp://me@h", GW_OK, "me", "guest", "/", 1, "h", 5672, 10, NULL},
     {"amqp://h1:1,h2", GW_OK, "guest", "guest", "/", 2, "h2", 5672, 10, NULL},
@@ -48,6 +49,10 @@ static const url_case cases[] = {
     {.url = "http://h", .st = GW_E_UNSUPPORTED, .text = "'http'"},
     {.url = "amqp://", .st = GW_E_INVALID, .text = "host"},
     {.url = "amqp:h", .st = GW_E_INVALID, .text = "scheme"},
+    {.url = "amqp://u:12?geheim@h", .st = GW_E_INVALID, .text = "%3F"},
+    {.url = "amqp://u:12/geheim@h/", .st = GW_E_INVALID, .text = "%2F"},
+    {.url = "amqp://u:12#geheim@h/v", .st = GW_E_INVALID, .text = "%23"},
+    {.url = "amqp://u:geheim@h/v@w", .st = GW_E_INVALID, .text = "%40"},
     {.url = "amqp://u:geheim@h:0", .st = GW_E_INVALID, .text = "port"},
 };
 
