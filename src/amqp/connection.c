@@ -479,7 +479,11 @@ static void *run(void *arg)
         }
         if (conn->phase == TALKING) {
             if (!is_over(&conn->session)) {
+                size_t before = conn->session.out.len;
                 write_output(conn);
+                if (before >= GW__OUT_HIGH_WATER && conn->session.out.len < GW__OUT_HIGH_WATER) {
+                    turn.timer_ms = conn->now_ms; /* the role waits for this */
+                }
             }
             if (is_over(&conn->session)) {
                 end_session(conn);

@@ -541,6 +541,26 @@ static void test_large_body(void **state)
     source_wait(fix->src, n, GW_OK);
 }
 
+/* Each time the buffer for sending is empty again it is filled at once, not with the next timer, a
+ * second later. */
+static void test_large_body_does_not_wait_for_timers(void **state)
+{
+    fixture *fix = *state;
+    size_t size = (size_t)64 << 20;
+    source_add(fix->src, &fix->queue, "large", size);
+    connect_plain(fix);
+    fake_serve_declarations(fix->conn, NULL);
+    fake_expect(fix->conn, AMQP_BASIC_PUBLISH_METHOD, NULL);
+    assert_int_equal(fake_read_frame(fix->conn).type, AMQP_FRAME_HEADER);
+    int n_gaps = 0;
+    for (size_t got = 0; got < size;) {
+        uint64_t before = gw_clock_ms();
+        got += fake_read_frame(fix->conn).len;
+        n_gaps += gw_clock_ms() - before > 500;
+    }
+    assert_true(n_gaps <= 1); /* one is for a busy machine */
+}
+
 static void test_headers_that_fit_no_frame(void **state)
 {
     fixture *fix = *state;
@@ -662,6 +682,7 @@ int main(void)
         TEST(test_exchange_of_another_type),
         TEST(test_bodies_at_frame_edges),
         TEST(test_large_body),
+        TEST(test_large_body_does_not_wait_for_timers),
         TEST(test_headers_that_fit_no_frame),
         TEST(test_blocked),
         TEST(test_channel_flow),
