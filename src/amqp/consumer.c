@@ -115,6 +115,9 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
 
 static void begin(gw__amqp_consumer *consumer)
 {
+    if (!gw__session_is_open(consumer->session)) {
+        return; /* it ended in this very turn; with the next one it begins */
+    }
     const gw__topology_spec spec = {.exchange = consumer->spec.exchange,
                                     .exchange_type = consumer->spec.exchange_type,
                                     .queue = consumer->spec.queue,
@@ -376,7 +379,9 @@ static void release(gw__amqp_consumer *consumer)
         return;
     }
     consumer->state = GW__CONSUMER_RELEASING;
-    if (consumer->spec.temporary) {
+    /* One call at a time: when the broker has not answered the cancel, the queue is left to expire.
+     */
+    if (consumer->spec.temporary && consumer->channel->awaited == 0) {
         amqp_queue_delete_t method = {.queue = amqp_cstring_bytes(consumer->spec.queue)};
         gw__channel_call(consumer->channel, AMQP_QUEUE_DELETE_METHOD, &method,
                          AMQP_QUEUE_DELETE_OK_METHOD);

@@ -618,6 +618,35 @@ static void test_channel_closed_by_the_broker(void **state)
     sink_free(second);
 }
 
+/* The channel and right behind it the connection, which are heard of in one turn: the consumer
+ * begins with the next connection, not on the one that is gone. */
+static void test_channel_and_connection_closed_at_once(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    const uint8_t closes[] = {1,   0,    (uint8_t)fix->channel,
+                              0,   0,    0,
+                              12,  0,    20,
+                              0,   40,   1,
+                              148, 1,    'x',
+                              0,   0,    0,
+                              0,   0xce, /* 404 */
+                              1,   0,    0,
+                              0,   0,    0,
+                              12,  0,    10,
+                              0,   50,   1,
+                              64,  1,    'y',
+                              0,   0,    0,
+                              0,   0xce};
+    fake_send_bytes(fix->conn, closes, sizeof(closes));
+    WAIT(fix->to, was_lost, 1);
+    fake_expect_hang_up(fix->conn);
+    fake_hang_up(fix->conn);
+    connect_plain(fix);
+    serve(fix);
+    WAIT(fix->to, was_consuming, 2);
+}
+
 /* Refusals of a declaration, each tried again; what the code means decides how soon. */
 static void test_refused_declarations(void **state)
 {
@@ -809,6 +838,36 @@ static void test_release_of_a_temporary_queue(void **state)
     fix->consumer = NULL;
 }
 
+/* No second call on a channel that still owes the answer to the first: the queue expires by itself.
+ * The answer that comes late is no harm to the other consumers. */
+static void test_release_of_a_temporary_queue_without_cancel_ok(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    gw__consumer *bystander = fix->consumer;
+    sink *second = sink_new();
+    fix->spec.temporary = true;
+    fix->consumer = subscribe(fix, second);
+    char tag[256];
+    uint16_t channel = fake_serve_consumer(fix->conn, tag);
+    WAIT(second, was_consuming, 1);
+    gw__amqp_transport.cancel(fix->consumer, 50);
+    ending releasing;
+    start_ending(fix, &releasing, true);
+    fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
+    amqp_basic_cancel_ok_t ok = {.consumer_tag = amqp_cstring_bytes(tag)};
+    fake_send_method(fix->conn, channel, AMQP_BASIC_CANCEL_OK_METHOD, &ok);
+    amqp_channel_close_ok_t closed = {0};
+    fake_send_method(fix->conn, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
+    pthread_join(releasing.thread, NULL);
+    fix->consumer = bystander;
+    deliver(fix, 1, 1);
+    WAIT(fix->to, has_messages, 1);
+    assert_int_equal(fix->to->n_lost, 0);
+    sink_free(second);
+}
+
 static void test_release_without_an_answer(void **state)
 {
     fixture *fix = *state;
@@ -870,6 +929,7 @@ int main(void)
         TEST(test_stale_settlements),
         TEST(test_cancelled_by_the_broker),
         TEST(test_channel_closed_by_the_broker),
+        TEST(test_channel_and_connection_closed_at_once),
         TEST(test_refused_declarations),
         TEST(test_queue_with_other_properties),
         TEST(test_no_permission),
@@ -879,6 +939,7 @@ int main(void)
         TEST(test_cancel_before_it_consumed),
         TEST(test_release),
         TEST(test_release_of_a_temporary_queue),
+        TEST(test_release_of_a_temporary_queue_without_cancel_ok),
         TEST(test_release_without_an_answer),
         TEST(test_release_when_the_connection_is_lost),
         TEST(test_second_connection),
