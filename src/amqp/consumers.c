@@ -126,8 +126,22 @@ static unsigned take_incoming(gw__amqp_consumer *consumer)
     return asked;
 }
 
-/* Returns whether there was any settlement. */
-static bool work_listed(gw__consumers *set)
+/* Put it back on the list it was just taken from, unless something is asked of it. */
+static bool put_off(gw__consumers *set, gw__amqp_consumer *consumer)
+{
+    pthread_mutex_lock(&set->lock);
+    bool off = consumer->asked == 0;
+    if (off) {
+        consumer->next_listed = set->listed;
+        set->listed = consumer;
+    }
+    pthread_mutex_unlock(&set->lock);
+    return off;
+}
+
+/* Returns whether there was any settlement. When the broker does not read, mere settlements wait;
+ * who wants to end must not. */
+static bool work_listed(gw__consumers *set, bool congested)
 {
     bool settled = false;
     pthread_mutex_lock(&set->lock);
@@ -137,6 +151,9 @@ static bool work_listed(gw__consumers *set)
     gw__amqp_consumer *next;
     for (gw__amqp_consumer *it = listed; it != NULL; it = next) {
         next = it->next_listed; /* from take_incoming() on it can be listed again */
+        if (congested && put_off(set, it)) {
+            continue;
+        }
         unsigned asked = take_incoming(it);
         if ((asked & GW__ASK_START) != 0) {
             it->next = set->all;
@@ -155,12 +172,9 @@ static bool work_listed(gw__consumers *set)
 gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / GW_NS_PER_MS;
-    bool settled = false;
     end_batches(set); /* before anything that can end a consumer */
     bool congested = set->session != NULL && set->session->out.len >= GW__OUT_HIGH_WATER;
-    if (!congested) {
-        settled = work_listed(set);
-    }
+    bool settled = work_listed(set, congested);
     if (now_ms >= set->timer_ms) {
         set->timer_ms = UINT64_MAX;
         for (gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {

@@ -45,6 +45,9 @@ struct gw__publisher {
     gw__channel *channel; /* NULL: none */
     bool ready;           /* in confirm mode */
     bool paused;          /* by channel.flow */
+    bool flow_due;        /* its answer, put off since it must not stand within a message */
+    bool was_stalled;     /* blocked or paused at the last turn */
+    uint64_t stalled_ns;  /* when it was so last */
     bool full;            /* the window was full and has not emptied to REFILL_AT */
     uint64_t epoch;       /* of declarations: counts the connections and the doubts about them */
     uint64_t now_ms;
@@ -188,6 +191,9 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
 
 static void declare(gw__publisher *pub, gw__target *target)
 {
+    if (!gw__session_is_open(pub->session)) {
+        return; /* it failed in this turn */
+    }
     const gw__topology_spec spec = {.exchange = target->exchange,
                                     .exchange_type = target->type,
                                     .queue = target->queue,
@@ -355,12 +361,29 @@ static bool held_is_due(const gw__publisher *pub)
     return false;
 }
 
-/* Send until there is nothing to send or no room. */
-static void pump(gw__publisher *pub)
+/* Between messages only: a method within one would end the connection. */
+static void answer_flow(gw__publisher *pub)
+{
+    if (pub->flow_due && pub->current == NULL) {
+        amqp_channel_flow_ok_t ok = {.active = !pub->paused};
+        gw__channel_send(pub->channel, AMQP_CHANNEL_FLOW_OK_METHOD, &ok);
+        pub->flow_due = false;
+    }
+}
+
+/* What is half sent, as far as there is room. */
+static void finish_current(gw__publisher *pub)
 {
     if (pub->current != NULL) {
         send_body(pub);
     }
+    answer_flow(pub);
+}
+
+/* Send until there is nothing to send or no room. */
+static void pump(gw__publisher *pub)
+{
+    finish_current(pub);
     if (pub->n_held > 0) {
         work_held(pub);
         if (held_is_due(pub)) {
@@ -434,9 +457,9 @@ static void on_notice(gw__channel *channel, const amqp_method_t *method)
         on_confirm(pub, nack->delivery_tag, nack->multiple != 0, false);
     } else if (method->id == AMQP_CHANNEL_FLOW_METHOD) {
         const amqp_channel_flow_t *flow = method->decoded;
-        amqp_channel_flow_ok_t ok = {.active = flow->active};
-        gw__channel_send(channel, AMQP_CHANNEL_FLOW_OK_METHOD, &ok);
         pub->paused = !flow->active;
+        pub->flow_due = true;
+        answer_flow(pub);
     } else {
         gw__session_fail(pub->session, GW_E_PROTOCOL, 0, "%s on the publishing channel",
                          amqp_method_name(method->id));
@@ -496,6 +519,7 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
     gw__publisher *pub = channel->ctx;
     pub->ready = true;
     pub->paused = false;
+    pub->flow_due = false;
     pub->full = false;
     gw__confirms_reset(&pub->confirms);
 }
@@ -627,14 +651,29 @@ void gw__publisher_down(gw__publisher *publisher)
     publisher->ready = false;
 }
 
-/* The confirms do not come: close the channel, so that no late one can, and send again. */
-static void check_confirm_timeout(gw__publisher *pub)
+/* While the broker takes nothing it need not confirm either. */
+static void note_stall(gw__publisher *pub)
 {
-    uint64_t oldest_ns = gw__confirms_oldest_ns(&pub->confirms);
-    if (oldest_ns == 0 || pub->session->blocked ||
-        pub->now_ns < oldest_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS) {
-        return;
+    bool stalled = pub->session->blocked || pub->paused;
+    if (stalled || pub->was_stalled) {
+        pub->stalled_ns = pub->now_ns;
     }
+    pub->was_stalled = stalled;
+}
+
+static bool is_confirm_overdue(const gw__publisher *pub)
+{
+    uint64_t since_ns = gw__confirms_oldest_ns(&pub->confirms);
+    if (since_ns == 0) {
+        return false;
+    }
+    since_ns = since_ns > pub->stalled_ns ? since_ns : pub->stalled_ns;
+    return pub->now_ns >= since_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS;
+}
+
+/* The confirms do not come: close the channel, so that no late one can, and send again. */
+static void replace_channel(gw__publisher *pub)
+{
     gw_log_warn(AREA, "no confirm for %d s: %zu messages are sent again on a new channel",
                 CONFIRM_TIMEOUT_MS / 1000, gw__confirms_count(&pub->confirms));
     gw__channel *channel = pub->channel;
@@ -668,15 +707,25 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
     if (!pub->ready) {
         return turn;
     }
-    check_confirm_timeout(pub);
-    if (!pub->ready || pub->paused || pub->session->blocked) {
+    note_stall(pub);
+    if (pub->session->blocked) {
         return turn;
     }
     size_t before = pub->session->out.len;
-    pub->full = pub->full && in_flight(pub) > REFILL_AT;
-    pump(pub);
-    flush_batch(pub);
-    pub->full = pub->full || in_flight(pub) == GW__CONFIRM_WINDOW;
+    bool overdue = is_confirm_overdue(pub);
+    if (overdue || pub->paused) {
+        /* Nothing new, but what is half sent goes first: no method may stand within a message. */
+        finish_current(pub);
+    } else {
+        pub->full = pub->full && in_flight(pub) > REFILL_AT;
+        pump(pub);
+        flush_batch(pub);
+        pub->full = pub->full || in_flight(pub) == GW__CONFIRM_WINDOW;
+    }
+    if (overdue && pub->current == NULL) {
+        replace_channel(pub);
+        return turn;
+    }
     if (pub->session->out.len >= GW__OUT_HIGH_WATER && before < GW__OUT_HIGH_WATER) {
         turn.timer_ms = now_ms; /* there may be more */
     }

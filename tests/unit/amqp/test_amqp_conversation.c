@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include <godwit/clock.h>
 
+#include "amqp/consumers.h"
+#include "amqp/endpoint.h"
 #include "amqp/frame.h"
 #include "amqp/publisher.h"
 #include "amqp/session.h"
@@ -196,6 +199,223 @@ static void test_confirms_that_wait_for_an_alarm(void **state)
     source_wait(fix->src, 0, GW_OK);
 }
 
+/* What was sent before an alarm has its minute after it. */
+static void test_confirms_after_an_alarm(void **state)
+{
+    fixture *fix = *state;
+    uint16_t channel = serve_confirms(fix);
+    source_add(fix->src, &fix->target, "first", 1);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("alarm")};
+    say(fix, 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
+    turn(fix);
+    fix->now += 600 * S;
+    amqp_connection_unblocked_t unblocked = {0};
+    say(fix, 0, AMQP_CONNECTION_UNBLOCKED_METHOD, &unblocked);
+    turn(fix);
+    fix->now += 59 * S;
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), 0);
+    fix->now += 2 * S;
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), channel);
+}
+
+/* Read what was sent as a broker does: nothing but its body may follow the beginning of a message
+ * on its channel. Returns how much of the body came; sets `ret_next` to the method after it, 0 if
+ * none came. */
+static size_t read_body(fixture *fix, uint16_t channel, size_t len, amqp_method_number_t *ret_next)
+{
+    gw_buf *out = &fix->session.out;
+    size_t got = 0;
+    *ret_next = 0;
+    while (*ret_next == 0 && out->len >= 8) {
+        const uint8_t *frame = (const uint8_t *)out->data;
+        uint32_t frame_len = gw__read_u32(frame + 3);
+        if (gw__read_u16(frame + 1) == channel && frame[0] == AMQP_FRAME_BODY) {
+            got += frame_len;
+        } else if (gw__read_u16(frame + 1) == channel && frame[0] == AMQP_FRAME_METHOD) {
+            *ret_next = gw__read_u32(frame + 7);
+        }
+        gw_buf_consume(out, frame_len + 8);
+    }
+    assert_true(got <= len);
+    return got;
+}
+
+enum { LARGE = 1 << 20 };
+
+/* A message that is sent by half, behind a small one that is not confirmed. */
+static uint16_t send_half(fixture *fix)
+{
+    uint16_t channel = serve_confirms(fix);
+    source_add(fix->src, &fix->target, "small", 1);
+    source_add(fix->src, &fix->target, "large", LARGE);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    return channel;
+}
+
+/* The rest of it must be first on the wire, then `id`. */
+static void expect_rest_and(fixture *fix, uint16_t channel, amqp_method_number_t id)
+{
+    amqp_method_number_t next = 0;
+    size_t got = 0;
+    for (int i = 0; i < 100 && next == 0; i++) {
+        got += read_body(fix, channel, LARGE - got, &next);
+        turn(fix);
+    }
+    assert_int_equal(got, LARGE);
+    assert_string_equal(amqp_method_name(next), amqp_method_name(id));
+}
+
+static void test_confirms_that_never_come_within_a_message(void **state)
+{
+    fixture *fix = *state;
+    uint16_t channel = send_half(fix);
+    fix->now += 61 * S;
+    turn(fix);
+    expect_rest_and(fix, channel, AMQP_CHANNEL_CLOSE_METHOD);
+}
+
+static void test_flow_within_a_message(void **state)
+{
+    fixture *fix = *state;
+    uint16_t channel = send_half(fix);
+    amqp_channel_flow_t flow = {.active = 0};
+    say(fix, channel, AMQP_CHANNEL_FLOW_METHOD, &flow);
+    turn(fix);
+    source_add(fix->src, &fix->target, "waits", 1);
+    expect_rest_and(fix, channel, AMQP_CHANNEL_FLOW_OK_METHOD);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), 0);
+    flow.active = 1;
+    say(fix, channel, AMQP_CHANNEL_FLOW_METHOD, &flow);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_FLOW_OK_METHOD), channel);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+}
+
+/* ---- consumers and a broker that does not read --------------------------- */
+
+static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
+{
+    (void)ctx;
+    (void)delivery;
+    gw_message_free(msg);
+}
+
+static void ignore_batch(void *ctx)
+{
+    (void)ctx;
+}
+
+static void ignore_lost(void *ctx, uint64_t epoch)
+{
+    (void)ctx;
+    (void)epoch;
+}
+
+static void ignore_consuming(void *ctx, bool consuming, const gw_error *why)
+{
+    (void)ctx;
+    (void)consuming;
+    (void)why;
+}
+
+static void ignore_session(void *ctx, gw__session *session)
+{
+    (void)ctx;
+    (void)session;
+}
+
+static gw__turn ignore_work(void *ctx, uint64_t now_ns)
+{
+    (void)ctx;
+    (void)now_ns;
+    return (gw__turn){.timer_ms = UINT64_MAX};
+}
+
+static void ignore_state(void *ctx, gw_client_state state, const gw_error *why)
+{
+    (void)ctx;
+    (void)state;
+    (void)why;
+}
+
+typedef struct ending {
+    gw__consumers *set;
+    gw__amqp_consumer *consumer;
+    pthread_t thread;
+} ending;
+
+static void *end(void *arg)
+{
+    const ending *it = arg;
+    gw__consumers_cancel(it->set, it->consumer, 10);
+    gw__consumers_release(it->set, it->consumer, 10);
+    return NULL;
+}
+
+/* The test is the I/O thread: have turns until the other thread is through. */
+static bool work_until_ended(fixture *fix, gw__consumers *set, ending *it)
+{
+    for (int i = 0; i < 1000; i++) {
+        gw__consumers_work(set, fix->now);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 5000000;
+        until.tv_sec += until.tv_nsec / GW_NS_PER_S;
+        until.tv_nsec %= GW_NS_PER_S;
+        if (pthread_timedjoin_np(it->thread, NULL, &until) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Cancel and release keep their deadlines though nothing can be sent. */
+static void test_ending_while_the_broker_does_not_read(void **state)
+{
+    fixture *fix = *state;
+    gw__endpoint endpoint;
+    assert_int_equal(gw__endpoint_parse("amqp://nowhere.invalid", 0, &endpoint, NULL), GW_OK);
+    /* For the others to wake; its own thread has nothing to do with this. */
+    const gw__connection_role role = {.purpose = "consume",
+                                      .up = ignore_session,
+                                      .down = ignore_batch,
+                                      .work = ignore_work,
+                                      .state = ignore_state};
+    gw__consumers set;
+    gw__consumers_init(&set);
+    assert_int_equal(gw__connection_start(&endpoint, "test", &role, &set.connection, NULL), GW_OK);
+    const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
+    const gw__sink sink = {.deliver = ignore_delivery,
+                           .delivered = ignore_batch,
+                           .lost = ignore_lost,
+                           .state = ignore_consuming};
+    ending it = {.set = &set, .consumer = gw__amqp_consumer_new(&set, &spec, &sink)};
+    gw__consumers_up(&set, &fix->session);
+    gw__consumers_start(&set, it.consumer);
+    gw__consumers_work(&set, fix->now);
+    while (fix->session.out.len < GW__OUT_HIGH_WATER) {
+        assert_int_equal(gw__wire_heartbeat(&fix->session.out), GW_OK);
+    }
+    assert_int_equal(pthread_create(&it.thread, NULL, end, &it), 0);
+    if (!work_until_ended(fix, &set, &it)) {
+        fail_msg("they wait for the broker to read");
+    }
+    gw__consumers_down(&set);
+    gw__amqp_consumer_free(it.consumer);
+    gw__connection_stop(set.connection, 0);
+    gw__consumers_dispose(&set);
+    gw__endpoint_dispose(&endpoint);
+}
+
 /* A declaration that is not answered holds up its own target for as long, no other. */
 static void test_declaration_without_an_answer(void **state)
 {
@@ -221,6 +441,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_confirms_that_never_come),
         TEST(test_confirms_that_wait_for_an_alarm),
+        TEST(test_confirms_after_an_alarm),
+        TEST(test_confirms_that_never_come_within_a_message),
+        TEST(test_flow_within_a_message),
+        TEST(test_ending_while_the_broker_does_not_read),
         TEST(test_declaration_without_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
