@@ -126,16 +126,26 @@ static unsigned take_incoming(gw__amqp_consumer *consumer)
     return asked;
 }
 
+/* Put a consumer on the list unless it is there. What it is there for was set before. */
+static void list(gw__consumers *set, gw__amqp_consumer *consumer, bool was_listed)
+{
+    if (!was_listed) {
+        pthread_mutex_lock(&set->lock);
+        consumer->next_listed = set->listed;
+        set->listed = consumer;
+        pthread_mutex_unlock(&set->lock);
+    }
+}
+
 /* Put it back on the list it was just taken from, unless something is asked of it. */
 static bool put_off(gw__consumers *set, gw__amqp_consumer *consumer)
 {
-    pthread_mutex_lock(&set->lock);
+    pthread_mutex_lock(&consumer->lock);
     bool off = consumer->asked == 0;
-    if (off) {
-        consumer->next_listed = set->listed;
-        set->listed = consumer;
+    pthread_mutex_unlock(&consumer->lock);
+    if (off) { /* what is asked from here on is for the next turn */
+        list(set, consumer, false);
     }
-    pthread_mutex_unlock(&set->lock);
     return off;
 }
 
@@ -186,17 +196,6 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
 }
 
 /* ---- other threads ------------------------------------------------------- */
-
-/* Put a consumer on the list unless it is there. What it is there for was set before. */
-static void list(gw__consumers *set, gw__amqp_consumer *consumer, bool was_listed)
-{
-    if (!was_listed) {
-        pthread_mutex_lock(&set->lock);
-        consumer->next_listed = set->listed;
-        set->listed = consumer;
-        pthread_mutex_unlock(&set->lock);
-    }
-}
 
 static void ask(gw__consumers *set, gw__amqp_consumer *consumer, unsigned asked)
 {
