@@ -152,5 +152,5 @@ void gw__flags_print_help(const gw__flags *flags, const gw_service_spec *spec, F
     fprintf(out, "\nA flag takes one dash or two, its value follows after a blank or '='. Flags "
                  "win\nover the environment, where each configuration key (--keys) can be set, "
                  "too:\nserver_port as GODWIT_SERVER_PORT.\n");
-    fprintf(out, "\nexample:\n  %s\n", spec->example);
+    fprintf(out, "\nexample: %s\n", spec->example);
 }
