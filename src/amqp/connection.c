@@ -301,6 +301,11 @@ static void try_next(gw__connection *conn)
     try_host(conn);
 }
 
+static bool may_connect(const gw__connection *conn)
+{
+    return conn->role.may_connect == NULL || conn->role.may_connect(conn->role.ctx);
+}
+
 static void finish_connect(gw__connection *conn, bool ready)
 {
     gw_error err;
@@ -407,6 +412,9 @@ static bool check_stop(gw__connection *conn)
 static uint64_t next_timer(const gw__connection *conn, const gw__turn *turn)
 {
     uint64_t at = turn->timer_ms;
+    if (conn->phase == WAITING && !may_connect(conn)) {
+        return at;
+    }
     if (conn->phase != TALKING) {
         return conn->until_ms < at ? conn->until_ms : at;
     }
@@ -455,7 +463,7 @@ static void advance(gw__connection *conn, short revents)
 {
     switch (conn->phase) {
     case WAITING:
-        if (conn->now_ms >= conn->until_ms) {
+        if (conn->now_ms >= conn->until_ms && may_connect(conn)) {
             try_next(conn);
         }
         break;

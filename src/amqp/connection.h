@@ -38,6 +38,9 @@ typedef struct gw__connection_role {
     gw__turn (*work)(void *ctx, uint64_t now_ns);
     /* CONNECTING, UP or BLOCKED; `why` is NULL when up, and at the first try. */
     void (*state)(void *ctx, gw_client_state state, const gw_error *why);
+    /* Whether a connection may be tried now; looked at again after gw__connection_call(). NULL for
+     * always. */
+    bool (*may_connect)(void *ctx);
     void *ctx;
 } gw__connection_role;
 

@@ -36,6 +36,7 @@ typedef struct amqp_transport {
     side publish_side;
     side consume_side;
     atomic_bool sides_changed;
+    atomic_bool login_works; /* as the publishing connection found at its last login */
 
     /* @thread the publishing I/O thread's own: what the client was told last */
     bool told;
@@ -104,10 +105,30 @@ static gw__turn publishing_work(void *ctx, uint64_t now_ns)
     return gw__publisher_work(transport->publisher, now_ns);
 }
 
+/* One connection tries the login for both, so that a refused one is not tried twice as often. */
+static void note_login(amqp_transport *transport, gw_client_state state, const gw_error *why)
+{
+    if (why != NULL && why->status == GW_E_DENIED) {
+        atomic_store(&transport->login_works, false);
+    } else if (state == GW_CLIENT_UP && !atomic_exchange(&transport->login_works, true)) {
+        pthread_mutex_lock(&transport->lock);
+        if (transport->consumers.connection != NULL) {
+            gw__connection_call(transport->consumers.connection, true);
+        }
+        pthread_mutex_unlock(&transport->lock);
+    }
+}
+
 static void publishing_state(void *ctx, gw_client_state state, const gw_error *why)
 {
     amqp_transport *transport = ctx;
+    note_login(transport, state, why);
     set_side(transport, &transport->publish_side, state, why);
+}
+
+static bool consuming_may_connect(void *ctx)
+{
+    return atomic_load(&((amqp_transport *)ctx)->login_works);
 }
 
 static void consuming_up(void *ctx, gw__session *session)
@@ -166,6 +187,7 @@ static gw_status open_transport(const char *url, const gw__transport_options *op
     transport->publish_side.used = true;
     pthread_mutex_init(&transport->lock, NULL);
     atomic_init(&transport->sides_changed, false);
+    atomic_init(&transport->login_works, false);
     gw__consumers_init(&transport->consumers);
     transport->publisher = gw__publisher_new(&options->source);
     transport->name = strdup(options->name != NULL ? options->name : "godwit");
@@ -202,6 +224,7 @@ static gw_status ensure_consuming(amqp_transport *transport, gw_error *err)
                                       .down = consuming_down,
                                       .work = consuming_work,
                                       .state = consuming_state,
+                                      .may_connect = consuming_may_connect,
                                       .ctx = transport};
     pthread_mutex_lock(&transport->lock);
     gw_status st = GW_OK;
@@ -259,7 +282,11 @@ static void release(gw__consumer *head, unsigned timeout_ms)
 static void close_transport(gw__transport *head, unsigned timeout_ms)
 {
     amqp_transport *transport = (amqp_transport *)head;
-    gw__connection_stop(transport->consumers.connection, timeout_ms);
+    pthread_mutex_lock(&transport->lock);
+    gw__connection *consuming = transport->consumers.connection;
+    transport->consumers.connection = NULL; /* the publishing thread must not wake it any more */
+    pthread_mutex_unlock(&transport->lock);
+    gw__connection_stop(consuming, timeout_ms);
     gw__connection_stop(transport->publishing, timeout_ms);
     destroy(transport);
 }

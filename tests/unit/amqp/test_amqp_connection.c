@@ -426,6 +426,37 @@ static void ignore_state(void *ctx, bool consuming, const gw_error *why)
     (void)why;
 }
 
+/* The two connections of a transport are one login to the broker: refused to one, it is not tried
+ * by the other before it works again. */
+static void test_refused_login_is_not_tried_by_both(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
+    const gw__sink sink = {.deliver = ignore_delivery,
+                           .delivered = ignore_end,
+                           .lost = ignore_lost,
+                           .state = ignore_state};
+    gw__consumer *consumer;
+    assert_int_equal(
+        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    fix->conn = fake_accept(fix->broker);
+    fake_expect_protocol_header(fix->conn);
+    fake_send_start(fix->conn);
+    fake_close_connection(fix->conn, 403, "ACCESS_REFUSED - Login was refused");
+    fake_expect(fix->conn, AMQP_CONNECTION_CLOSE_OK_METHOD, NULL);
+    assert_true(fake_nobody_comes(fix->broker, 500));
+    fake_hang_up(fix->conn);
+    fix->conn = fake_accept_open(fix->broker); /* after five to ten seconds */
+    fake_conn *consuming = fake_accept_open(fix->broker);
+    const char *name = fake_client_property(consuming, "connection_name");
+    assert_non_null(strstr(name, " consume"));
+    fake_serve_consumer(consuming, NULL);
+    gw__amqp_transport.cancel(consumer, 0);
+    gw__amqp_transport.release(consumer, 0);
+    fake_hang_up(consuming);
+}
+
 /* What was subscribed to while there was no broker is consumed from once there is one. */
 static void test_subscribe_before_the_broker(void **state)
 {
@@ -532,6 +563,7 @@ int main(void)
         TEST(test_no_answer_to_connecting_or_looking_up),
         TEST(test_heartbeats),
         TEST(test_close_reason_in_words),
+        TEST(test_refused_login_is_not_tried_by_both),
         TEST(test_subscribe_before_the_broker),
         TEST(test_goodbye),
         TEST(test_close_at_every_stage),
