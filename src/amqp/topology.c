@@ -157,8 +157,11 @@ static void on_closed(gw__channel *channel, const gw_error *why)
         open_channel(topology);
         return;
     }
-    /* What it was refused for tells more than that it does not exist. */
-    gw_error reason = topology->passive && why->native != 0 ? topology->refused : *why;
+    /* What it was refused for tells more than the second refusal, unless what was in the way was
+     * deleted in between: then it can be declared with the next try. */
+    bool gone = why->native == AMQP_NOT_FOUND && topology->refused.status == GW_E_EXISTS;
+    bool first = topology->passive && why->native != 0 && !gone;
+    gw_error reason = first ? topology->refused : *why;
     gw_error_prefix(&reason, reason.status, "%s '%s'", noun(topology), name(topology));
     finish(topology, reason.status, &reason);
 }

@@ -489,6 +489,22 @@ static void test_exchange_of_another_type(void **state)
     source_wait(fix->src, 0, GW_E_EXISTS);
 }
 
+/* Other properties, but when it is asked for it is gone: that is no reason to give a message up. */
+static void test_queue_deleted_while_it_is_declared(void **state)
+{
+    fixture *fix = *state;
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+    uint16_t channel = fake_serve_channel(fix->conn);
+    fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    fake_close_channel(fix->conn, channel, 406, "PRECONDITION_FAILED - inequivalent arg 'x-max'");
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    channel = fake_serve_channel(fix->conn);
+    fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    fake_close_channel(fix->conn, channel, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+    source_wait(fix->src, 0, GW_E_REFUSED);
+}
+
 /* ---- sizes --------------------------------------------------------------- */
 
 /* Bodies at the edges of a frame. librabbitmq leaves the last frame of an exact multiple in the
@@ -680,6 +696,7 @@ int main(void)
         TEST(test_declaration_that_takes_long),
         TEST(test_target_that_is_refused),
         TEST(test_exchange_of_another_type),
+        TEST(test_queue_deleted_while_it_is_declared),
         TEST(test_bodies_at_frame_edges),
         TEST(test_large_body),
         TEST(test_large_body_does_not_wait_for_timers),
