@@ -450,7 +450,7 @@ static short wait_for_work(gw__connection *conn, const gw__turn *turn)
     if (conn->phase == CONNECTING) {
         fd = conn->link.fd;
         events = POLLOUT;
-    } else if (conn->phase == TALKING) {
+    } else if (conn->phase == TALKING && !(doze && turn->deaf && conn->writable)) {
         fd = conn->link.fd;
         events = (short)(conn->writable ? POLLIN : POLLIN | POLLOUT);
     }

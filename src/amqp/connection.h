@@ -25,6 +25,7 @@ typedef struct gw__connection gw__connection;
 typedef struct gw__turn {
     uint64_t timer_ms; /* the next turn at the latest then; UINT64_MAX for none */
     uint64_t doze_ns;  /* not 0: more is about to come, so rather wait this long than be woken */
+    bool deaf;         /* in that time, let input gather in the socket as well */
 } gw__turn;
 
 /* All calls come on the I/O thread, no lock held, and must not block. */

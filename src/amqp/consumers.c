@@ -9,8 +9,11 @@
 #include <godwit/clock.h>
 #include <godwit/log.h>
 
-/* More settlements come in a moment when some came just now: gather them. */
-#define DOZE_NS 500000u
+/* More settlements come in a moment when some came just now: gather them. So it is with deliveries
+ * when they come in batches; single ones, where latency counts, are not kept waiting. Either way
+ * half a prefetch of settlements ends it. */
+#define DOZE_NS   1000000u
+#define BATCH_LEN 8
 
 gw_status gw__consumers_init(gw__consumers *set)
 {
@@ -56,6 +59,7 @@ void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool 
 
 void gw__consumers_add_fresh(gw__consumers *set, gw__amqp_consumer *consumer)
 {
+    set->n_delivered++;
     if (!consumer->is_fresh) {
         consumer->is_fresh = true;
         consumer->next_fresh = set->fresh;
@@ -192,7 +196,10 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
         }
     }
     remove_released(set);
-    return (gw__turn){.timer_ms = set->timer_ms, .doze_ns = settled ? DOZE_NS : 0};
+    bool busy = set->n_delivered >= BATCH_LEN;
+    set->n_delivered = 0;
+    return (gw__turn){
+        .timer_ms = set->timer_ms, .doze_ns = settled || busy ? DOZE_NS : 0, .deaf = busy};
 }
 
 /* ---- other threads ------------------------------------------------------- */

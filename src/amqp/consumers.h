@@ -21,7 +21,8 @@ struct gw__consumers {
     gw__amqp_consumer *all;
     gw__amqp_consumer *fresh; /* with deliveries since the last turn */
     gw__session *session;
-    uint64_t timer_ms; /* of the consumer that is due next */
+    size_t n_delivered; /* since the last turn */
+    uint64_t timer_ms;  /* of the consumer that is due next */
     gw_counter *delivered;
     gw_counter *acked;
     gw_counter *requeued;
