@@ -83,27 +83,33 @@ class World:
             channel.basic_publish(exchange, queue, body, pika.BasicProperties(**properties),
                                   mandatory=True)
 
+    def ask(self, question, queue):
+        """The answer of a channel's method about a queue; None while there is no such queue."""
+        with self.channel() as channel:
+            try:
+                return question(channel, queue)
+            except pika.exceptions.ChannelClosedByBroker as closed:
+                if closed.reply_code != 404:
+                    raise
+                return None
+
     def take(self, queue, timeout_s=10.0):
         """Wait for a message in a queue: (properties, body)."""
-        with self.channel() as channel:
-            def get():
-                method, properties, body = channel.basic_get(queue, auto_ack=True)
-                return (properties, body) if method else None
+        def get(channel, name):
+            method, properties, body = channel.basic_get(name, auto_ack=True)
+            return (properties, body) if method else None
 
-            return eventually(get, timeout_s, f"a message in {queue}")
+        return eventually(lambda: self.ask(get, queue), timeout_s, f"a message in {queue}")
 
     def queue_length(self, queue):
         """How many messages wait in a queue, those at a consumer not counted; None without it."""
-        with self.channel() as channel:
-            try:
-                return channel.queue_declare(queue, passive=True).method.message_count
-            except pika.exceptions.ChannelClosedByBroker:
-                return None
+        return self.ask(lambda channel, name: channel.queue_declare(
+            name, passive=True).method.message_count, queue)
 
     def consumers(self, queue):
-        """How many consume from a queue."""
-        with self.channel() as channel:
-            return channel.queue_declare(queue, passive=True).method.consumer_count
+        """How many consume from a queue; None without it."""
+        return self.ask(lambda channel, name: channel.queue_declare(
+            name, passive=True).method.consumer_count, queue)
 
     # ---- the programs ----
 
