@@ -82,6 +82,12 @@ gw__outgoing *gw__confirms_take_returned(gw__confirms *confirms, const char *exc
     return NULL;
 }
 
+uint64_t gw__confirms_sent_ns(const gw__confirms *confirms, uint64_t tag, gw__outgoing **ret_item)
+{
+    *ret_item = confirms->slots[SLOT(tag)].item;
+    return confirms->slots[SLOT(tag)].sent_ns;
+}
+
 uint64_t gw__confirms_oldest_ns(const gw__confirms *confirms)
 {
     return confirms->oldest < confirms->next ? confirms->slots[SLOT(confirms->oldest)].sent_ns : 0;

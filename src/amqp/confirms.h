@@ -44,6 +44,10 @@ gw__outgoing *gw__confirms_take(gw__confirms *confirms, uint64_t tag, uint64_t *
 gw__outgoing *gw__confirms_take_returned(gw__confirms *confirms, const char *exchange,
                                          const char *routing_key, const char *message_id);
 
+/* When this number, which has no confirm, was sent; 0 when it has. `ret_item`: as long as nothing
+ * else settled it. */
+uint64_t gw__confirms_sent_ns(const gw__confirms *confirms, uint64_t tag, gw__outgoing **ret_item);
+
 /* When the oldest one without a confirm was sent; 0 when there is none. */
 uint64_t gw__confirms_oldest_ns(const gw__confirms *confirms);
 

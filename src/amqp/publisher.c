@@ -28,7 +28,9 @@
 #define CONFIRM_TIMEOUT_MS 60000
 /* Messages for a target that the broker refuses go back to the source for so long. */
 #define DENIED_MS     5000
+#define DENIED_MAX_MS 300000 /* twice as long for each time it did not even answer, up to this */
 #define N_DENIED      32
+#define N_DECLARING   8 /* at once: those that hang must not hold up the others */
 #define PULL_EVERY_MS 1000
 /* So often must a message alone have ended the connection before it is given up. */
 #define BLAMES_TO_GIVE_UP 2
@@ -38,6 +40,12 @@ typedef struct denied_target {
     uint64_t until_ms;
     gw_error why;
 } denied_target;
+
+typedef struct declaration {
+    struct gw__publisher *pub;
+    gw__target *target; /* NULL: none under way */
+    gw__topology topology;
+} declaration;
 
 struct gw__publisher {
     gw__source source;
@@ -65,8 +73,7 @@ struct gw__publisher {
     /* Waiting for their targets to be declared, in order. */
     gw__outgoing *held[GW__CONFIRM_WINDOW];
     size_t n_held;
-    gw__target *declaring;
-    gw__topology topology;
+    declaration declaring[N_DECLARING];
     denied_target denied[N_DENIED];
     size_t n_denied;
     /* To be settled, all with the same outcome. */
@@ -138,6 +145,19 @@ static denied_target *find_denied(gw__publisher *pub, const gw__target *target)
     return NULL;
 }
 
+static uint64_t denied_for_ms(gw__target *target, const gw_error *why)
+{
+    uint64_t ms = DENIED_MS;
+    if (why->status != GW_E_TIMEOUT) {
+        return ms;
+    }
+    for (unsigned i = 0; i < target->n_timeouts && ms < DENIED_MAX_MS; i++) {
+        ms *= 2;
+    }
+    target->n_timeouts++;
+    return ms < DENIED_MAX_MS ? ms : DENIED_MAX_MS;
+}
+
 /* Keep away from a target for a while. */
 static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
 {
@@ -148,7 +168,7 @@ static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
         denied = &pub->denied[at];
     }
     denied->target = target;
-    denied->until_ms = pub->session->now_ms + DENIED_MS;
+    denied->until_ms = pub->session->now_ms + denied_for_ms(target, why);
     denied->why = *why;
     target->declared_epoch = 0;
     gw_log_warn(AREA, "cannot publish to %s '%s': %s", target_noun(target), target_name(target),
@@ -178,9 +198,10 @@ static const gw_error *denied_why(gw__publisher *pub, const gw__target *target)
 
 static void on_declared(void *ctx, gw_status st, const gw_error *why)
 {
-    gw__publisher *pub = ctx;
-    gw__target *target = pub->declaring;
-    pub->declaring = NULL;
+    declaration *done = ctx;
+    gw__publisher *pub = done->pub;
+    gw__target *target = done->target;
+    done->target = NULL;
     if (st == GW_OK || st == GW_E_BUSY) {
         /* Locked means that it exists, and exclusive queues can be published to. */
         target->declared_epoch = pub->epoch;
@@ -189,17 +210,32 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
     }
 }
 
+/* Where this target is being declared, or, with NULL, where the next one can be. */
+static declaration *find_declaration(gw__publisher *pub, const gw__target *target)
+{
+    for (size_t i = 0; i < N_DECLARING; i++) {
+        if (pub->declaring[i].target == target) {
+            return &pub->declaring[i];
+        }
+    }
+    return NULL;
+}
+
+/* Unless it is under way, or too many are. */
 static void declare(gw__publisher *pub, gw__target *target)
 {
-    if (!gw__session_is_open(pub->session)) {
-        return; /* it failed in this turn */
+    declaration *slot = find_declaration(pub, NULL);
+    if (slot == NULL || find_declaration(pub, target) != NULL ||
+        !gw__session_is_open(pub->session)) {
+        return;
     }
     const gw__topology_spec spec = {.exchange = target->exchange,
                                     .exchange_type = target->type,
                                     .queue = target->queue,
                                     .queue_type = target->queue_type};
-    pub->declaring = target;
-    gw__topology_start(&pub->topology, pub->session, &spec, on_declared, pub);
+    slot->pub = pub;
+    slot->target = target;
+    gw__topology_start(&slot->topology, pub->session, &spec, on_declared, slot);
 }
 
 /* ---- sending ------------------------------------------------------------- */
@@ -327,7 +363,7 @@ static void work_held(gw__publisher *pub)
             settle(pub, item, denied_outcome(why), why);
         } else {
             pub->held[kept++] = item;
-            if (!declared && pub->declaring == NULL) {
+            if (!declared) {
                 declare(pub, item->target);
             }
         }
@@ -397,7 +433,7 @@ static void pump(gw__publisher *pub)
         }
         dispose_of(pub, item);
     }
-    if (pub->n_held > 0 && pub->declaring == NULL) {
+    if (pub->n_held > 0) {
         work_held(pub);
     }
 }
@@ -415,6 +451,7 @@ static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, co
         return;
     }
     if (outcome == GW_OK) {
+        item->target->n_timeouts = 0;
         gw_histogram_observe(pub->latency, pub->now_ns - sent_ns);
     }
     settle(pub, item, outcome, why);
@@ -589,10 +626,12 @@ static bool is_about_publish(const gw_error *why)
 static void rewind_source(gw__publisher *pub)
 {
     flush_batch(pub);
-    if (gw__topology_is_running(&pub->topology)) {
-        gw__topology_abandon(&pub->topology);
+    for (size_t i = 0; i < N_DECLARING; i++) {
+        if (pub->declaring[i].target != NULL) {
+            gw__topology_abandon(&pub->declaring[i].topology);
+            pub->declaring[i].target = NULL;
+        }
     }
-    pub->declaring = NULL;
     pub->current = NULL;
     pub->n_held = 0;
     pub->n_pulled = 0;
@@ -642,6 +681,7 @@ void gw__publisher_up(gw__publisher *publisher, gw__session *session)
     publisher->session = session;
     publisher->epoch++;
     publisher->retry_at_ms = 0;
+    publisher->n_denied = 0; /* it may be another broker, or the same one in a better state */
 }
 
 void gw__publisher_down(gw__publisher *publisher)
@@ -661,14 +701,24 @@ static void note_stall(gw__publisher *pub)
     pub->was_stalled = stalled;
 }
 
-static bool is_confirm_overdue(const gw__publisher *pub)
+static bool is_overdue(const gw__publisher *pub, uint64_t sent_ns)
 {
-    uint64_t since_ns = gw__confirms_oldest_ns(&pub->confirms);
-    if (since_ns == 0) {
-        return false;
+    uint64_t since_ns = sent_ns > pub->stalled_ns ? sent_ns : pub->stalled_ns;
+    return sent_ns != 0 && pub->now_ns >= since_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS;
+}
+
+/* The window is shared: targets that confirm nothing must not fill it again at once. */
+static void deny_overdue(gw__publisher *pub)
+{
+    gw_error why;
+    gw_error_set(&why, GW_E_TIMEOUT, 0, "no confirm for %d s", CONFIRM_TIMEOUT_MS / 1000);
+    for (uint64_t tag = pub->confirms.oldest; tag < pub->confirms.next; tag++) {
+        gw__outgoing *item = NULL;
+        uint64_t sent_ns = gw__confirms_sent_ns(&pub->confirms, tag, &item);
+        if (item != NULL && is_overdue(pub, sent_ns) && find_denied(pub, item->target) == NULL) {
+            deny(pub, item->target, &why);
+        }
     }
-    since_ns = since_ns > pub->stalled_ns ? since_ns : pub->stalled_ns;
-    return pub->now_ns >= since_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS;
 }
 
 /* The confirms do not come: close the channel, so that no late one can, and send again. */
@@ -679,6 +729,7 @@ static void replace_channel(gw__publisher *pub)
     gw__channel *channel = pub->channel;
     pub->channel = NULL;
     pub->ready = false;
+    deny_overdue(pub);
     rewind_source(pub);
     gw__channel_close(channel);
 }
@@ -712,7 +763,7 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
         return turn;
     }
     size_t before = pub->session->out.len;
-    bool overdue = is_confirm_overdue(pub);
+    bool overdue = is_overdue(pub, gw__confirms_oldest_ns(&pub->confirms));
     if (overdue || pub->paused) {
         /* Nothing new, but what is half sent goes first: no method may stand within a message. */
         finish_current(pub);

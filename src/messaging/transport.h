@@ -34,6 +34,7 @@ typedef struct gw__target {
     gw_queue_type queue_type;
     uint64_t declared_epoch; /* the transport's: the connection in which it was declared last, 0 for
                                 none */
+    unsigned n_timeouts;     /* the transport's: how often in a row it did not answer in time */
 } gw__target;
 
 /* One message on its way out. Owned by the source; the transport borrows it from next() until

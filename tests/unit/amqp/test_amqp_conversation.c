@@ -13,6 +13,7 @@
 
 #include <godwit/clock.h>
 
+#include "amqp/confirms.h"
 #include "amqp/consumers.h"
 #include "amqp/endpoint.h"
 #include "amqp/frame.h"
@@ -147,7 +148,7 @@ static int teardown(void **state)
 }
 
 /* A queue without a leader confirms nothing: after a minute the channel is closed, so that no late
- * confirm can come, and everything goes out again on another. */
+ * confirm can come, and what others confirm goes out again on another. */
 static void test_confirms_that_never_come(void **state)
 {
     fixture *fix = *state;
@@ -172,11 +173,68 @@ static void test_confirms_that_never_come(void **state)
     assert_false(source_is_settled(fix->src, 0));
     uint16_t next = serve_confirms(fix);
     assert_int_not_equal(next, channel);
-    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), next); /* declared it is already */
-    say(fix, next, AMQP_BASIC_ACK_METHOD, &ack);
     turn(fix);
-    source_wait(fix->src, 0, GW_OK);
-    source_wait(fix->src, 1, GW_OK);
+    source_wait(fix->src, 0, GW_E_REFUSED); /* back to the source, which tries again, later */
+    source_wait(fix->src, 1, GW_E_REFUSED);
+}
+
+/* Publish to a queue that confirms nothing until its minute is over. */
+static uint16_t let_time_out(fixture *fix, uint16_t channel, gw__target *target, unsigned rounds)
+{
+    source_wait_rewinds(fix->src, rounds - 1);
+    fix->now += 61 * S;
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), channel);
+    source_wait_rewinds(fix->src, rounds);
+    assert_int_equal(target->n_timeouts, rounds);
+    amqp_channel_close_ok_t ok = {0};
+    say(fix, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
+    turn(fix);
+    return serve_confirms(fix);
+}
+
+/* A queue that confirms nothing fills the window: after its minute others have theirs, and longer
+ * each time. */
+static void test_one_queue_that_never_confirms(void **state)
+{
+    fixture *fix = *state;
+    gw__target broken = {.exchange = "", .queue = "broken"};
+    uint16_t channel = serve_confirms(fix);
+    for (int i = 0; i < 2 * GW__CONFIRM_WINDOW; i++) {
+        source_add(fix->src, &broken, "broken", 1);
+    }
+    size_t n = source_add(fix->src, &fix->target, "good", 1);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    channel = let_time_out(fix, channel, &broken, 1);
+    /* All of the broken one's go back to the source. */
+    for (int i = 0; i < 4 && source_handed_out(fix->src, n) == 0; i++) {
+        turn(fix);
+    }
+    source_wait(fix->src, 0, GW_E_REFUSED);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_basic_ack_t ack = {.delivery_tag = 1};
+    say(fix, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    turn(fix);
+    source_wait(fix->src, n, GW_OK);
+    /* In five seconds it has another chance, then in ten. */
+    fix->now += 6 * S;
+    source_add(fix->src, &broken, "again", 1);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    channel = let_time_out(fix, channel, &broken, 2);
+    fix->now += 6 * S;
+    n = source_add(fix->src, &broken, "too early", 1);
+    turn(fix);
+    source_wait(fix->src, n, GW_E_REFUSED);
+    fix->now += 5 * S;
+    source_add(fix->src, &broken, "in time", 1);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
 }
 
 /* An alarm stops the clock for them. */
@@ -416,6 +474,28 @@ static void test_ending_while_the_broker_does_not_read(void **state)
     gw__endpoint_dispose(&endpoint);
 }
 
+/* Nor are others declared after it only. */
+static void test_declarations_at_the_same_time(void **state)
+{
+    fixture *fix = *state;
+    gw__target hanging = {.exchange = "", .queue = "no-leader"};
+    uint16_t channel = serve_confirms(fix);
+    source_add(fix->src, &hanging, "held", 1);
+    turn(fix);
+    uint16_t first = serve_channel(fix);
+    assert_int_equal(expect(fix, AMQP_QUEUE_DECLARE_METHOD), first);
+    source_add(fix->src, &hanging, "held too", 1);
+    source_add(fix->src, &fix->target, "good", 1);
+    turn(fix);
+    serve_declaration(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes("no-leader")};
+    say(fix, first, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+}
+
 /* A declaration that is not answered holds up its own target for as long, no other. */
 static void test_declaration_without_an_answer(void **state)
 {
@@ -440,11 +520,13 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     static const struct CMUnitTest tests[] = {
         TEST(test_confirms_that_never_come),
+        TEST(test_one_queue_that_never_confirms),
         TEST(test_confirms_that_wait_for_an_alarm),
         TEST(test_confirms_after_an_alarm),
         TEST(test_confirms_that_never_come_within_a_message),
         TEST(test_flow_within_a_message),
         TEST(test_ending_while_the_broker_does_not_read),
+        TEST(test_declarations_at_the_same_time),
         TEST(test_declaration_without_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
