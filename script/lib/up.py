@@ -218,6 +218,7 @@ def run(args, system, printer, progress):
             watch(system, printer.say)
         ok = True
     except Interrupted:
+        printer.on = not args.once  # it may have come early
         progress("stopping")
         ok = not args.once
     finally:

@@ -85,7 +85,7 @@ def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
     assert re.match(r"vipservice-[123] +\| Got a message: ", line)
     os.kill(service.pid, signal.SIGINT)
     assert service.wait_end(30) == 0, service.output()
-    stopped = [line.split()[2] for line in service.matching(" stopped$")]
+    stopped = [line.split()[2] for line in service.matching(r"^ *\d+\.\d s  .* stopped$")]
     assert stopped == ["accountservice", "vipservice-1", "vipservice-2", "vipservice-3",
                        "configserver", "RabbitMQ"]
     assert_nothing_left(up)
