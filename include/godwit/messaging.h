@@ -182,7 +182,8 @@ GW_API GW_MUST_CHECK gw_status gw_subscribe_to_queue(gw_client *client, const ch
 /**
  * End a subscription: no new messages, those at the handler are finished and acknowledged, the rest
  * goes back to the queue. When it returns, the handler is not running and will not be called. Frees
- * the subscription. Accepts NULL.
+ * the subscription. Accepts NULL. Not from a handler of the same subscription: that is logged, and
+ * the subscription stays as it is.
  */
 GW_API void gw_unsubscribe(gw_subscription *sub);
 

@@ -493,6 +493,12 @@ void gw_unsubscribe(gw_subscription *sub)
         return;
     }
     gw_client *client = sub->client;
+    if (gw__subscription_is_inside(sub)) {
+        /* It would wait for itself, and the handler go on in what is freed. */
+        gw_log_error("messaging", "gw_unsubscribe() was called by a handler of that subscription, "
+                                  "which goes on");
+        return;
+    }
     pthread_mutex_lock(&client->lock);
     remove_locked(client, sub);
     pthread_mutex_unlock(&client->lock);

@@ -568,6 +568,18 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
     return GW_OK;
 }
 
+bool gw__subscription_is_inside(gw_subscription *base)
+{
+    subscription *sub = (subscription *)base;
+    bool inside = false;
+    pthread_mutex_lock(&sub->lock);
+    for (unsigned i = 0; i < sub->n_workers; i++) {
+        inside = inside || pthread_equal(pthread_self(), sub->workers[i]) != 0;
+    }
+    pthread_mutex_unlock(&sub->lock);
+    return inside;
+}
+
 static unsigned ms_until(uint64_t deadline_ms)
 {
     uint64_t now_ms = gw_clock_ms();

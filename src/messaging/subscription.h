@@ -22,6 +22,9 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
                                  gw_handler handler, void *ctx, gw_subscription **ret_sub,
                                  gw_error *err);
 
+/* Whether the calling thread is one of its workers, so that a handler is running in it. */
+bool gw__subscription_is_inside(gw_subscription *sub);
+
 /* Take no more from the broker; the first half of stopping, which many subscriptions can do before
  * one waits for its handler. */
 void gw__subscription_cancel(gw_subscription *sub, uint64_t deadline_ms);

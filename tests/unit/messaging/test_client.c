@@ -2,6 +2,8 @@
 /* What the contract suite does not ask of a client: closing while others use it, and options. */
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -211,6 +213,44 @@ static void test_close_while_a_handler_subscribes(void **state)
     assert_int_equal(gw_close(observer, 1000, NULL), GW_OK);
 }
 
+typedef struct unsubscriber {
+    gw_subscription *_Atomic sub;
+    atomic_uint n_calls;
+} unsubscriber;
+
+static gw_verdict unsubscribe_itself(void *ctx, const gw_message *msg, gw_error *why)
+{
+    (void)msg;
+    (void)why;
+    unsubscriber *self = ctx;
+    gw_subscription *sub;
+    while ((sub = atomic_load(&self->sub)) == NULL) {
+        sched_yield();
+    }
+    gw_unsubscribe(sub);
+    atomic_fetch_add(&self->n_calls, 1);
+    return GW_DONE;
+}
+
+/* A mistake that must not free what is in use: the subscription goes on. */
+static void test_unsubscribe_in_its_own_handler(void **state)
+{
+    (void)state;
+    gw_client *client = new_client(BROKER, NULL);
+    unsubscriber self = {.sub = NULL};
+    gw_subscription *sub = NULL;
+    assert_int_equal(
+        gw_subscribe_to_queue(client, "own", NULL, unsubscribe_itself, &self, &sub, NULL), GW_OK);
+    atomic_store(&self.sub, sub);
+    for (unsigned i = 1; i <= 2; i++) {
+        send_text(client, "own", "go");
+        assert_int_equal(gw_testing_wait_handled(BROKER, "own", WAIT_MS, NULL), GW_OK);
+        assert_int_equal(atomic_load(&self.n_calls), i);
+    }
+    gw_unsubscribe(sub);
+    assert_int_equal(gw_close(client, WAIT_MS, NULL), GW_OK);
+}
+
 static void test_null(void **state)
 {
     (void)state;
@@ -236,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_close_while_others_wait),
         cmocka_unit_test(test_close_while_a_handler_subscribes),
+        cmocka_unit_test(test_unsubscribe_in_its_own_handler),
         cmocka_unit_test(test_null),
     };
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
