@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Setting a header looks through those before it: more than anybody needs must not keep the I/O
+ * thread busy. */
+#define HEADERS_MAX 1000
+
 /* ---- out ----------------------------------------------------------------- */
 
 static amqp_bytes_t bytes_of(const char *data, size_t len)
@@ -266,6 +270,9 @@ gw_status gw__table_to_headers(const amqp_table_t *table, amqp_pool_t *pool, gw_
         gw_status st = name_of(table->entries[i].key, pool, &name);
         if (st == GW_OK) {
             st = value_of(&table->entries[i].value, 0, pool, &value);
+        }
+        if (st == GW_OK && gw_message_n_headers(msg) >= HEADERS_MAX) {
+            st = GW_E_LIMIT;
         }
         if (st == GW_OK) {
             st = gw_message_set_header(msg, name, &value);

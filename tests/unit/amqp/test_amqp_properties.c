@@ -296,6 +296,27 @@ static void test_deep_headers_are_left_out(void **state)
     free(data);
 }
 
+/* As many as a frame can hold would take the I/O thread a while: the first thousand are taken, and
+ * it is marked how many there were besides. */
+static void test_too_many_headers_are_left_out(void **state)
+{
+    fixture *fix = *state;
+    gw_message *msg = gw_message_new("", 0);
+    char name[8];
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        assert_int_equal(gw_message_set_header_int(msg, name, i), GW_OK);
+    }
+    gw_message *back = round_trip(fix, msg);
+    assert_int_equal(gw_message_n_headers(back), 1001);
+    assert_int_equal(gw_message_header_int(back, "0", -1), 0);
+    assert_int_equal(gw_message_header_int(back, "999", -1), 999);
+    assert_int_equal(gw_message_header_int(back, "1000", -1), -1);
+    assert_int_equal(gw_message_header_int(back, GW__HEADERS_DROPPED, -1), 2000);
+    gw_message_free(back);
+    gw_message_free(msg);
+}
+
 static void test_odd_names_are_left_out(void **state)
 {
     fixture *fix = *state;
@@ -379,6 +400,7 @@ int main(void)
         TEST(test_large_unsigned_goes_as_digits),
         TEST(test_deepest_value),
         TEST(test_deep_headers_are_left_out),
+        TEST(test_too_many_headers_are_left_out),
         TEST(test_odd_names_are_left_out),
         TEST(test_hostile_properties),
         TEST(test_headers_larger_than_a_frame),
