@@ -94,7 +94,6 @@ def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
 
 
 def test_it_starts_at_once_after_a_kill(up):
-    first = up()
     """With what the first one left ended at once, also when it does not end on its own."""
     first = up()
     first.wait_lines(READY, timeout_s=40)
