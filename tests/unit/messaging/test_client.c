@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -244,6 +243,7 @@ static void test_unsubscribe_in_its_own_handler(void **state)
     atomic_store(&self.sub, sub);
     for (unsigned i = 1; i <= 2; i++) {
         send_text(client, "own", "go");
+        assert_int_equal(gw_flush(client, WAIT_MS, NULL), GW_OK);
         assert_int_equal(gw_testing_wait_handled(BROKER, "own", WAIT_MS, NULL), GW_OK);
         assert_int_equal(atomic_load(&self.n_calls), i);
     }
