@@ -106,7 +106,7 @@ def test_no_amqp_server_url(world):
     for name in ("accountservice", "vipservice"):
         service = world.client(name, world.account_port, amqp_server_url=None).start()
         line = fault(*world.expect_failure(service))
-        assert "no 'amqp_server_url' in the configuration, cannot start" in line
+        assert "there is no 'amqp_server_url' in the configuration" in line
 
 
 @pytest.mark.parametrize("url, reason", [
