@@ -107,7 +107,9 @@ typedef struct gw_subscribe_options {
         *consumer_name;      /**< operators see it as the consumer's tag; NULL: the client's name */
     const char *binding_key; /**< of an exchange subscription; NULL: the exchange's name, and "#"
                                 matches all of a topic exchange */
-    uint16_t prefetch;  /**< most messages on their way or waiting for the handler; default 100 */
+    /** Most messages on their way or waiting for the handler; default 100. They are held in memory:
+     * where messages of many MiB (up to GW_MESSAGE_BODY_MAX) can come, choose it accordingly. */
+    uint16_t prefetch;
     unsigned n_workers; /**< threads that call the handler; default 1, which keeps the order */
     unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
     unsigned
