@@ -61,21 +61,11 @@ static void log_failure(gw__amqp_consumer *consumer, const gw_error *why)
     }
 }
 
-/* It does not consume, and why: begin anew, later. The channel is gone already. */
-static void fail(gw__amqp_consumer *consumer, const gw_error *why)
+/* It does not consume, and why: begin anew, later. */
+static void retry_later(gw__amqp_consumer *consumer, const gw_error *why)
 {
-    gw__consumers *set = consumer->set;
-    bool was_consuming = consumer->state >= GW__CONSUMER_OPENING;
     bool connected = gw__session_is_open(consumer->session);
-    gw__consumer_state before = consumer->state;
     consumer->state = GW__CONSUMER_IDLE;
-    if (was_consuming) {
-        tell_lost(consumer);
-    }
-    if (before == GW__CONSUMER_CANCELLING) {
-        become_cancelled(consumer);
-        return;
-    }
     if (consumer->consuming_since_ms != 0) {
         gw__recovery_worked(&consumer->recovery,
                             consumer->session->now_ms - consumer->consuming_since_ms);
@@ -87,17 +77,36 @@ static void fail(gw__amqp_consumer *consumer, const gw_error *why)
         log_failure(consumer, why);
         consumer->retry_at_ms =
             consumer->session->now_ms + gw__recovery_next_ms(&consumer->recovery, why->status);
-        gw__consumers_set_timer(set, consumer->retry_at_ms);
+        gw__consumers_set_timer(consumer->set, consumer->retry_at_ms);
     }
 }
 
 /* ---- from nothing to consuming ------------------------------------------- */
 
+static void send_consume(gw__amqp_consumer *consumer)
+{
+    /* A tag that was never used before: the broker closes the connection over one that is in use
+     * still. */
+    snprintf(consumer->tag, sizeof(consumer->tag), "%s.%" PRIu64, consumer->tag_base,
+             ++consumer->n_started);
+    amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(consumer->spec.queue),
+                                    .consumer_tag = amqp_cstring_bytes(consumer->tag)};
+    gw__channel_call(consumer->channel, AMQP_BASIC_CONSUME_METHOD, &consume,
+                     AMQP_BASIC_CONSUME_OK_METHOD);
+}
+
 static void on_declared(void *ctx, gw_status st, const gw_error *why)
 {
     gw__amqp_consumer *consumer = ctx;
     if (st != GW_OK) {
-        fail(consumer, why);
+        retry_later(consumer, why);
+        return;
+    }
+    if (consumer->channel != NULL) {
+        /* What it delivered before the broker ended the consumer can still be settled on it. */
+        consumer->state = GW__CONSUMER_OPENING;
+        consumer->n_open_most = consumer->unsettled.n_open + consumer->spec.prefetch;
+        send_consume(consumer);
         return;
     }
     consumer->channel = gw__session_open_channel(consumer->session, &consumer_events, consumer);
@@ -105,11 +114,12 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
         gw_error err;
         gw_error_set(&err, GW_E_LIMIT, 0, "no channel left to consume from queue '%s'",
                      consumer->spec.queue);
-        fail(consumer, &err);
+        retry_later(consumer, &err);
         return;
     }
     consumer->state = GW__CONSUMER_OPENING;
     consumer->epoch++;
+    consumer->n_open_most = consumer->spec.prefetch;
     gw__unsettled_reset(&consumer->unsettled);
 }
 
@@ -134,18 +144,6 @@ static void on_open(gw__channel *channel)
     gw__amqp_consumer *consumer = channel->ctx;
     amqp_basic_qos_t qos = {.prefetch_count = consumer->spec.prefetch};
     gw__channel_call(channel, AMQP_BASIC_QOS_METHOD, &qos, AMQP_BASIC_QOS_OK_METHOD);
-}
-
-static void send_consume(gw__amqp_consumer *consumer)
-{
-    /* A tag that was never used before: the broker closes the connection over one that is in use
-     * still. */
-    snprintf(consumer->tag, sizeof(consumer->tag), "%s.%" PRIu64, consumer->tag_base,
-             consumer->epoch);
-    amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(consumer->spec.queue),
-                                    .consumer_tag = amqp_cstring_bytes(consumer->tag)};
-    gw__channel_call(consumer->channel, AMQP_BASIC_CONSUME_METHOD, &consume,
-                     AMQP_BASIC_CONSUME_OK_METHOD);
 }
 
 static void on_consuming(gw__amqp_consumer *consumer)
@@ -175,15 +173,19 @@ static void on_closed(gw__channel *channel, const gw_error *why)
     drop_channel(consumer);
     if (consumer->state == GW__CONSUMER_RELEASING) {
         become_released(consumer);
-    } else if (consumer->state == GW__CONSUMER_CANCELLED) {
-        tell_lost(consumer);
-    } else {
+        return;
+    }
+    gw__topology_abandon(&consumer->topology);
+    tell_lost(consumer);
+    if (consumer->state == GW__CONSUMER_CANCELLING) {
+        become_cancelled(consumer);
+    } else if (consumer->state != GW__CONSUMER_CANCELLED) {
         gw_error reason = *why;
         if (why->native != 0) {
             gw_error_prefix(&reason, why->status, "queue '%s': the broker closed the channel",
                             consumer->spec.queue);
         }
-        fail(consumer, &reason);
+        retry_later(consumer, &reason);
     }
 }
 
@@ -197,13 +199,13 @@ static void on_notice(gw__channel *channel, const amqp_method_t *method)
                          amqp_method_name(method->id));
         return;
     }
-    if (consumer->state == GW__CONSUMER_CONSUMING || consumer->state == GW__CONSUMER_OPENING) {
-        drop_channel(consumer);
+    if (consumer->state == GW__CONSUMER_CONSUMING) {
+        /* The channel stays, and with it what was delivered: it may exist nowhere else any more. */
         gw_error why;
         gw_error_set(&why, GW_E_NOT_FOUND, 0,
                      "queue '%s': the broker ended the consumer: the queue was deleted or moved",
                      consumer->spec.queue);
-        fail(consumer, &why);
+        retry_later(consumer, &why);
     }
 }
 
@@ -261,7 +263,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
     gw_message *msg = consumer->arriving;
     consumer->arriving = NULL;
     gw_status st = gw__unsettled_add(&consumer->unsettled, content->delivery_tag);
-    if (st == GW_OK && consumer->unsettled.n_open > consumer->spec.prefetch) {
+    if (st == GW_OK && consumer->unsettled.n_open > consumer->n_open_most) {
         st = GW_E_PROTOCOL;
     }
     if (st != GW_OK) {
@@ -358,11 +360,14 @@ static void cancel(gw__amqp_consumer *consumer)
                          AMQP_BASIC_CANCEL_OK_METHOD);
         break;
     }
+    case GW__CONSUMER_OPENING: /* a call is under way on it */
+        drop_channel(consumer);
+        tell_lost(consumer);
+        become_cancelled(consumer);
+        break;
     case GW__CONSUMER_IDLE:
     case GW__CONSUMER_DECLARING:
-    case GW__CONSUMER_OPENING:
         gw__topology_abandon(&consumer->topology);
-        drop_channel(consumer);
         become_cancelled(consumer);
         break;
     default: break;

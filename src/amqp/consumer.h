@@ -78,7 +78,9 @@ struct gw__amqp_consumer {
     gw__channel *channel;
     gw__topology topology;
     gw__recovery recovery;
-    uint64_t epoch;
+    uint64_t epoch;     /* of the channel */
+    uint64_t n_started; /* basic.consume was sent so often; makes the tag unique */
+    size_t n_open_most; /* deliveries that the broker may have out */
     uint64_t retry_at_ms;
     uint64_t consuming_since_ms;
     gw__settlings settling; /* taken from `incoming` */

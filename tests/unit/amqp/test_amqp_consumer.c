@@ -582,14 +582,42 @@ static void test_cancelled_by_the_broker(void **state)
     amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(fix->tag), .nowait = 1};
     fake_send_method(fix->conn, fix->channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
     wait_why(fix->to, "ended the consumer");
-    assert_int_equal(fix->to->n_lost, 1);
-    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
-    amqp_channel_close_ok_t ok = {0};
-    fake_send_method(fix->conn, fix->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
-    serve(fix); /* declared again, consumed from again */
+    fake_serve_declarations(fix->conn, NULL); /* declared again */
+    uint16_t channel;
+    const amqp_basic_consume_t *consume =
+        fake_expect(fix->conn, AMQP_BASIC_CONSUME_METHOD, &channel);
+    assert_int_equal(channel, fix->channel); /* consumed from again, on the same channel */
+    assert_memory_not_equal(consume->consumer_tag.bytes, fix->tag, strlen(fix->tag));
+    snprintf(fix->tag, sizeof(fix->tag), "%.*s", (int)consume->consumer_tag.len,
+             (const char *)consume->consumer_tag.bytes);
+    amqp_basic_consume_ok_t ok = {.consumer_tag = consume->consumer_tag};
+    fake_send_method(fix->conn, fix->channel, AMQP_BASIC_CONSUME_OK_METHOD, &ok);
     WAIT(fix->to, was_consuming, 2);
-    deliver(fix, 1, 1);
+    /* A full prefetch on top of what was out; and what was delivered before is not lost. */
+    deliver(fix, 2, 11);
+    WAIT(fix->to, has_messages, 11);
+    assert_int_equal(fix->to->n_lost, 0);
+    settle(fix, 0, 11, GW__ACK);
+    expect_ack(fix, 11, true);
+}
+
+/* Nor is it when we end it as well before it consumes again. */
+static void test_cancelled_by_both(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    deliver(fix, 1, 2);
     WAIT(fix->to, has_messages, 2);
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(fix->tag), .nowait = 1};
+    fake_send_method(fix->conn, fix->channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
+    wait_why(fix->to, "ended the consumer");
+    fake_serve_channel(fix->conn);
+    fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    gw__amqp_transport.cancel(fix->consumer, 10000);         /* nothing to wait for */
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL); /* of the declaration */
+    settle(fix, 0, 2, GW__ACK);
+    expect_ack(fix, 2, true);
+    assert_int_equal(fix->to->n_lost, 0);
 }
 
 /* Each consumer has its own channel: what closes one does not touch the other. */
@@ -928,6 +956,7 @@ int main(void)
         TEST(test_settled_out_of_order),
         TEST(test_stale_settlements),
         TEST(test_cancelled_by_the_broker),
+        TEST(test_cancelled_by_both),
         TEST(test_channel_closed_by_the_broker),
         TEST(test_channel_and_connection_closed_at_once),
         TEST(test_refused_declarations),
