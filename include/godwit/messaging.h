@@ -110,7 +110,7 @@ typedef struct gw_subscribe_options {
     /** Most messages on their way or waiting for the handler; default 100. They are held in memory:
      * where messages of many MiB (up to GW_MESSAGE_BODY_MAX) can come, choose it accordingly. */
     uint16_t prefetch;
-    unsigned n_workers; /**< threads that call the handler; default 1, which keeps the order */
+    unsigned n_workers;    /**< threads that call the handler; default 1, which keeps the order */
     unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
     unsigned
         retry_delay_ms; /**< before the second attempt, doubling to at most 60 s; default 1000 */
