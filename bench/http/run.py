@@ -189,8 +189,8 @@ def measure(contender, seconds, connections):
     n_requests = int(re.search(r"(\d+) requests in", report).group(1))
     contender.rounds.append({
         "requests_per_s": float(re.search(r"Requests/sec:\s+([\d.]+)", report).group(1)),
-        "p50_ms": milliseconds(re.search(r"50%\s+(\S+)", report).group(1)),
-        "p99_ms": milliseconds(re.search(r"99%\s+(\S+)", report).group(1)),
+        "p50_ms": milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", report).group(1)),
+        "p99_ms": milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", report).group(1)),
         "cpu_us": cpu / n_requests * 1e6,
         "rss_kib": largest,
     })
