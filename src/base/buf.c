@@ -134,6 +134,12 @@ static void add_json_escape(gw_buf *buf, unsigned char c)
     }
 }
 
+/* ASCII that stands for itself in a JSON string: nearly all there is. */
+static inline bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void gw_buf_add_json(gw_buf *buf, const char *str, size_t len)
 {
     gw_buf_add_char(buf, '"');
@@ -141,8 +147,12 @@ void gw_buf_add_json(gw_buf *buf, const char *str, size_t len)
     size_t i = 0;
     while (i < len) {
         unsigned char c = (unsigned char)str[i];
+        if (is_plain(c)) {
+            i++;
+            continue;
+        }
         size_t n = c < 0x80 ? 1 : gw__utf8_sequence_len(str + i, len - i);
-        if (n > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+        if (n > 1) {
             i += n;
             continue;
         }
