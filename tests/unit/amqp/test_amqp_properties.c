@@ -302,7 +302,7 @@ static void test_too_many_headers_are_left_out(void **state)
 {
     fixture *fix = *state;
     gw_message *msg = gw_message_new("", 0);
-    char name[8];
+    char name[16];
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "%d", i);
         assert_int_equal(gw_message_set_header_int(msg, name, i), GW_OK);
