@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "amqp/publisher.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,10 +11,11 @@
 #include <godwit/metrics.h>
 
 #include "amqp/confirms.h"
+#include "amqp/declarations.h"
 #include "amqp/frame.h"
 #include "amqp/properties.h"
 #include "amqp/recovery.h"
-#include "amqp/topology.h"
+#include "amqp/suspects.h"
 #include "amqp/wire.h"
 
 #define AREA      "amqp"
@@ -26,27 +25,7 @@
 #define REFILL_AT (GW__CONFIRM_WINDOW - GW__CONFIRM_WINDOW / 4)
 /* A channel whose oldest message waits longer is suspect: a queue without a leader, say. */
 #define CONFIRM_TIMEOUT_MS 60000
-/* Messages for a target that the broker refuses go back to the source for so long. */
-#define DENIED_MS     5000
-#define DENIED_MAX_MS 300000 /* twice as long for each time it did not even answer, up to this */
-#define N_DENIED      32
-#define N_DECLARING   8 /* at once: those that hang must not hold up the others */
-#define PULL_EVERY_MS 1000
-/* So often must a message alone have ended the connection before it is given up. */
-#define BLAMES_TO_GIVE_UP 2
-
-typedef struct denied_target {
-    gw__target *target;
-    uint64_t until_ms;
-    gw_error why;
-} denied_target;
-
-typedef struct declaration {
-    struct gw__publisher *pub;
-    gw__target *target; /* NULL: none under way */
-    gw__topology topology;
-} declaration;
-
+#define PULL_EVERY_MS      1000
 struct gw__publisher {
     gw__source source;
     gw__session *session; /* NULL: none */
@@ -57,7 +36,6 @@ struct gw__publisher {
     bool was_stalled;     /* blocked or paused at the last turn */
     uint64_t stalled_ns;  /* when it was so last */
     bool full;            /* the window was full and has not emptied to REFILL_AT */
-    uint64_t epoch;       /* of declarations: counts the connections and the doubts about them */
     uint64_t now_ms;
     uint64_t now_ns;
     uint64_t retry_at_ms; /* when to open a channel again */
@@ -73,18 +51,13 @@ struct gw__publisher {
     /* Waiting for their targets to be declared, in order. */
     gw__outgoing *held[GW__CONFIRM_WINDOW];
     size_t n_held;
-    declaration declaring[N_DECLARING];
-    denied_target denied[N_DENIED];
-    size_t n_denied;
+    gw__declarations declarations;
     /* To be settled, all with the same outcome. */
     gw__outgoing *batch[BATCH_MAX];
     size_t n_batch;
     gw_status batch_outcome;
     gw_error batch_why;
-    /* After a close over something published: so many go out alone. */
-    size_t n_suspects;
-    char blamed_id[GW_MESSAGE_TEXT_MAX + 1];
-    unsigned n_blames;
+    gw__suspects suspects;
     /* Of the return that is arriving. */
     bool returned_has_id;
     char returned_id[GW_MESSAGE_TEXT_MAX + 1];
@@ -121,121 +94,6 @@ static void settle(gw__publisher *pub, gw__outgoing *item, gw_status outcome, co
         pub->batch_why = *why;
     }
     pub->batch[pub->n_batch++] = item;
-}
-
-static const char *target_name(const gw__target *target)
-{
-    return target->queue != NULL ? target->queue : target->exchange;
-}
-
-static const char *target_noun(const gw__target *target)
-{
-    return target->queue != NULL ? "queue" : "exchange";
-}
-
-/* ---- targets ------------------------------------------------------------- */
-
-static denied_target *find_denied(gw__publisher *pub, const gw__target *target)
-{
-    for (size_t i = 0; i < pub->n_denied; i++) {
-        if (pub->denied[i].target == target) {
-            return &pub->denied[i];
-        }
-    }
-    return NULL;
-}
-
-static uint64_t denied_for_ms(gw__target *target, const gw_error *why)
-{
-    uint64_t ms = DENIED_MS;
-    if (why->status != GW_E_TIMEOUT) {
-        return ms;
-    }
-    for (unsigned i = 0; i < target->n_timeouts && ms < DENIED_MAX_MS; i++) {
-        ms *= 2;
-    }
-    target->n_timeouts++;
-    return ms < DENIED_MAX_MS ? ms : DENIED_MAX_MS;
-}
-
-/* Keep away from a target for a while. */
-static void deny(gw__publisher *pub, gw__target *target, const gw_error *why)
-{
-    denied_target *denied = find_denied(pub, target);
-    if (denied == NULL) {
-        /* When there are too many, the one that was added first is asked for again sooner. */
-        size_t at = pub->n_denied < N_DENIED ? pub->n_denied++ : 0;
-        denied = &pub->denied[at];
-    }
-    denied->target = target;
-    denied->until_ms = pub->session->now_ms + denied_for_ms(target, why);
-    denied->why = *why;
-    target->declared_epoch = 0;
-    gw_log_warn(AREA, "cannot publish to %s '%s': %s", target_noun(target), target_name(target),
-                why->text);
-}
-
-/* What becomes of a message for a denied target: an exchange of another type does not change by
- * waiting. */
-static gw_status denied_outcome(const gw_error *why)
-{
-    return why->status == GW_E_EXISTS ? GW_E_EXISTS : GW_E_REFUSED;
-}
-
-/* Whether the target is denied at present. Forgets what has run out. */
-static const gw_error *denied_why(gw__publisher *pub, const gw__target *target)
-{
-    denied_target *denied = pub->n_denied == 0 ? NULL : find_denied(pub, target);
-    if (denied == NULL) {
-        return NULL;
-    }
-    if (pub->now_ms < denied->until_ms) {
-        return &denied->why;
-    }
-    *denied = pub->denied[--pub->n_denied];
-    return NULL;
-}
-
-static void on_declared(void *ctx, gw_status st, const gw_error *why)
-{
-    declaration *done = ctx;
-    gw__publisher *pub = done->pub;
-    gw__target *target = done->target;
-    done->target = NULL;
-    if (st == GW_OK || st == GW_E_BUSY) {
-        /* Locked means that it exists, and exclusive queues can be published to. */
-        target->declared_epoch = pub->epoch;
-    } else if (pub->session != NULL && gw__session_is_open(pub->session)) {
-        deny(pub, target, why);
-    }
-}
-
-/* Where this target is being declared, or, with NULL, where the next one can be. */
-static declaration *find_declaration(gw__publisher *pub, const gw__target *target)
-{
-    for (size_t i = 0; i < N_DECLARING; i++) {
-        if (pub->declaring[i].target == target) {
-            return &pub->declaring[i];
-        }
-    }
-    return NULL;
-}
-
-/* Unless it is under way, or too many are. */
-static void declare(gw__publisher *pub, gw__target *target)
-{
-    declaration *slot = find_declaration(pub, NULL);
-    if (slot == NULL || find_declaration(pub, target) != NULL ||
-        !gw__session_is_open(pub->session)) {
-        return;
-    }
-    const gw__topology_spec spec = {.exchange = target->exchange,
-                                    .exchange_type = target->type,
-                                    .queue = target->queue,
-                                    .queue_type = target->queue_type};
-    slot->pub = pub;
-    slot->target = target;
-    gw__topology_start(&slot->topology, pub->session, &spec, on_declared, slot);
 }
 
 /* ---- sending ------------------------------------------------------------- */
@@ -315,13 +173,13 @@ static void send_item(gw__publisher *pub, gw__outgoing *item)
 /* What to do with an item that the source handed out: send it, or keep it until it can be. */
 static void dispose_of(gw__publisher *pub, gw__outgoing *item)
 {
-    if (item->target->declared_epoch == pub->epoch) {
+    if (gw__declarations_has(&pub->declarations, item->target)) {
         send_item(pub, item);
         return;
     }
-    const gw_error *why = denied_why(pub, item->target);
+    const gw_error *why = gw__declarations_denied(&pub->declarations, item->target);
     if (why != NULL) {
-        settle(pub, item, denied_outcome(why), why);
+        settle(pub, item, gw__declarations_outcome(why), why);
     } else {
         pub->held[pub->n_held++] = item;
     }
@@ -335,7 +193,7 @@ static size_t in_flight(const gw__publisher *pub)
 /* Whether one more may go out now. */
 static bool has_room(const gw__publisher *pub)
 {
-    if (pub->n_suspects > 0 && in_flight(pub) > pub->n_held) {
+    if (pub->suspects.n > 0 && in_flight(pub) > pub->n_held) {
         return false;
     }
     return gw__session_is_open(pub->session) && pub->current == NULL && !pub->full &&
@@ -349,22 +207,23 @@ static void work_held(gw__publisher *pub)
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         gw__outgoing *item = pub->held[i];
-        bool declared = item->target->declared_epoch == pub->epoch;
+        bool declared = gw__declarations_has(&pub->declarations, item->target);
         bool sendable = declared && pub->current == NULL &&
                         pub->session->out.len < GW__OUT_HIGH_WATER &&
                         gw__session_is_open(pub->session) &&
-                        (pub->n_suspects == 0 || gw__confirms_count(&pub->confirms) == 0);
-        const gw_error *why = declared ? NULL : denied_why(pub, item->target);
+                        (pub->suspects.n == 0 || gw__confirms_count(&pub->confirms) == 0);
+        const gw_error *why =
+            declared ? NULL : gw__declarations_denied(&pub->declarations, item->target);
         if (sendable) {
             pub->n_held--;
             send_item(pub, item);
         } else if (why != NULL) {
             pub->n_held--;
-            settle(pub, item, denied_outcome(why), why);
+            settle(pub, item, gw__declarations_outcome(why), why);
         } else {
             pub->held[kept++] = item;
             if (!declared) {
-                declare(pub, item->target);
+                gw__declarations_start(&pub->declarations, item->target);
             }
         }
     }
@@ -390,7 +249,7 @@ static gw__outgoing *pull(gw__publisher *pub)
 static bool held_is_due(const gw__publisher *pub)
 {
     for (size_t i = 0; i < pub->n_held; i++) {
-        if (pub->held[i]->target->declared_epoch == pub->epoch) {
+        if (gw__declarations_has(&pub->declarations, pub->held[i]->target)) {
             return true;
         }
     }
@@ -444,8 +303,8 @@ static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, co
 {
     uint64_t sent_ns = 0;
     gw__outgoing *item = gw__confirms_take(&pub->confirms, tag, &sent_ns);
-    if (sent_ns != 0 && pub->n_suspects > 0) {
-        pub->n_suspects--;
+    if (sent_ns != 0) {
+        gw__suspects_clear_one(&pub->suspects);
     }
     if (item == NULL) {
         return;
@@ -536,7 +395,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
     }
     gw_error why;
     gw_error_set(&why, GW_E_UNROUTABLE, content->reply_code, "%s '%s', routing key '%s': %u %s",
-                 target_noun(item->target), target_name(item->target), routing_key,
+                 gw__target_noun(item->target), gw__target_name(item->target), routing_key,
                  content->reply_code, (const char *)content->text.bytes);
     gw_counter_add(pub->returned, 1);
     settle(pub, item, GW_E_UNROUTABLE, &why);
@@ -572,66 +431,26 @@ static gw__outgoing *only_suspect(gw__publisher *pub)
                   : NULL;
 }
 
-/* Count how often this message stood alone when it happened. */
-static unsigned blame(gw__publisher *pub, const gw__outgoing *item)
-{
-    const char *id = gw_message_id(item->msg);
-    id = id != NULL ? id : "";
-    if (strcmp(pub->blamed_id, id) != 0) {
-        snprintf(pub->blamed_id, sizeof(pub->blamed_id), "%s", id);
-        pub->n_blames = 0;
-    }
-    return ++pub->n_blames;
-}
-
 /* Give up the one at fault, if it is known. */
 static void judge(gw__publisher *pub, gw__outgoing *item, const gw_error *reason)
 {
-    gw_error why = *reason;
-    bool of_channel = why.status != GW_E_UNAVAILABLE;
-    gw_status outcome = GW_E_INVALID;
-    if (why.native == AMQP_NOT_FOUND || why.native == AMQP_ACCESS_REFUSED) {
-        deny(pub, item->target, &why);
-        outcome = GW_E_REFUSED;
-    } else if (!of_channel && blame(pub, item) < BLAMES_TO_GIVE_UP) {
+    gw_status outcome = gw__suspects_judge(&pub->suspects, item, reason);
+    if (outcome == GW_OK) {
         return;
-    } else if (why.native == AMQP_INTERNAL_ERROR) {
-        outcome = GW_E_REFUSED; /* the broker's own fault, which may pass */
     }
+    if (reason->native == AMQP_NOT_FOUND || reason->native == AMQP_ACCESS_REFUSED) {
+        gw__declarations_deny(&pub->declarations, item->target, reason);
+    }
+    gw_error why = *reason;
     gw_error_prefix(&why, outcome, "the broker refuses the message");
     settle(pub, item, outcome, &why);
-    pub->n_suspects -= pub->n_suspects > 0;
-}
-
-/* Whether this close can have been about something that was published. */
-static bool is_about_publish(const gw_error *why)
-{
-    switch (why->native) {
-    case AMQP_CONTENT_TOO_LARGE:
-    case AMQP_ACCESS_REFUSED:
-    case AMQP_NOT_FOUND:
-    case AMQP_PRECONDITION_FAILED:
-    case AMQP_FRAME_ERROR:
-    case AMQP_SYNTAX_ERROR:
-    case AMQP_COMMAND_INVALID:
-    case AMQP_UNEXPECTED_FRAME:
-    case AMQP_NOT_ALLOWED:
-    case AMQP_NOT_IMPLEMENTED:
-    case AMQP_INTERNAL_ERROR: return true;
-    default: return false;
-    }
 }
 
 /* Everything handed out and not settled goes back. */
 static void rewind_source(gw__publisher *pub)
 {
     flush_batch(pub);
-    for (size_t i = 0; i < N_DECLARING; i++) {
-        if (pub->declaring[i].target != NULL) {
-            gw__topology_abandon(&pub->declaring[i].topology);
-            pub->declaring[i].target = NULL;
-        }
-    }
+    gw__declarations_abandon(&pub->declarations);
     pub->current = NULL;
     pub->n_held = 0;
     pub->n_pulled = 0;
@@ -646,19 +465,19 @@ static void on_closed(gw__channel *channel, const gw_error *why)
     size_t n = gw__confirms_count(&pub->confirms) + (pub->current != NULL);
     pub->channel = NULL;
     pub->ready = false;
-    if (n > 0 && is_about_publish(why)) {
+    if (n > 0 && gw__suspects_is_about_publish(why)) {
         gw__outgoing *item = only_suspect(pub);
-        pub->n_suspects = n > pub->n_suspects ? n : pub->n_suspects;
+        gw__suspects_add(&pub->suspects, n);
         if (item != NULL) {
             judge(pub, item, why);
         }
     }
     if (why->native == AMQP_NOT_FOUND) {
-        pub->epoch++; /* an exchange went: declare all again */
+        pub->declarations.epoch++; /* an exchange went: declare all again */
     }
     rewind_source(pub);
     unsigned wait_ms = gw__recovery_next_ms(&pub->recovery, GW_E_UNAVAILABLE);
-    pub->retry_at_ms = pub->session->now_ms + (pub->n_suspects > 0 ? 0 : wait_ms);
+    pub->retry_at_ms = pub->session->now_ms + (pub->suspects.n > 0 ? 0 : wait_ms);
     if (gw__session_is_open(pub->session)) {
         gw_log_warn(AREA, "publishing channel closed: %s; %zu messages are sent again", why->text,
                     n);
@@ -679,9 +498,8 @@ static const gw__channel_events publisher_events = {
 void gw__publisher_up(gw__publisher *publisher, gw__session *session)
 {
     publisher->session = session;
-    publisher->epoch++;
     publisher->retry_at_ms = 0;
-    publisher->n_denied = 0; /* it may be another broker, or the same one in a better state */
+    gw__declarations_begin(&publisher->declarations, session);
 }
 
 void gw__publisher_down(gw__publisher *publisher)
@@ -715,8 +533,9 @@ static void deny_overdue(gw__publisher *pub)
     for (uint64_t tag = pub->confirms.oldest; tag < pub->confirms.next; tag++) {
         gw__outgoing *item = NULL;
         uint64_t sent_ns = gw__confirms_sent_ns(&pub->confirms, tag, &item);
-        if (item != NULL && is_overdue(pub, sent_ns) && find_denied(pub, item->target) == NULL) {
-            deny(pub, item->target, &why);
+        if (item != NULL && is_overdue(pub, sent_ns) &&
+            gw__declarations_denied(&pub->declarations, item->target) == NULL) {
+            gw__declarations_deny(&pub->declarations, item->target, &why);
         }
     }
 }
