@@ -82,6 +82,7 @@ gw_status lmdb_env_open(const lmdb_env_options *options, MDB_env **ret_env, gw_e
     }
     if (rc == 0) {
         unsigned flags = options->sync_each_commit ? 0 : MDB_NOSYNC;
+        flags |= options->free_readers ? MDB_NOTLS : 0;
         rc = mdb_env_open(env, options->dir, flags, 0600);
     }
     if (rc == 0) {

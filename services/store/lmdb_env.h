@@ -13,6 +13,7 @@ typedef struct lmdb_env_options {
     unsigned max_dbs;      /* named databases */
     size_t max_bytes;      /* of the file */
     bool sync_each_commit; /* survive power loss; without it only the loss of the process */
+    bool free_readers;     /* read transactions belong to no thread, see MDB_NOTLS */
 } lmdb_env_options;
 
 gw_status lmdb_env_open(const lmdb_env_options *options, MDB_env **ret_env, gw_error *err);
