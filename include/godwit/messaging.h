@@ -83,11 +83,26 @@ typedef void (*gw_state_callback)(void *ctx, gw_client_state state, const char *
  */
 typedef void (*gw_failed_callback)(void *ctx, const gw_message *msg, const gw_error *why);
 
+/** What an accepted message survives on its way to the broker. */
+typedef enum gw_outbox_level {
+    GW_OUTBOX_MEMORY,  /**< lost connections and restarts of the broker; lost with the process */
+    GW_OUTBOX_PROCESS, /**< the end of the process too, also by kill -9 */
+    GW_OUTBOX_DISK     /**< power loss too: publishing waits for the disk, many callers together */
+} gw_outbox_level;
+
+/** "memory", "process", "disk". Static. */
+GW_API const char *gw_outbox_level_name(gw_outbox_level level);
+
 typedef struct gw_client_options {
     const char *name; /**< the service's name; operators see it as the connection's name; NULL: the
                          program's */
-    size_t outbox_max_messages; /**< accepted and not yet confirmed; default 100,000 */
-    size_t outbox_max_bytes;    /**< default 64 MiB */
+    gw_outbox_level outbox_level; /**< default GW_OUTBOX_MEMORY */
+    /** The directory of the outbox, made if it is missing; for the levels process and disk. One
+     * client of one process at a time uses it; what a dead one left there is sent first. */
+    const char *outbox_dir;
+    size_t outbox_max_messages; /**< accepted and not yet confirmed; 0: 100,000 in memory, 10
+                                   million on disk */
+    size_t outbox_max_bytes;    /**< 0: 64 MiB in memory, 2 GiB on disk */
     unsigned heartbeat_s; /**< default 10; both sides notice a dead peer after about twice that */
     gw_queue_type queue_type;     /**< of the work queues that are declared; default classic */
     gw_state_callback on_state;   /**< may be NULL */
@@ -97,9 +112,9 @@ typedef struct gw_client_options {
 
 #define GW_CLIENT_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        .name = NULL, .outbox_max_messages = 100000, .outbox_max_bytes = (size_t)64 << 20,         \
-        .heartbeat_s = 10, .queue_type = GW_QUEUE_CLASSIC, .on_state = NULL, .on_failed = NULL,    \
-        .ctx = NULL                                                                                \
+        .name = NULL, .outbox_level = GW_OUTBOX_MEMORY, .outbox_dir = NULL,                        \
+        .outbox_max_messages = 0, .outbox_max_bytes = 0, .heartbeat_s = 10,                        \
+        .queue_type = GW_QUEUE_CLASSIC, .on_state = NULL, .on_failed = NULL, .ctx = NULL           \
     }
 
 typedef struct gw_subscribe_options {

@@ -26,6 +26,8 @@
 #define UNSUBSCRIBE_TIMEOUT_MS 5000
 #define GOODBYE_MS             1000 /* of a closing deadline, kept for the transport's goodbye */
 #define NAME_MAX_LEN           100
+#define OUTBOX_MAX_MESSAGES    100000 /* in memory */
+#define OUTBOX_MAX_BYTES       ((size_t)64 << 20)
 
 struct gw_client {
     gw_client_options options;
@@ -54,6 +56,12 @@ const char *gw_client_state_name(gw_client_state state)
 {
     static const char *const names[] = {"connecting", "up", "blocked", "degraded", "closed"};
     return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+const char *gw_outbox_level_name(gw_outbox_level level)
+{
+    static const char *const names[] = {"memory", "process", "disk"};
+    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "?";
 }
 
 const char *gw_exchange_type_name(gw_exchange_type type)
@@ -216,11 +224,13 @@ static gw_client *new_client(const gw_client_options *options, bool remote)
         gw_metrics_gauge("godwit_broker_up",
                          "1 while the broker is connected and every subscription consumes.", NULL);
     client->targets = gw__targets_new(options->queue_type);
-    gw__relay_options relay_options = {.max_messages = options->outbox_max_messages,
-                                       .max_bytes = options->outbox_max_bytes,
-                                       .on_failed = on_failed,
-                                       .wake = wake_transport,
-                                       .ctx = client};
+    gw__relay_options relay_options = {
+        .max_messages =
+            options->outbox_max_messages != 0 ? options->outbox_max_messages : OUTBOX_MAX_MESSAGES,
+        .max_bytes = options->outbox_max_bytes != 0 ? options->outbox_max_bytes : OUTBOX_MAX_BYTES,
+        .on_failed = on_failed,
+        .wake = wake_transport,
+        .ctx = client};
     client->relay = remote ? gw__relay_new(&relay_options) : NULL;
     if (client->targets == NULL || (remote && client->relay == NULL)) {
         free_client(client);
@@ -234,11 +244,16 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
 {
     gw_client_options defaults = GW_CLIENT_OPTIONS_INIT;
     options = options != NULL ? options : &defaults;
-    if (ret_client == NULL || options->outbox_max_messages == 0 || options->outbox_max_bytes == 0 ||
-        options->heartbeat_s > 600 || (unsigned)options->queue_type > GW_QUEUE_QUORUM) {
+    if (ret_client == NULL || options->heartbeat_s > 600 ||
+        (unsigned)options->queue_type > GW_QUEUE_QUORUM ||
+        (unsigned)options->outbox_level > GW_OUTBOX_DISK) {
         return gw_error_set(err, GW_E_INVALID, 0,
-                            "client options: the outbox needs room, heartbeat_s is 0 to 600, and "
-                            "queue_type classic or quorum");
+                            "client options: heartbeat_s is 0 to 600, queue_type classic or "
+                            "quorum, outbox_level memory, process or disk");
+    }
+    if (options->outbox_level != GW_OUTBOX_MEMORY) {
+        return gw_error_set(err, GW_E_UNSUPPORTED, 0, "outbox_level '%s' is not supported yet",
+                            gw_outbox_level_name(options->outbox_level));
     }
     const gw__transport_type *type;
     gw_status st = gw__transport_find(url, &type, err);

@@ -144,7 +144,7 @@ static void test_options_that_are_refused(void **state)
     }
     gw_client *none = NULL;
     gw_client_options options = GW_CLIENT_OPTIONS_INIT;
-    options.outbox_max_messages = 0;
+    options.heartbeat_s = 601;
     assert_int_equal(gw_connect(transport_of(fix)->url, &options, &none, NULL), GW_E_INVALID);
     assert_int_equal(gw_connect("", NULL, &none, NULL), GW_E_INVALID);
     assert_int_equal(gw_connect("gopher://h", NULL, &none, NULL), GW_E_UNSUPPORTED);
