@@ -14,7 +14,7 @@
 
 /* What a value takes on the wire, about, and a named one: more items than fit are refused before
  * memory is taken for them. */
-#define VALUE_SIZE 9
+#define VALUE_SIZE GW__VALUE_SIZE
 #define FIELD_SIZE (VALUE_SIZE + 1)
 
 typedef struct chunk {
@@ -73,6 +73,11 @@ static void *take(gw_message *msg, size_t len, size_t align)
     next->cap = cap;
     msg->more = next;
     return carve(next, len, align);
+}
+
+void *gw__message_take(gw_message *msg, size_t len, size_t align)
+{
+    return take(msg, len, align);
 }
 
 static char *copy_bytes(gw_message *msg, const char *bytes, size_t len)
@@ -194,6 +199,11 @@ TEXT_PROPERTY(user_id, GW__TEXT_USER_ID)
 TEXT_PROPERTY(routing_key, GW__TEXT_ROUTING_KEY)
 
 #undef TEXT_PROPERTY
+
+char *const *gw__message_texts(const gw_message *msg)
+{
+    return msg->texts;
+}
 
 const void *gw_message_body(const gw_message *msg, size_t *ret_len)
 {
@@ -339,12 +349,8 @@ static gw_header *find_header(const gw_message *msg, const char *name)
     return NULL;
 }
 
-static bool reserve_header(gw_message *msg)
+static bool reserve_headers(gw_message *msg, size_t cap)
 {
-    if (msg->n_headers < msg->headers_cap) {
-        return true;
-    }
-    size_t cap = msg->headers_cap == 0 ? 4 : msg->headers_cap * 2;
     gw_header *headers = take(msg, cap * sizeof(*headers), _Alignof(gw_header));
     if (headers == NULL) {
         return false;
@@ -355,6 +361,43 @@ static bool reserve_header(gw_message *msg)
     msg->headers = headers;
     msg->headers_cap = cap;
     return true;
+}
+
+static bool reserve_header(gw_message *msg)
+{
+    return msg->n_headers < msg->headers_cap ||
+           reserve_headers(msg, msg->headers_cap == 0 ? 4 : msg->headers_cap * 2);
+}
+
+gw_status gw__message_reserve_headers(gw_message *msg, size_t n_headers)
+{
+    size_t free_slots = msg->headers_cap - msg->n_headers;
+    if (n_headers <= free_slots) {
+        return GW_OK;
+    }
+    if (n_headers > GW_MESSAGE_HEADERS_MAX / FIELD_SIZE) {
+        return GW_E_LIMIT;
+    }
+    return reserve_headers(msg, msg->n_headers + n_headers) ? GW_OK : GW_E_NOMEM;
+}
+
+gw_status gw__message_adopt_header(gw_message *msg, const gw_header *header, size_t size)
+{
+    if (header->name[0] == '\0') {
+        return GW_E_INVALID;
+    }
+    if (size > GW_MESSAGE_HEADERS_MAX - msg->headers_size) {
+        return GW_E_LIMIT;
+    }
+    if (find_header(msg, header->name) != NULL) {
+        return GW_E_EXISTS;
+    }
+    if (!reserve_header(msg)) {
+        return GW_E_NOMEM;
+    }
+    msg->headers[msg->n_headers++] = *header;
+    msg->headers_size += size;
+    return GW_OK;
 }
 
 gw_status gw_message_set_header(gw_message *msg, const char *name, const gw_value *value)
