@@ -463,6 +463,32 @@ static void test_deep_copy(void **state)
     gw_message_free(msg);
 }
 
+/* Those that were built in the message's own memory, as a store does. */
+static void test_adopted_headers(void **state)
+{
+    (void)state;
+    gw_message *msg = new_message("x");
+    gw_header header = {.name = "n", .value = {.kind = GW_VALUE_INT, .as.integer = 5}};
+    const size_t size = GW__VALUE_SIZE + 2;
+    assert_int_equal(gw__message_reserve_headers(msg, SIZE_MAX), GW_E_LIMIT);
+    assert_int_equal(gw__message_reserve_headers(msg, 2), GW_OK);
+    assert_int_equal(gw__message_adopt_header(msg, &header, size), GW_OK);
+    assert_int_equal(gw__message_adopt_header(msg, &header, size), GW_E_EXISTS);
+    header.name = "";
+    assert_int_equal(gw__message_adopt_header(msg, &header, size), GW_E_INVALID);
+    char *name = gw__message_take(msg, 2, 1);
+    assert_non_null(name);
+    memcpy(name, "m", 2);
+    header.name = name;
+    assert_int_equal(gw__message_adopt_header(msg, &header, GW_MESSAGE_HEADERS_MAX), GW_E_LIMIT);
+    assert_int_equal(gw__message_adopt_header(msg, &header, GW_MESSAGE_HEADERS_MAX - size), GW_OK);
+    assert_int_equal(gw_message_n_headers(msg), 2);
+    assert_int_equal(gw_message_header_int(msg, "m", 0), 5);
+    /* they count for what is set later */
+    assert_int_equal(gw_message_set_header_int(msg, "k", 1), GW_E_LIMIT);
+    gw_message_free(msg);
+}
+
 /* ---- dup ------------------------------------------------------------------------------ */
 
 static void test_dup(void **state)
@@ -524,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_large_headers),
         cmocka_unit_test(test_nesting),
         cmocka_unit_test(test_deep_copy),
+        cmocka_unit_test(test_adopted_headers),
         cmocka_unit_test(test_dup),
     };
     return cmocka_run_group_tests_name("message", tests, NULL, NULL);
