@@ -4,9 +4,10 @@
  * Connect, publish, subscribe, close: messages between services, over RabbitMQ or in memory.
  *
  * Publishing hands a message to the client's outbox and returns; the client sends it, in order per
- * target (exchange or queue), and keeps it until the broker has confirmed it, across reconnects.
- * Subscribing declares an intent; the client makes it true whenever there is a connection. A broker
- * that is away is therefore no error of any call here, it is a state (gw_client_state).
+ * target (exchange or queue), and keeps it until the broker has confirmed it, across reconnects
+ * and, with an outbox on disk, across the end of the process. Subscribing declares an intent; the
+ * client makes it true whenever there is a connection. A broker that is away is therefore no error
+ * of any call here, it is a state (gw_client_state).
  *
  * Exchanges are declared durable. Work queues are durable, temporary queues belong to one
  * subscription.
@@ -143,8 +144,10 @@ typedef struct gw_subscribe_options {
  * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ; memory:NAME for an
  * in-process broker that all clients of the process with that NAME share, for tests.
  * @param options copied; NULL for the defaults.
- * @return GW_OK; GW_E_INVALID for a bad URL or option; GW_E_UNSUPPORTED for an unknown scheme, and
- * for amqps:// at present; GW_E_NOMEM.
+ * @return GW_OK; GW_E_INVALID for a bad URL or option; GW_E_UNSUPPORTED for an unknown scheme, for
+ * amqps:// at present, and for an outbox of a newer version or on a network file system; GW_E_BUSY
+ * when another process uses the outbox, with its pid; GW_E_NO_SPACE, GW_E_IO, GW_E_DENIED of the
+ * outbox's directory; GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_connect(const char *url, const gw_client_options *options,
                                           gw_client **ret_client, gw_error *err);
@@ -162,7 +165,9 @@ GW_API GW_MUST_CHECK gw_status gw_wait_up(gw_client *client, unsigned timeout_ms
  * @param msg borrowed: copied, the caller still frees it. Gets a message id first if it has none,
  * which the caller can then read.
  * @return GW_OK; GW_E_FULL when the outbox has no room (retriable); GW_E_LIMIT for a name above 255
- * bytes and a message larger than the whole outbox; GW_E_CLOSED after gw_close() began; GW_E_NOMEM.
+ * bytes and a message larger than the whole outbox; GW_E_CLOSED after gw_close() began; GW_E_NOMEM;
+ * GW_E_NO_SPACE when the outbox's disk is full (retriable); GW_E_IO when it failed: it is not known
+ * then whether the message will be sent.
  */
 GW_API GW_MUST_CHECK gw_status gw_publish(gw_client *client, const char *exchange,
                                           gw_exchange_type type, gw_message *msg, gw_error *err);
@@ -209,8 +214,8 @@ GW_API void gw_unsubscribe(gw_subscription *sub);
  * within the deadline. Frees the client and its subscriptions, whatever is returned. Accepts NULL.
  * Not from a callback.
  *
- * @return GW_OK; GW_E_TIMEOUT when messages were left in the outbox, with their number; they are
- * lost with a client that keeps its outbox in memory.
+ * @return GW_OK, also when messages stay in an outbox on disk: they are sent at the next start.
+ * GW_E_TIMEOUT when messages were left in an outbox in memory and are lost, with their number.
  */
 GW_API gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err);
 

@@ -26,12 +26,17 @@
 #define UNSUBSCRIBE_TIMEOUT_MS 5000
 #define GOODBYE_MS             1000 /* of a closing deadline, kept for the transport's goodbye */
 #define NAME_MAX_LEN           100
-#define OUTBOX_MAX_MESSAGES    100000 /* in memory */
-#define OUTBOX_MAX_BYTES       ((size_t)64 << 20)
+
+/* Limits of the outbox, unless they are set. */
+#define MEMORY_MAX_MESSAGES 100000
+#define MEMORY_MAX_BYTES    ((size_t)64 << 20)
+#define DISK_MAX_MESSAGES   10000000
+#define DISK_MAX_BYTES      ((size_t)2 << 30)
 
 struct gw_client {
     gw_client_options options;
     char name[NAME_MAX_LEN + 1];
+    char *outbox_dir; /* what options.outbox_dir points to */
     gw__transport *transport;
     gw__relay *relay; /* NULL with a local transport */
     gw__targets *targets;
@@ -202,14 +207,36 @@ static void free_client(gw_client *client)
     gw__targets_free(client->targets);
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
+    free(client->outbox_dir);
     free(client);
 }
 
-static gw_client *new_client(const gw_client_options *options, bool remote)
+static gw_status open_relay(gw_client *client, gw_error *err)
+{
+    const gw_client_options *options = &client->options;
+    bool on_disk = options->outbox_level != GW_OUTBOX_MEMORY;
+    size_t max_messages = on_disk ? DISK_MAX_MESSAGES : MEMORY_MAX_MESSAGES;
+    size_t max_bytes = on_disk ? DISK_MAX_BYTES : MEMORY_MAX_BYTES;
+    gw__relay_options relay_options = {
+        .level = options->outbox_level,
+        .dir = options->outbox_dir,
+        .max_messages =
+            options->outbox_max_messages != 0 ? options->outbox_max_messages : max_messages,
+        .max_bytes = options->outbox_max_bytes != 0 ? options->outbox_max_bytes : max_bytes,
+        .targets = client->targets,
+        .on_failed = on_failed,
+        .wake = wake_transport,
+        .ctx = client};
+    gw_status st = gw__relay_open(&relay_options, &client->relay, err);
+    return st == GW_OK ? GW_OK : gw_error_prefix(err, st, "outbox");
+}
+
+static gw_status new_client(const gw_client_options *options, bool remote, gw_client **ret_client,
+                            gw_error *err)
 {
     gw_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {
-        return NULL;
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
     }
     client->options = *options;
     const char *name = options->name != NULL ? options->name : program_invocation_short_name;
@@ -224,19 +251,20 @@ static gw_client *new_client(const gw_client_options *options, bool remote)
         gw_metrics_gauge("godwit_broker_up",
                          "1 while the broker is connected and every subscription consumes.", NULL);
     client->targets = gw__targets_new(options->queue_type);
-    gw__relay_options relay_options = {
-        .max_messages =
-            options->outbox_max_messages != 0 ? options->outbox_max_messages : OUTBOX_MAX_MESSAGES,
-        .max_bytes = options->outbox_max_bytes != 0 ? options->outbox_max_bytes : OUTBOX_MAX_BYTES,
-        .on_failed = on_failed,
-        .wake = wake_transport,
-        .ctx = client};
-    client->relay = remote ? gw__relay_new(&relay_options) : NULL;
-    if (client->targets == NULL || (remote && client->relay == NULL)) {
-        free_client(client);
-        return NULL;
+    client->outbox_dir = strdup(options->outbox_dir != NULL ? options->outbox_dir : "");
+    client->options.outbox_dir = client->outbox_dir;
+    gw_status st = client->targets != NULL && client->outbox_dir != NULL
+                       ? GW_OK
+                       : gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
+    if (st == GW_OK && remote) {
+        st = open_relay(client, err);
     }
-    return client;
+    if (st != GW_OK) {
+        free_client(client);
+        return st;
+    }
+    *ret_client = client;
+    return GW_OK;
 }
 
 gw_status gw_connect(const char *url, const gw_client_options *options, gw_client **ret_client,
@@ -251,8 +279,10 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
                             "client options: heartbeat_s is 0 to 600, queue_type classic or "
                             "quorum, outbox_level memory, process or disk");
     }
-    if (options->outbox_level != GW_OUTBOX_MEMORY) {
-        return gw_error_set(err, GW_E_UNSUPPORTED, 0, "outbox_level '%s' is not supported yet",
+    if (options->outbox_level != GW_OUTBOX_MEMORY &&
+        (options->outbox_dir == NULL || options->outbox_dir[0] == '\0')) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "client options: outbox_level %s needs an outbox_dir",
                             gw_outbox_level_name(options->outbox_level));
     }
     const gw__transport_type *type;
@@ -260,9 +290,10 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
     if (st != GW_OK) {
         return st;
     }
-    gw_client *client = new_client(options, type->publish == NULL);
-    if (client == NULL) {
-        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
+    gw_client *client = NULL;
+    st = new_client(options, type->publish == NULL, &client, err);
+    if (st != GW_OK) {
+        return st;
     }
     gw__transport_options transport_options = {.name = client->name,
                                                .heartbeat_s = options->heartbeat_s};
@@ -341,11 +372,13 @@ static gw_status publish(gw_client *client, gw__target *target, gw_message *msg,
     if (copy == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a message");
     }
-    st = gw__relay_put(client->relay, target, copy, NULL, NULL, err);
+    uint64_t seq;
+    st = gw__relay_put(client->relay, target, copy, NULL, NULL, &seq, err);
     if (st != GW_OK) {
         gw_message_free(copy);
+        return st;
     }
-    return st;
+    return gw__relay_wait_disk(client->relay, seq, err);
 }
 
 gw_status gw_publish(gw_client *client, const char *exchange, gw_exchange_type type,
@@ -382,7 +415,7 @@ gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_m
         return st;
     }
     if (client->relay != NULL) {
-        return gw__relay_put(client->relay, target, msg, done, ctx, err);
+        return gw__relay_put(client->relay, target, msg, done, ctx, NULL, err);
     }
     gw_error why = GW_ERROR_INIT;
     st = publish_locally(client, target, msg, &why);
@@ -562,6 +595,30 @@ static void wait_for_others(gw_client *client)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* Send what is in the outbox. What is kept on disk is not waited for while the broker is away: it
+ * goes out at the next start. */
+static gw_status empty_outbox(gw_client *client, uint64_t deadline_ms, gw_error *err)
+{
+    gw__relay *relay = client->relay;
+    if (relay == NULL) {
+        return GW_OK;
+    }
+    gw__relay_close(relay);
+    if (gw__relay_is_volatile(relay)) {
+        return gw__relay_flush(relay, deadline_ms, err);
+    }
+    pthread_mutex_lock(&client->lock);
+    bool connected = client->transport_state != GW_CLIENT_CONNECTING;
+    pthread_mutex_unlock(&client->lock);
+    gw_status st = gw__relay_flush(relay, connected ? deadline_ms : 0, NULL);
+    if (st != GW_OK) {
+        gw_log_info("messaging",
+                    "%zu messages stay in the outbox %s and are sent at the next start",
+                    gw__relay_count(relay), client->options.outbox_dir);
+    }
+    return GW_OK;
+}
+
 gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err)
 {
     if (client == NULL) {
@@ -577,11 +634,7 @@ gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err)
     client->closing = true;
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
-    gw_status st = GW_OK;
-    if (client->relay != NULL) {
-        gw__relay_close(client->relay);
-        st = gw__relay_flush(client->relay, deadline_ms - goodbye_ms, err);
-    }
+    gw_status st = empty_outbox(client, deadline_ms - goodbye_ms, err);
     now_ms = gw_clock_ms();
     client->transport->type->close(client->transport,
                                    deadline_ms > now_ms ? (unsigned)(deadline_ms - now_ms) : 0);

@@ -35,6 +35,7 @@ typedef struct gw__target {
     uint64_t declared_epoch; /* the transport's: the connection in which it was declared last, 0 for
                                 none */
     unsigned n_timeouts;     /* the transport's: how often in a row it did not answer in time */
+    _Atomic(struct gw__lane *) lane; /* the relay's */
 } gw__target;
 
 /* One message on its way out. Owned by the source; the transport borrows it from next() until

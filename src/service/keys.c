@@ -22,6 +22,16 @@ static const gw_key broker_keys[] = {
     {"amqp_server_url", "", "the broker: amqp://user:password@host:port/vhost", false},
     {"config_event_bus", "springCloudBus", "exchange of refresh events", false},
     {"queue_type", "classic", "type of the work queues: classic or quorum", false},
+    {"outbox_level", "process",
+     "what an accepted message survives: memory (a lost connection), process (kill -9), disk "
+     "(power "
+     "loss)",
+     false},
+    {"outbox_dir", "", "directory of the outbox, for one process; without it data/NAME/outbox-PORT",
+     false},
+    {"outbox_max_messages", "", "most that wait for the broker: 10 million, in memory 100,000",
+     false},
+    {"outbox_max_bytes", "", "the same in bytes: 2 GiB, in memory 64 MiB", false},
 };
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))

@@ -18,7 +18,8 @@
 #include "service/keys.h"
 #include "service/signals.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE     2
+#define OUTBOX_DIR_MAX 256
 
 /* Beyond the shutdown timeout, for what cannot be interrupted, before the process is ended. */
 #define GRACE_MS 3000
@@ -261,6 +262,17 @@ static gw_status load_config(gw_service *service, gw_error *err)
     return st;
 }
 
+static gw_status read_port(gw_service *service, uint16_t *ret_port, gw_error *err)
+{
+    int64_t port = service->spec->default_port;
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    gw_status st =
+        gw_config_optional(gw_config_get_int(snapshot, "server_port", 0, 65535, &port, err));
+    gw_config_release(snapshot);
+    *ret_port = (uint16_t)port;
+    return st;
+}
+
 /* ---- the broker ------------------------------------------------------------------------ */
 
 /* @thread the client's */
@@ -288,6 +300,48 @@ static gw_status read_queue_type(const gw_config_snapshot *snapshot, gw_queue_ty
     return st;
 }
 
+/* `options` holds the defaults. Strings are the snapshot's. */
+static gw_status read_outbox(const gw_config_snapshot *snapshot, gw_client_options *options,
+                             gw_error *err)
+{
+    const char *level = gw_outbox_level_name(options->outbox_level);
+    int64_t max_messages = 0;
+    int64_t max_bytes = 0;
+    gw_status st = gw_config_optional(gw_config_get_string(snapshot, "outbox_level", &level, err));
+    if (st == GW_OK) {
+        st = gw_config_optional(
+            gw_config_get_string(snapshot, "outbox_dir", &options->outbox_dir, err));
+    }
+    if (st == GW_OK) {
+        st = gw_config_optional(
+            gw_config_get_int(snapshot, "outbox_max_messages", 1, INT64_MAX, &max_messages, err));
+    }
+    if (st == GW_OK) {
+        st = gw_config_optional(
+            gw_config_get_int(snapshot, "outbox_max_bytes", 1, INT64_C(1) << 40, &max_bytes, err));
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    options->outbox_max_messages = (size_t)max_messages;
+    options->outbox_max_bytes = (size_t)max_bytes;
+    for (int i = GW_OUTBOX_MEMORY; i <= GW_OUTBOX_DISK; i++) {
+        if (strcmp(level, gw_outbox_level_name((gw_outbox_level)i)) == 0) {
+            options->outbox_level = (gw_outbox_level)i;
+            return GW_OK;
+        }
+    }
+    return gw_error_set(err, GW_E_INVALID, 0,
+                        "outbox_level '%.40s' is none of memory, process, disk", level);
+}
+
+static gw_status read_client_options(const gw_config_snapshot *snapshot, gw_client_options *options,
+                                     gw_error *err)
+{
+    gw_status st = read_queue_type(snapshot, &options->queue_type, err);
+    return st == GW_OK ? read_outbox(snapshot, options, err) : st;
+}
+
 gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err)
 {
     if (service->client != NULL) {
@@ -297,15 +351,25 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
     options.name = service->spec->name;
     options.on_state = on_broker_state;
     options.ctx = service;
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    gw_status st = read_queue_type(snapshot, &options.queue_type, err);
-    gw_config_release(snapshot);
+    uint16_t port;
+    char default_dir[OUTBOX_DIR_MAX];
+    gw_status st = read_port(service, &port, err);
     if (st != GW_OK) {
         return st;
     }
-    service->broker = gw_health_add("broker", true);
-    gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
-    return gw_connect(url, &options, &service->client, err);
+    /* Instances on one machine differ by their port, and keep it. */
+    snprintf(default_dir, sizeof(default_dir), "data/%s/outbox-%u", service->spec->name, port);
+    options.outbox_dir = default_dir;
+    options.outbox_level = service->spec->use_broker ? GW_OUTBOX_PROCESS : GW_OUTBOX_MEMORY;
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    st = read_client_options(snapshot, &options, err);
+    if (st == GW_OK) {
+        service->broker = gw_health_add("broker", true);
+        gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
+        st = gw_connect(url, &options, &service->client, err);
+    }
+    gw_config_release(snapshot);
+    return st;
 }
 
 /* A message on the configuration's exchange. @thread a worker of its subscription */
@@ -332,16 +396,20 @@ static gw_status connect_from_config(gw_service *service, const gw_config_snapsh
                             "there is no 'amqp_server_url' in the configuration: set it in the "
                             "configuration repository or as GODWIT_AMQP_SERVER_URL");
     }
-    gw_queue_type type; /* read again when connecting: its error is not the URL's */
+    /* Read again when connecting: what is wrong with these is not the URL's fault. */
+    gw_client_options checked = GW_CLIENT_OPTIONS_INIT;
     if (st == GW_OK) {
-        st = read_queue_type(snapshot, &type, err);
+        st = read_client_options(snapshot, &checked, err);
     }
     if (st != GW_OK) {
         return st;
     }
     st = gw_service_connect(service, url, err);
+    if (st != GW_OK && strncmp(err->text, "outbox", strlen("outbox")) != 0) {
+        st = gw_error_prefix(err, st, "amqp_server_url"); /* all else is about the URL */
+    }
     if (st != GW_OK) {
-        return gw_error_prefix(err, st, "amqp_server_url");
+        return st;
     }
     const char *exchange = "springCloudBus";
     st = gw_config_optional(gw_config_get_string(snapshot, "config_event_bus", &exchange, err));
@@ -355,17 +423,6 @@ static gw_status connect_from_config(gw_service *service, const gw_config_snapsh
 }
 
 /* ---- HTTP ---------------------------------------------------------------------------- */
-
-static gw_status read_port(gw_service *service, uint16_t *ret_port, gw_error *err)
-{
-    int64_t port = service->spec->default_port;
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    gw_status st =
-        gw_config_optional(gw_config_get_int(snapshot, "server_port", 0, 65535, &port, err));
-    gw_config_release(snapshot);
-    *ret_port = (uint16_t)port;
-    return st;
-}
 
 static gw_status start_http(gw_service *service, gw_error *err)
 {

@@ -462,19 +462,72 @@ static void test_broker_health(void **state)
     assert_null(strstr(child_err(&program), "secret"));
 }
 
-/* What the outbox still has when the time is up is lost, and that is said. */
+/* What an outbox in memory still has when the time is up is lost, and that is said. One on disk
+ * keeps it for the next start, and does not wait for a broker that is away. */
 static void test_messages_left(void **state)
 {
     (void)state;
     char url[128];
     snprintf(url, sizeof(url), "GODWIT_AMQP_SERVER_URL=amqp://%s", dead_url() + strlen("http://"));
-    const char *env[] = {"SAMPLE_BROKER=1", url, "GODWIT_SHUTDOWN_TIMEOUT=500ms", NULL};
-    unsigned port = start_plain(env);
+    const char *in_memory[] = {"SAMPLE_BROKER=1", url, "GODWIT_SHUTDOWN_TIMEOUT=500ms",
+                               "GODWIT_OUTBOX_LEVEL=memory", NULL};
+    unsigned port = start_plain(in_memory);
     ask(port, "/publish?text=lost");
     assert_int_equal(answer.status, 200);
     child_signal(&program, SIGTERM);
     expect_exit(1);
     assert_non_null(strstr(child_err(&program), "1 messages are still in the outbox"));
+
+    const char *on_disk[] = {"SAMPLE_BROKER=1", url, "GODWIT_OUTBOX_DIR=left/outbox", NULL};
+    port = start_plain(on_disk);
+    ask(port, "/publish?text=kept");
+    assert_int_equal(answer.status, 200);
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+    assert_non_null(strstr(child_err(&program), "1 messages stay in the outbox left/outbox"));
+
+    port = start_plain(on_disk);
+    ask(port, "/metrics");
+    assert_non_null(strstr(answer.body, "\ngodwit_outbox_messages 1\n"));
+    child_signal(&program, SIGKILL);
+    child_wait_exit(&program);
+    assert_non_null(strstr(child_err(&program), "1 messages that were left in left/outbox"));
+}
+
+/* The same directory for two processes, and settings that are none. */
+static void test_outbox_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting;
+        const char *reason;
+    } cases[] = {
+        {"GODWIT_OUTBOX_LEVEL=paper", "outbox_level 'paper' is none of memory, process, disk"},
+        {"GODWIT_OUTBOX_DIR=/proc/none", "outbox: cannot make the directory /proc/none"},
+        {"GODWIT_OUTBOX_MAX_MESSAGES=0", "outbox_max_messages"},
+        {"GODWIT_OUTBOX_MAX_BYTES=many", "outbox_max_bytes"},
+    };
+    char url[128];
+    snprintf(url, sizeof(url), "GODWIT_AMQP_SERVER_URL=amqp://%s", dead_url() + strlen("http://"));
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *env[] = {"SAMPLE_BROKER=1", url, cases[i].setting, NULL};
+        child_start(&program, plain, env);
+        expect_exit(1);
+        if (strstr(child_err(&program), cases[i].reason) == NULL) {
+            fail_msg("%s: no '%s' in '%s'", cases[i].setting, cases[i].reason, child_err(&program));
+        }
+    }
+    const char *env[] = {"SAMPLE_BROKER=1", url, "GODWIT_OUTBOX_DIR=shared/outbox", NULL};
+    start_plain(env);
+    child second;
+    child_start(&second, plain, env);
+    assert_int_equal(child_wait_exit(&second), 1);
+    char reason[128];
+    snprintf(reason, sizeof(reason), "the outbox in shared/outbox is in use by process %ld",
+             (long)program.pid);
+    assert_non_null(strstr(child_err(&second), reason));
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
 }
 
 static void test_metrics(void **state)
@@ -495,6 +548,23 @@ static void test_metrics(void **state)
                         "text/plain; version=0.0.4; charset=utf-8");
     child_signal(&program, SIGTERM);
     expect_exit(0);
+}
+
+/* The programs keep their outboxes where they run. */
+static char test_dir[256];
+
+static int enter_test_dir(void **state)
+{
+    (void)state;
+    make_test_dir(test_dir, sizeof(test_dir));
+    return chdir(test_dir);
+}
+
+static int leave_test_dir(void **state)
+{
+    (void)state;
+    remove_test_dir(test_dir);
+    return chdir("/");
 }
 
 int main(void)
@@ -519,7 +589,8 @@ int main(void)
         cmocka_unit_test(test_no_component),
         cmocka_unit_test(test_broker_health),
         cmocka_unit_test(test_messages_left),
+        cmocka_unit_test(test_outbox_settings),
         cmocka_unit_test(test_metrics),
     };
-    return cmocka_run_group_tests_name("service", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("service", tests, enter_test_dir, leave_test_dir);
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "bus/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#define LOCK_NAME "owner"
+
+/* Not in <linux/magic.h> of all kernels. */
+#define CIFS_MAGIC 0xff534d42u
+
+static gw_status check_file_system(const char *dir, gw_error *err)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } remote[] = {{NFS_SUPER_MAGIC, "NFS"}, {SMB_SUPER_MAGIC, "SMB"},   {SMB2_SUPER_MAGIC, "SMB"},
+                  {CIFS_MAGIC, "CIFS"},     {CEPH_SUPER_MAGIC, "Ceph"}, {V9FS_MAGIC, "9P"}};
+    struct statfs info;
+    if (statfs(dir, &info) != 0) {
+        return gw_error_set_errno(err, errno, "cannot look at the directory %s", dir);
+    }
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
+        if ((unsigned long)info.f_type == remote[i].magic) {
+            return gw_error_set(err, GW_E_UNSUPPORTED, 0,
+                                "%s is on a network file system (%s), where locks and mapped files "
+                                "cannot be relied on: use a local disk",
+                                dir, remote[i].name);
+        }
+    }
+    return GW_OK;
+}
+
+gw_status gw__owner_make_dir(const char *dir, gw_error *err)
+{
+    char path[GW__DIR_MAX + 1];
+    size_t len = strnlen(dir, sizeof(path));
+    if (len == 0 || len == sizeof(path)) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "the outbox's directory has no name or one longer than %d bytes",
+                            GW__DIR_MAX);
+    }
+    memcpy(path, dir, len + 1);
+    for (char *p = path + 1; p <= path + len; p++) {
+        if (*p != '/' && *p != '\0') {
+            continue;
+        }
+        char end = *p;
+        *p = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+            return gw_error_set_errno(err, errno, "cannot make the directory %s", path);
+        }
+        *p = end;
+    }
+    return check_file_system(dir, err);
+}
+
+/* The pid that the owner wrote; 0 when it has not yet. */
+static long read_pid(int fd)
+{
+    char text[24];
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    if (n <= 0) {
+        return 0;
+    }
+    text[n] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err)
+{
+    char path[GW__DIR_MAX + sizeof(LOCK_NAME) + 1];
+    snprintf(path, sizeof(path), "%s/%s", dir, LOCK_NAME);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return gw_error_set_errno(err, errno, "cannot open %s", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int problem = errno;
+        long pid = read_pid(fd);
+        close(fd);
+        return problem == EWOULDBLOCK
+                   ? gw_error_set(err, GW_E_BUSY, 0,
+                                  "the outbox in %s is in use by process %ld: each process needs "
+                                  "a directory of its own",
+                                  dir, pid)
+                   : gw_error_set_errno(err, problem, "cannot lock %s", path);
+    }
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
+        /* A full disk: the lock holds all the same. */
+    }
+    *ret_fd = fd;
+    return GW_OK;
+}
