@@ -19,6 +19,7 @@
 #include <godwit/message.h>
 #include <godwit/messaging.h>
 #include <godwit/metrics.h>
+#include <godwit/outbox.h>
 #include <godwit/service.h>
 #include <godwit/status.h>
 #include <godwit/testing.h>

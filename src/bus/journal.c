@@ -117,7 +117,6 @@ static gw_status recover(gw__journal *journal, gw_error *err)
         return st;
     }
     st = gw__store_commit(it.txn, true, err);
-    gw_gauge_set(journal->n_dead, (int64_t)counts.n_dead);
     it.n_damaged += n_lost;
     if (st == GW_OK && it.n_damaged > 0) {
         gw_counter_add(journal->n_damaged, it.n_damaged);
@@ -174,7 +173,20 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
         snprintf(path, sizeof(path), "%s/ring", dir);
         st = gw__ring_open(path, &journal->ring, err);
     }
-    return st == GW_OK ? recover(journal, err) : st;
+    if (st == GW_OK) {
+        st = recover(journal, err);
+    }
+    if (st == GW_OK) {
+        st = gw__journal_apply_requests(journal, err);
+    }
+    gw__store_counts counts;
+    if (st == GW_OK) {
+        st = gw__store_count(journal->store, &counts, err);
+    }
+    if (st == GW_OK) {
+        gw_gauge_set(journal->n_dead, (int64_t)counts.n_dead);
+    }
+    return st;
 }
 
 gw_status gw__journal_open(const gw__journal_options *options, gw__journal **ret_journal,

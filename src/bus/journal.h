@@ -79,8 +79,12 @@ void gw__journal_write_in_locked(gw__journal *journal, uint64_t delay_ms);
  * store what is done with; until `stopping`. */
 void *gw__journal_writer_main(void *journal);
 
-/* Do what other processes have asked for. @thread the journal's, no lock held */
-void gw__journal_serve_requests(gw__journal *journal);
+/* Do what other processes have asked for. Returns whether all of it is done. @thread the journal's,
+ * no lock held */
+bool gw__journal_serve_requests(gw__journal *journal);
+
+/* The same before anything is sent, without anybody to ask: what is done is done in the store. */
+gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err);
 
 void gw__burials_free(gw__burial *first);
 

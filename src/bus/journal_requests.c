@@ -7,19 +7,24 @@
 #include "bus/journal.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <godwit/log.h>
 
 #include "bus/record.h"
 
+#define N_REQUESTS 256 /* at once */
+
 typedef struct request {
     uint64_t seq;
     uint32_t queue;
     gw__store_ask what;
+    bool is_done;
 } request;
 
 typedef struct requests {
-    request items[256];
+    request items[N_REQUESTS];
     size_t n_items;
 } requests;
 
@@ -27,7 +32,7 @@ static bool collect_request(void *ctx, uint32_t queue, uint64_t seq, gw__store_a
 {
     requests *list = ctx;
     list->items[list->n_items++] = (request){.seq = seq, .queue = queue, .what = what};
-    return list->n_items < sizeof(list->items) / sizeof(list->items[0]);
+    return list->n_items < N_REQUESTS;
 }
 
 typedef struct dead_copy {
@@ -98,59 +103,176 @@ static size_t size_of(gw__journal *journal, uint32_t queue, uint64_t seq)
     return wanted.len;
 }
 
-/* Whether the request is dealt with; `ret_remove_dead`: the dead record goes with it. */
-static bool serve_request(gw__journal *journal, const request *it, bool *ret_remove_dead)
+static bool resend(gw__journal *journal, uint64_t seq)
 {
-    *ret_remove_dead = it->what == GW__STORE_DROP_DEAD;
-    if (it->what == GW__STORE_DROP) {
-        size_t size = size_of(journal, it->queue, it->seq);
-        return journal->options.on_drop(journal->options.ctx, it->queue, it->seq, size);
-    }
-    if (it->what != GW__STORE_RESEND) {
-        return true;
-    }
-    dead_copy copy = {.journal = journal, .seq = it->seq};
-    gw_status st = gw__store_read_dead(journal->store, it->seq - 1, copy_dead, &copy, NULL);
+    dead_copy copy = {.journal = journal, .seq = seq};
+    gw_status st = gw__store_read_dead(journal->store, seq - 1, copy_dead, &copy, NULL);
     if (st == GW_OK && copy.msg != NULL) {
         st = gw__store_queues(journal->store, resend_to, &copy, NULL);
     }
     gw_message_free(copy.msg);
-    *ret_remove_dead = copy.sent;
     return st == GW_OK && (copy.sent || !copy.found);
 }
 
-/* Not while there is trouble: what is done could not be noted. @thread the journal's, no lock */
-void gw__journal_serve_requests(gw__journal *journal)
+/* Whether what the store has of it can go. */
+static bool serve(gw__journal *journal, const request *it)
 {
-    requests list = {.n_items = 0};
-    if (gw__store_read_asked(journal->store, collect_request, &list, NULL) != GW_OK ||
-        list.n_items == 0) {
-        return;
+    switch (it->what) {
+    case GW__STORE_DROP:
+        return journal->options.on_drop(journal->options.ctx, it->queue, it->seq,
+                                        size_of(journal, it->queue, it->seq));
+    case GW__STORE_RESEND: return resend(journal, it->seq);
+    default: return true;
     }
-    gw__store_txn *txn = NULL;
+}
+
+static gw_status forget_in(gw__store_txn *txn, const request *it, gw_error *err)
+{
+    gw_status st = it->what == GW__STORE_DROP ? gw__store_remove(txn, it->queue, it->seq, err)
+                                              : gw__store_remove_dead(txn, it->seq, err);
+    return st == GW_OK ? gw__store_forget_asked(txn, it->seq, err) : st;
+}
+
+/* All in one commit, and then from the ring. */
+static gw_status forget_done(gw__journal *journal, const requests *list, gw_error *err)
+{
+    gw__store_txn *txn;
+    gw_status st = gw__store_begin(journal->store, &txn, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    for (size_t i = 0; st == GW_OK && i < list->n_items; i++) {
+        st = list->items[i].is_done ? forget_in(txn, &list->items[i], err) : GW_OK;
+    }
+    if (st != GW_OK) {
+        gw__store_abort(txn);
+        return st;
+    }
+    st = gw__store_commit(txn, false, err);
+    pthread_mutex_lock(&journal->lock);
+    for (size_t i = 0; st == GW_OK && i < list->n_items; i++) {
+        bool external;
+        if (list->items[i].is_done && list->items[i].what == GW__STORE_DROP) {
+            gw__ring_settle(journal->ring, list->items[i].seq, &external);
+        }
+    }
+    pthread_mutex_unlock(&journal->lock);
+    return st;
+}
+
+/* What is asked of the relay comes first: it may write to the store itself. */
+bool gw__journal_serve_requests(gw__journal *journal)
+{
+    bool all = true;
+    requests list = {.n_items = 0};
+    gw_error why = GW_ERROR_INIT;
+    gw_status st = gw__store_read_asked(journal->store, collect_request, &list, &why);
+    if (st == GW_OK && list.n_items == 0) {
+        return true;
+    }
     for (size_t i = 0; i < list.n_items; i++) {
-        const request *it = &list.items[i];
-        bool remove_dead;
-        if (!serve_request(journal, it, &remove_dead)) {
-            continue;
+        list.items[i].is_done = serve(journal, &list.items[i]);
+        all = all && list.items[i].is_done;
+    }
+    st = st == GW_OK ? forget_done(journal, &list, &why) : st;
+    gw__store_counts counts;
+    if (st == GW_OK) {
+        st = gw__store_count(journal->store, &counts, &why);
+    }
+    if (st == GW_OK) {
+        gw_gauge_set(journal->n_dead, (int64_t)counts.n_dead);
+    } else {
+        gw_log_error(GW__JOURNAL_AREA, "%s", why.text);
+    }
+    return all && st == GW_OK && list.n_items < N_REQUESTS;
+}
+
+/* ---- at the start --------------------------------------------------------------------- */
+
+typedef struct dead_bytes {
+    gw__store_record record;
+    uint8_t *bytes;
+    uint64_t seq;
+    bool failed;
+} dead_bytes;
+
+static bool copy_bytes(void *ctx, const gw__store_dead *dead)
+{
+    dead_bytes *copy = ctx;
+    if (dead->record.seq == copy->seq) {
+        copy->record = dead->record;
+        copy->bytes = malloc(dead->record.len + 1);
+        copy->failed = copy->bytes == NULL;
+        if (copy->bytes != NULL) {
+            memcpy(copy->bytes, dead->record.bytes, dead->record.len);
         }
-        gw_status st = txn != NULL ? GW_OK : gw__store_begin(journal->store, &txn, NULL);
-        if (st == GW_OK) {
-            st = gw__store_forget_asked(txn, it->seq, NULL);
+    }
+    return false;
+}
+
+/* From the dead to those that wait, as the youngest. */
+static gw_status resend_in(gw__journal *journal, gw__store_txn *txn, uint64_t seq,
+                           uint64_t *next_seq, gw_error *err)
+{
+    dead_bytes copy = {.seq = seq};
+    gw_status st = gw__store_read_dead(journal->store, seq - 1, copy_bytes, &copy, err);
+    if (st == GW_OK && copy.failed) {
+        st = gw_error_set(err, GW_E_NOMEM, 0, "no memory to open the outbox");
+    }
+    if (st == GW_OK && copy.bytes != NULL) {
+        copy.record.bytes = copy.bytes;
+        copy.record.seq = (*next_seq)++;
+        st = gw__store_put(txn, &copy.record, err);
+    }
+    free(copy.bytes);
+    return st == GW_OK ? gw__store_remove_dead(txn, seq, err) : st;
+}
+
+static gw_status apply_one(gw__journal *journal, gw__store_txn *txn, const request *it,
+                           uint64_t *next_seq, gw_error *err)
+{
+    gw_status st = GW_OK;
+    switch (it->what) {
+    case GW__STORE_DROP: st = gw__store_remove(txn, it->queue, it->seq, err); break;
+    case GW__STORE_DROP_DEAD: st = gw__store_remove_dead(txn, it->seq, err); break;
+    case GW__STORE_RESEND: st = resend_in(journal, txn, it->seq, next_seq, err); break;
+    }
+    return st == GW_OK ? gw__store_forget_asked(txn, it->seq, err) : st;
+}
+
+static gw_status refuse_entry(void *ctx, const gw__ring_entry *entry, gw_error *err)
+{
+    (void)ctx;
+    (void)entry;
+    return gw_error_set(err, GW_E_INTERNAL, 0, "the outbox's ring is not empty");
+}
+
+gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err)
+{
+    uint64_t next_seq = gw__ring_next(journal->ring);
+    gw_status st = GW_OK;
+    requests list;
+    do {
+        list.n_items = 0;
+        gw__store_txn *txn;
+        st = gw__store_read_asked(journal->store, collect_request, &list, err);
+        if (st != GW_OK || list.n_items == 0) {
+            break;
         }
-        if (st == GW_OK && remove_dead) {
-            st = gw__store_remove_dead(txn, it->seq, NULL);
-        }
+        st = gw__store_begin(journal->store, &txn, err);
         if (st != GW_OK) {
             break;
         }
-    }
-    gw_error why = GW_ERROR_INIT;
-    if (txn != NULL && gw__store_commit(txn, false, &why) != GW_OK) {
-        gw_log_error(GW__JOURNAL_AREA, "%s", why.text);
-    }
-    gw__store_counts counts;
-    if (gw__store_count(journal->store, &counts, NULL) == GW_OK) {
-        gw_gauge_set(journal->n_dead, (int64_t)counts.n_dead);
-    }
+        for (size_t i = 0; st == GW_OK && i < list.n_items; i++) {
+            st = apply_one(journal, txn, &list.items[i], &next_seq, err);
+        }
+        if (st != GW_OK) {
+            gw__store_abort(txn);
+            break;
+        }
+        st = gw__store_commit(txn, true, err);
+    } while (st == GW_OK);
+    uint64_t n_lost;
+    return st == GW_OK ? gw__ring_recover(journal->ring, next_seq, refuse_entry, NULL, &n_lost, err)
+                       : st;
 }

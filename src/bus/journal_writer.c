@@ -229,6 +229,7 @@ void *gw__journal_writer_main(void *ctx)
 {
     gw__journal *journal = ctx;
     uint64_t tick_at_ms = gw_clock_ms() + TICK_MS;
+    bool all_served = true;
     pthread_mutex_lock(&journal->lock);
     while (!journal->stopping) {
         uint64_t until_ms = journal->write_at_ms < tick_at_ms ? journal->write_at_ms : tick_at_ms;
@@ -245,9 +246,10 @@ void *gw__journal_writer_main(void *ctx)
         if (now_ms >= journal->write_at_ms || many) {
             write_locked(journal);
         }
-        if (tick && journal->trouble.status == GW_OK && gw__store_has_changed(journal->store)) {
+        if (tick && journal->trouble.status == GW_OK &&
+            (gw__store_has_changed(journal->store) || !all_served)) {
             pthread_mutex_unlock(&journal->lock);
-            gw__journal_serve_requests(journal);
+            all_served = gw__journal_serve_requests(journal);
             pthread_mutex_lock(&journal->lock);
         }
         tick_at_ms = tick ? now_ms + TICK_MS : tick_at_ms;

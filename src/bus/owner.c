@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -76,6 +75,13 @@ static long read_pid(int fd)
     return strtol(text, NULL, 10);
 }
 
+/* A lock of the open file: it ends with its last descriptor, and another one of the same process
+ * does not get it. */
+static struct flock whole_file(void)
+{
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
 gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err)
 {
     char path[GW__DIR_MAX + sizeof(LOCK_NAME) + 1];
@@ -84,11 +90,12 @@ gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err)
     if (fd < 0) {
         return gw_error_set_errno(err, errno, "cannot open %s", path);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    struct flock lock = whole_file();
+    if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
         int problem = errno;
         long pid = read_pid(fd);
         close(fd);
-        return problem == EWOULDBLOCK
+        return problem == EAGAIN || problem == EACCES
                    ? gw_error_set(err, GW_E_BUSY, 0,
                                   "the outbox in %s is in use by process %ld: each process needs "
                                   "a directory of its own",
@@ -102,4 +109,23 @@ gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err)
     }
     *ret_fd = fd;
     return GW_OK;
+}
+
+long gw__owner_pid(const char *dir)
+{
+    char path[GW__DIR_MAX + sizeof(LOCK_NAME) + 1];
+    snprintf(path, sizeof(path), "%s/%s", dir, LOCK_NAME);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    long pid = 0;
+    struct flock lock = whole_file();
+    lock.l_type = F_RDLCK; /* all that can be asked about with a descriptor for reading */
+    if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+        pid = read_pid(fd);
+        pid = pid > 0 ? pid : -1; /* somebody, who has not said who */
+    }
+    close(fd);
+    return pid;
 }

@@ -18,4 +18,7 @@ gw_status gw__owner_make_dir(const char *dir, gw_error *err);
  * does. GW_E_BUSY names the pid of the owner. */
 gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err);
 
+/* The pid of the owner, as it says; 0 when there is none. */
+long gw__owner_pid(const char *dir);
+
 #endif

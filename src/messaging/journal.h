@@ -19,9 +19,10 @@ typedef struct gw__journal_options {
     const char *dir;
     bool durable;     /* an append is on the disk when gw__journal_wait_synced() returns */
     size_t max_bytes; /* the most that will be in it */
-    /* What another process asks for. Called on a thread of the journal, no lock held; false: not
-     * now, ask again in a second. Drop a message that waits: `size` is what it counts for, 0 when
-     * it is not there any more. Send a dead message, borrowed, once more. */
+    /* What another process asks for. Called on the journal's thread, no lock held, which must not
+     * wait for room in the journal; false: not now, ask again later. Forget a message that waits,
+     * which the journal then removes: `size` is what it counts for, 0 when it is not there any
+     * more. Send a dead message, borrowed, once more. */
     bool (*on_drop)(void *ctx, uint32_t queue, uint64_t seq, size_t size);
     bool (*on_resend)(void *ctx, const gw__target *target, const gw_message *msg);
     void *ctx;

@@ -497,6 +497,9 @@ gw__source gw__relay_source(gw__relay *relay)
         .next = source_next, .settle = source_settle, .rewind = source_rewind, .ctx = relay};
 }
 
+static gw_status put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
+                     void *done_ctx, bool may_wait, uint64_t *ret_seq, gw_error *err);
+
 /* ---- what the journal asks on behalf of other processes ---------------------- */
 
 static entry *find(const list *in, uint64_t seq)
@@ -548,9 +551,6 @@ static bool on_drop(void *ctx, uint32_t queue, uint64_t seq, size_t size)
         subtract_locked(relay, 1, size, relay->flushing && seq <= relay->flush_seq ? 1 : 0);
     }
     pthread_mutex_unlock(&relay->lock);
-    if (!busy) {
-        gw__journal_settle(relay->journal, &(gw__journal_ref){.seq = seq, .queue = queue}, 1);
-    }
     if (!busy && it != NULL) {
         gw_message_free(it->out.msg);
         free(it);
@@ -570,7 +570,10 @@ static bool on_resend(void *ctx, const gw__target *target, const gw_message *msg
         st = find_target(relay, target, &to, &err);
     }
     if (st == GW_OK) {
-        st = gw__relay_put(relay, to, copy, NULL, NULL, NULL, &err);
+        st = put(relay, to, copy, NULL, NULL, false, NULL, &err);
+    }
+    if (st == GW_E_BUSY) {
+        gw_error_set(&err, st, 0, "much is being published at this moment");
     }
     if (st != GW_OK) {
         gw_message_free(copy);
@@ -808,8 +811,9 @@ static gw_status put_locked(gw__relay *relay, entry *wanted, bool *ret_kept, gw_
     return GW_OK;
 }
 
-gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
-                        void *done_ctx, uint64_t *ret_seq, gw_error *err)
+/* `may_wait`: for room in the journal; otherwise GW_E_BUSY. */
+static gw_status put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
+                     void *done_ctx, bool may_wait, uint64_t *ret_seq, gw_error *err)
 {
     entry wanted;
     gw__lane *lane;
@@ -831,7 +835,8 @@ gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, g
         wake = st == GW_OK && relay->hungry;
         relay->hungry = relay->hungry && !wake;
         pthread_mutex_unlock(&relay->lock);
-    } while (st == GW_E_BUSY && (st = gw__journal_wait_room(relay->journal, err)) == GW_OK);
+    } while (st == GW_E_BUSY && may_wait &&
+             (st = gw__journal_wait_room(relay->journal, err)) == GW_OK);
     if (st != GW_OK) {
         return st;
     }
@@ -846,6 +851,12 @@ gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, g
         *ret_seq = wanted.seq;
     }
     return GW_OK;
+}
+
+gw_status gw__relay_put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
+                        void *done_ctx, uint64_t *ret_seq, gw_error *err)
+{
+    return put(relay, target, msg, done, done_ctx, true, ret_seq, err);
 }
 
 gw_status gw__relay_wait_disk(gw__relay *relay, uint64_t seq, gw_error *err)
