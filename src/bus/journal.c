@@ -378,10 +378,11 @@ gw_status gw__journal_wait_synced(gw__journal *journal, uint64_t seq, gw_error *
 {
     gw_status st = GW_OK;
     pthread_mutex_lock(&journal->lock);
-    if (journal->synced <= seq && journal->n_waiting++ == 0) {
+    bool waiting = journal->synced <= seq;
+    if (waiting) {
+        journal->n_waiting++;
         pthread_cond_signal(&journal->work);
     }
-    bool waiting = journal->synced <= seq;
     while (journal->synced <= seq && st == GW_OK) {
         pthread_cond_wait(&journal->progress, &journal->lock);
         if (journal->synced <= seq && journal->sync_trouble.status != GW_OK) {
