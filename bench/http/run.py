@@ -8,10 +8,7 @@ time is utime + stime of /proc/PID/stat, of all threads.
 """
 import argparse
 import dataclasses
-import datetime
-import json
 import os
-import platform
 import re
 import shutil
 import socket
@@ -22,13 +19,15 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "script", "lib"))
+sys.path[:0] = [os.path.join(ROOT, "script", "lib"), os.path.join(ROOT, "bench")]
 
 import build  # noqa: E402
+import machine  # noqa: E402
 import processes  # noqa: E402
 from rabbit_node import NodeError, Ports  # noqa: E402
 from service import Service, ServiceError  # noqa: E402
 from system import Layout, System  # noqa: E402
+from machine import memory_kib  # noqa: E402
 
 SERVER_CORE, LOAD_CORE = 0, 1
 PATH = "/accounts/10001"
@@ -76,12 +75,6 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-def memory_kib(pid):
-    """Resident memory of a process."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1))
 
 
 def raw_answer(port):
@@ -275,9 +268,7 @@ def summary(args, contenders, starts, rss_all, load_before):
     """What is written to the file."""
     account, responder, nginx = contenders
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": "script/bench http",
-        "machine": {"load_before": load_before, "kernel": platform.release(), "cpu": cpu_model(), "cores": os.cpu_count()},
+        **machine.about("script/bench http", load_before),
         "rounds": args.rounds, "seconds": args.seconds, "connections": args.connections,
         "results": {c.name: {key: c.median(key) for key in c.rounds[0]} | {"each": c.rounds}
                     for c in contenders},
@@ -288,13 +279,6 @@ def summary(args, contenders, starts, rss_all, load_before):
         "start_ms": statistics.median(starts), "starts_ms": starts,
         "targets": TARGETS,
     }
-
-
-def cpu_model():
-    """The processor's name."""
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        found = re.search(r"model name\s*: (.*)", info.read())
-    return found.group(1) if found else platform.machine()
 
 
 def print_table(result):
@@ -324,10 +308,7 @@ def main(arguments):
         raise Failure("it takes two cores: one for the server, one for the load")
     programs = os.path.join(ROOT, "build", "release", "bin")
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
-    busy = os.getloadavg()[0]
-    if busy > 0.5:
-        print(f"the machine does other things (load {busy:.1f}): what follows is worth little",
-              flush=True)
+    busy = machine.load_now()
     print("building the preset release", flush=True)
     build.build("release", os.path.join(ROOT, "build", "bench-build.log"),
                 ["accountservice", "configserver", "epoll_responder"])
@@ -339,13 +320,7 @@ def main(arguments):
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     print_table(result)
-    results = os.path.join(ROOT, "bench", "results")
-    os.makedirs(results, exist_ok=True)
-    path = os.path.join(results, f"http-{result['date'][:10]}.json")
-    with open(path, "w", encoding="ascii") as out:
-        json.dump(result, out, indent=2)
-        out.write("\n")
-    print(f"\nwritten to {os.path.relpath(path, ROOT)}")
+    machine.write_results("http", result)
 
 
 if __name__ == "__main__":
