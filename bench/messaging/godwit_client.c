@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "godwit_client.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <godwit/log.h>
+
+/* A full outbox holds several confirm windows, so it does not run empty while its publisher sleeps;
+ * looking more often would cost CPU time that is not the library's. */
+#define FULL_WAIT_NS 5000000
+#define FULL_MAX_NS  (60 * (uint64_t)1000000000)
+#define BYTES_EACH   1024
+
+#define THREADS_MAX  256
+
+static gw_outbox_level parse_level(const char *text)
+{
+    static const gw_outbox_level levels[] = {GW_OUTBOX_MEMORY, GW_OUTBOX_PROCESS, GW_OUTBOX_DISK};
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(text, gw_outbox_level_name(levels[i])) == 0) {
+            return levels[i];
+        }
+    }
+    load_fail("-level %s: is memory, process or disk", text);
+}
+
+gw_client *godwit_connect(const load_options *options, size_t max_messages)
+{
+    gw_log_set_level(GW_LOG_ERROR); /* a broker that is away is part of the measurement */
+    gw_client_options with = GW_CLIENT_OPTIONS_INIT;
+    with.outbox_level = parse_level(options->level);
+    with.outbox_dir = options->dir;
+    with.outbox_max_messages = max_messages;
+    with.outbox_max_bytes = max_messages * BYTES_EACH;
+    gw_client *client = NULL;
+    gw_error err = GW_ERROR_INIT;
+    gw_status st = gw_connect(options->url, &with, &client, &err);
+    if (st == GW_E_UNSUPPORTED) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(LOAD_EXIT_CANNOT);
+    }
+    if (st != GW_OK) {
+        load_fail("connect: %s", err.text);
+    }
+    return client;
+}
+
+void godwit_wait_up(gw_client *client, unsigned timeout_ms)
+{
+    gw_error err = GW_ERROR_INIT;
+    if (gw_wait_up(client, timeout_ms, &err) != GW_OK) {
+        load_fail("wait for the broker: %s", err.text);
+    }
+}
+
+void godwit_flush(gw_client *client, unsigned timeout_ms)
+{
+    gw_error err = GW_ERROR_INIT;
+    if (gw_flush(client, timeout_ms, &err) != GW_OK) {
+        load_fail("flush: %s", err.text);
+    }
+}
+
+void godwit_close(gw_client *client)
+{
+    gw_error err = GW_ERROR_INIT;
+    if (gw_close(client, 10000, &err) != GW_OK) {
+        load_fail("close: %s", err.text);
+    }
+}
+
+void godwit_publish(gw_client *client, const char *queue, const char body[LOAD_BODY_LEN])
+{
+    gw_error err = GW_ERROR_INIT;
+    gw_message *msg = gw_message_new(body, LOAD_BODY_LEN);
+    if (msg == NULL) {
+        load_fail("no memory for a message");
+    }
+    gw_status st;
+    uint64_t full_since_ns = 0;
+    while ((st = gw_publish_on_queue(client, queue, msg, &err)) == GW_E_FULL) {
+        uint64_t now_ns = load_now_ns();
+        full_since_ns = full_since_ns == 0 ? now_ns : full_since_ns;
+        if (now_ns - full_since_ns > FULL_MAX_NS) {
+            break;
+        }
+        load_sleep_until(now_ns + FULL_WAIT_NS);
+    }
+    if (st != GW_OK) {
+        load_fail("publish: %s", err.text);
+    }
+    gw_message_free(msg);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+typedef struct share {
+    pthread_t thread;
+    godwit_work work;
+    void *ctx;
+    unsigned number;
+    uint64_t from;
+    uint64_t to;
+} share;
+
+static void *share_main(void *ctx)
+{
+    share *it = ctx;
+    it->work(it->ctx, it->number, it->from, it->to);
+    return NULL;
+}
+
+void godwit_in_threads(const load_options *options, godwit_work work, void *ctx)
+{
+    static share shares[THREADS_MAX];
+    unsigned n = options->threads;
+    for (unsigned i = 0; i < n; i++) {
+        shares[i] = (share){.work = work,
+                            .ctx = ctx,
+                            .number = i,
+                            .from = options->count * i / n,
+                            .to = options->count * (i + 1) / n};
+        int rc = n > 1 ? pthread_create(&shares[i].thread, NULL, share_main, &shares[i]) : 0;
+        if (rc != 0) {
+            load_fail("cannot start a thread: %s", strerror(rc));
+        }
+    }
+    if (n == 1) {
+        share_main(&shares[0]);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        pthread_join(shares[i].thread, NULL);
+    }
+}
