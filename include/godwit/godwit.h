@@ -10,6 +10,7 @@
 #include <godwit/buf.h>
 #include <godwit/clock.h>
 #include <godwit/config.h>
+#include <godwit/duplicates.h>
 #include <godwit/error.h>
 #include <godwit/health.h>
 #include <godwit/http.h>
