@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three databases:
- *   reads  account id -> record      (n_reads, 8 bytes in this machine's order, then two texts,
- * each with its NUL) seen   message id -> number      (8 bytes) order  number -> message (unix
- * seconds, 8 bytes, then the message id): the oldest comes first, to be forgotten
+ * The database "reads": account id -> record (n_reads, 8 bytes in this machine's order, then two
+ * texts, each with its NUL). Beside it are those of the filter of duplicates.
  */
 #include "vip_store.h"
 
@@ -11,23 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <godwit/clock.h>
+#include <godwit/duplicates.h>
 
 #include "store/lmdb_env.h"
 
-#define MAX_BYTES ((size_t)4 << 30)
-#define FORGET_AT_ONCE                                                                             \
-    8 /* old ids dropped with each new one, at most: catches up, and bounds the work */
+#define MAX_BYTES  ((size_t)4 << 30)
 #define RECORD_MAX (sizeof(uint64_t) + VIP_READ_AT_MAX + 1 + VIP_MESSAGE_MAX + 1)
-#define ORDER_MAX  (sizeof(uint64_t) + VIP_MESSAGE_MAX)
 
 struct vip_store {
     MDB_env *env;
     MDB_dbi reads;
-    MDB_dbi seen;
-    MDB_dbi order;
-    uint64_t max_seen;
-    uint64_t max_seen_age_s;
+    gw_duplicates *seen;
     char *dir;
 };
 
@@ -36,25 +28,29 @@ static MDB_val val_of(const void *bytes, size_t len)
     return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)bytes};
 }
 
-static int open_databases(vip_store *store)
+static gw_status open_databases(vip_store *store, const vip_store_options *options, gw_error *err)
 {
+    gw_duplicates_options seen = {.max_ids = options->max_seen,
+                                  .max_age_s = options->max_seen_age_s};
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc != 0) {
-        return rc;
+        return lmdb_env_error(err, rc, store->dir, "cannot open");
     }
+    gw_status st = GW_OK;
     rc = mdb_dbi_open(txn, "reads", MDB_CREATE, &store->reads);
     if (rc == 0) {
-        rc = mdb_dbi_open(txn, "seen", MDB_CREATE, &store->seen);
+        st = gw_duplicates_open(store->env, txn, &seen, &store->seen, err);
     }
-    if (rc == 0) {
-        rc = mdb_dbi_open(txn, "order", MDB_CREATE | MDB_INTEGERKEY, &store->order);
+    if (rc != 0 || st != GW_OK) {
+        mdb_txn_abort(txn);
+    } else {
+        rc = mdb_txn_commit(txn);
     }
     if (rc != 0) {
-        mdb_txn_abort(txn);
-        return rc;
+        return lmdb_env_error(err, rc, store->dir, "cannot open");
     }
-    return mdb_txn_commit(txn);
+    return st == GW_OK ? GW_OK : gw_error_prefix(err, st, "cannot open");
 }
 
 gw_status vip_store_open(const vip_store_options *options, vip_store **ret_store, gw_error *err)
@@ -67,16 +63,13 @@ gw_status vip_store_open(const vip_store_options *options, vip_store **ret_store
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the VIP store");
     }
     store->dir = dir;
-    store->max_seen = options->max_seen;
-    store->max_seen_age_s = options->max_seen_age_s;
     lmdb_env_options env_options = {.dir = dir,
-                                    .max_dbs = 3,
+                                    .max_dbs = 1 + GW_DUPLICATES_N_DATABASES,
                                     .max_bytes = MAX_BYTES,
                                     .sync_each_commit = options->sync_each_commit};
     gw_status st = lmdb_env_open(&env_options, &store->env, err);
     if (st == GW_OK) {
-        int rc = open_databases(store);
-        st = rc == 0 ? GW_OK : lmdb_env_error(err, rc, dir, "cannot open");
+        st = open_databases(store, options, err);
     }
     if (st != GW_OK) {
         vip_store_close(store);
@@ -91,6 +84,7 @@ void vip_store_close(vip_store *store)
     if (store == NULL) {
         return;
     }
+    gw_duplicates_free(store->seen);
     if (store->env != NULL) {
         mdb_env_sync(store->env, 1);
         mdb_env_close(store->env);
@@ -140,107 +134,6 @@ static int put_reads(vip_store *store, MDB_txn *txn, const vip_reads *reads)
     return mdb_put(txn, store->reads, &key, &value, 0);
 }
 
-/* ---- seen messages ------------------------------------------------------------------ */
-
-/* Drop the message that the cursor is at. */
-static int forget_first(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, const MDB_val *message)
-{
-    char entry[ORDER_MAX]; /* what LMDB shows is gone with the next change */
-    size_t len = message->mv_size;
-    if (len > sizeof(uint64_t) && len <= sizeof(entry)) {
-        memcpy(entry, message->mv_data, len);
-        MDB_val id = val_of(entry + sizeof(uint64_t), len - sizeof(uint64_t));
-        int rc = mdb_del(txn, store->seen, &id, NULL);
-        if (rc != 0 && rc != MDB_NOTFOUND) {
-            return rc;
-        }
-    }
-    return mdb_cursor_del(cursor, 0);
-}
-
-/* Drop the oldest ids while there are too many or they are too old. */
-static int forget_old(vip_store *store, MDB_txn *txn, MDB_cursor *cursor, uint64_t now_s)
-{
-    for (int i = 0; i < FORGET_AT_ONCE; i++) {
-        MDB_stat stat;
-        MDB_val number;
-        MDB_val message;
-        int rc = mdb_stat(txn, store->order, &stat);
-        if (rc == 0) {
-            rc = mdb_cursor_get(cursor, &number, &message, MDB_FIRST);
-        }
-        if (rc != 0) {
-            return rc == MDB_NOTFOUND ? 0 : rc;
-        }
-        uint64_t at_s = 0;
-        if (message.mv_size >= sizeof(at_s)) {
-            memcpy(&at_s, message.mv_data, sizeof(at_s));
-        }
-        bool old = at_s + store->max_seen_age_s < now_s;
-        if (stat.ms_entries <= store->max_seen && !old) {
-            return 0;
-        }
-        rc = forget_first(store, txn, cursor, &message);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* Append the id at the end of the order. */
-static int append_order(MDB_cursor *cursor, const MDB_val *id, uint64_t now_s, uint64_t *ret_number)
-{
-    uint64_t number = 0;
-    MDB_val key;
-    MDB_val value;
-    int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    if (rc == 0 && key.mv_size != sizeof(number)) {
-        return MDB_CORRUPTED;
-    }
-    if (rc == 0) {
-        memcpy(&number, key.mv_data, sizeof(number));
-        number++;
-    } else if (rc != MDB_NOTFOUND) {
-        return rc;
-    }
-    char entry[ORDER_MAX];
-    memcpy(entry, &now_s, sizeof(now_s));
-    memcpy(entry + sizeof(now_s), id->mv_data, id->mv_size);
-    key = val_of(&number, sizeof(number));
-    value = val_of(entry, sizeof(now_s) + id->mv_size);
-    *ret_number = number;
-    return mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
-}
-
-/* Note the id; MDB_KEYEXIST when it was there. */
-static int remember(vip_store *store, MDB_txn *txn, const char *message_id)
-{
-    MDB_val id = val_of(message_id, strlen(message_id));
-    MDB_val found;
-    int rc = mdb_get(txn, store->seen, &id, &found);
-    if (rc == 0) {
-        return MDB_KEYEXIST;
-    }
-    MDB_cursor *cursor;
-    rc = rc == MDB_NOTFOUND ? mdb_cursor_open(txn, store->order, &cursor) : rc;
-    if (rc != 0) {
-        return rc;
-    }
-    uint64_t now_s = gw_clock_unix_ns() / GW_NS_PER_S;
-    uint64_t number;
-    rc = append_order(cursor, &id, now_s, &number);
-    if (rc == 0) {
-        MDB_val value = val_of(&number, sizeof(number));
-        rc = mdb_put(txn, store->seen, &id, &value, 0);
-    }
-    if (rc == 0) {
-        rc = forget_old(store, txn, cursor, now_s);
-    }
-    mdb_cursor_close(cursor);
-    return rc;
-}
-
 /* ---- counting and reading -------------------------------------------------------------- */
 
 /* RFC 3339 in UTC, as accountservice writes it: 2026-11-22T10:42:13[.fraction]Z. */
@@ -278,17 +171,13 @@ static bool is_earlier(const char *a, const char *b)
     return order < 0;
 }
 
-static int count(vip_store *store, MDB_txn *txn, const char *account_id, const char *read_at,
-                 const char *message_id)
+static int add_read(vip_store *store, MDB_txn *txn, const char *account_id, const char *read_at,
+                    const char *message_id)
 {
-    int rc = remember(store, txn, message_id);
-    if (rc != 0) {
-        return rc;
-    }
     vip_reads reads = {.n_reads = 0};
     MDB_val key = val_of(account_id, strlen(account_id));
     MDB_val value;
-    rc = mdb_get(txn, store->reads, &key, &value);
+    int rc = mdb_get(txn, store->reads, &key, &value);
     if (rc == 0 && !decode(&key, &value, &reads)) {
         return MDB_CORRUPTED;
     }
@@ -316,20 +205,27 @@ gw_status vip_store_count(vip_store *store, const char *account_id, const char *
                             "account id, message id or time is empty or too long");
     }
     MDB_txn *txn;
+    bool is_new = false;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc != 0) {
         return lmdb_env_error(err, rc, store->dir, "cannot count a read");
     }
-    rc = count(store, txn, account_id, read_at, message_id);
-    if (rc == 0) {
-        rc = mdb_txn_commit(txn);
+    gw_status st = gw_duplicates_check(store->seen, txn, message_id, &is_new, err);
+    if (st == GW_OK && is_new) {
+        rc = add_read(store, txn, account_id, read_at, message_id);
+    }
+    if (st == GW_OK && is_new && rc == 0) {
+        rc = mdb_txn_commit(txn); /* the id and the read, or neither */
     } else {
         mdb_txn_abort(txn);
     }
-    if (rc != 0 && rc != MDB_KEYEXIST) {
+    if (st != GW_OK) {
+        return gw_error_prefix(err, st, "cannot count a read");
+    }
+    if (rc != 0) {
         return lmdb_env_error(err, rc, store->dir, "cannot count a read");
     }
-    *ret_is_new = rc == 0;
+    *ret_is_new = is_new;
     return GW_OK;
 }
 

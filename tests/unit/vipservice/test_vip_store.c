@@ -377,6 +377,7 @@ static void put(const char *database, const void *key_bytes, size_t key_len, con
     mdb_env_close(env);
 }
 
+/* Write as the first version did, which had the filter in the store itself: such stores go on. */
 static void remember_since(uint64_t number, uint64_t at_s, const char *id)
 {
     char entry[64];
