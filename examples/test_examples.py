@@ -5,7 +5,7 @@
   examples/test_examples.py DIR            with the broker in memory
   examples/test_examples.py DIR rabbitmq   with the one of the environment's GODWIT_TEST_AMQP_URL
 
-DIR has the programs greeter, publish and subscribe.
+DIR has the programs.
 """
 import http.client
 import os
@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 
 TIMEOUT_S = 20
@@ -90,7 +91,7 @@ def test_publish(directory):
 
 def test_wrong_words(directory):
     for program, words in (("publish", ["q", "hello", "topic"]), ("publish", ["q", "hello", "direct"]),
-                           ("subscribe", ["q", "topic"]), ("subscribe", ["q", "fanout", "x"])):
+                           ("count_once", ["q"]), ("subscribe", ["q", "topic"]), ("subscribe", ["q", "fanout", "x"])):
         done = subprocess.run([os.path.join(directory, program), "memory:examples", *words],
                               capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         check(f"{program} {words}", (2, ""), (done.returncode, done.stdout))
@@ -107,6 +108,47 @@ def test_subscribe(directory):
         finally:
             subscribe.kill()
             subscribe.wait()
+
+
+def count_once(directory, url, queue, store, talk):
+    """Run it until talk(its standard output) returns."""
+    counter = start([os.path.join(directory, "count_once"), url, queue, store])
+    seen = []
+    try:
+        wait_line(counter, r"^count_once: up", seen)
+        talk(counter.stdout)
+        end(counter, seen)
+    finally:
+        counter.kill()
+        counter.wait()
+
+
+def test_count_once(directory):
+    with tempfile.TemporaryDirectory() as store:
+        for _ in range(2):
+            count_once(directory, "memory:examples", "q", store, lambda out: None)
+    done = subprocess.run([os.path.join(directory, "count_once"), "memory:examples", "q", "/no/where"],
+                          capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    check("count_once without a directory", (1, "count_once: the store: No such file or directory\n"),
+          (done.returncode, done.stderr))
+
+
+def test_counts_go_on(directory):
+    """On RabbitMQ, in one store: what was counted is there after a restart."""
+    url, queue = os.environ["GODWIT_TEST_AMQP_URL"], f"examples-{uuid.uuid4()}"
+    number = 0
+
+    def publish_two(out):
+        nonlocal number
+        for _ in range(2):
+            subprocess.run([os.path.join(directory, "publish"), url, queue, "hello"], check=True,
+                           capture_output=True, timeout=TIMEOUT_S)
+            number += 1
+            check("the count", f"{number}\n", out.readline())
+
+    with tempfile.TemporaryDirectory() as store:
+        for _ in range(2):
+            count_once(directory, url, queue, store, publish_two)
 
 
 def test_round_trip(directory):
@@ -135,8 +177,8 @@ def check_round_trip(directory, to, source):
 def main(arguments):
     if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["rabbitmq"]):
         sys.exit(__doc__.strip())
-    tests = (test_greeter, test_publish, test_wrong_words, test_subscribe) if len(arguments) == 1 else (
-        test_round_trip,)
+    tests = (test_greeter, test_publish, test_wrong_words, test_subscribe,
+             test_count_once) if len(arguments) == 1 else (test_round_trip, test_counts_go_on)
     for test in tests:
         test(arguments[0])
         print(f"{test.__name__}: passed")
