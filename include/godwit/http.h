@@ -97,8 +97,9 @@ GW_API void gw_http_server_set_access_log(gw_http_server *server, bool on);
 
 /**
  * Stop accepting, answer what is in flight (with "Connection: close"), wait for it up to
- * `timeout_ms`, close. Requests that still come in on open connections get a 503. A handler that is
- * running is waited for, however long it takes. Frees the server. Accepts NULL. Not from a handler.
+ * `timeout_ms`, close. A request that still comes in on an open connection is answered, one each:
+ * every answer closes its connection. A handler that is running is waited for, however long it
+ * takes. Frees the server. Accepts NULL. Not from a handler.
  */
 GW_API void gw_http_server_stop(gw_http_server *server, unsigned timeout_ms);
 

@@ -234,9 +234,7 @@ static bool refuse_early(gw__http_exchange *ex, const char *version)
 {
     gw__http_site *site = ex->lane->site;
     gw__http_framing framing = gw__http_framing_of(ex->req.mhd, version);
-    if (is_closing(ex)) {
-        gw_http_problem(&ex->res, 503, "this server is shutting down");
-    } else if (framing.fault != NULL) {
+    if (framing.fault != NULL) {
         gw_http_problem(&ex->res, 400, "%s", framing.fault);
     } else if (has_long_header(ex)) {
         bool is_target = strlen(ex->req.path) + ex->query_len > site->max_header_bytes / 2;

@@ -34,7 +34,7 @@ typedef struct gw__http_site {
     size_t max_header_bytes;
     size_t max_body_bytes;
     atomic_bool access_log;
-    atomic_bool is_closing; /**< refuse new requests, and close connections after their answer */
+    atomic_bool is_closing; /**< close each connection after its next answer */
 } gw__http_site;
 
 /** What the connections of one server thread share. Belongs to that thread. */
