@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Services and the broker are killed or paused while VIP accounts are read: each 200 counts once.
+
+accountservice keeps what it accepted in its outbox (level process), and sends what is left when it
+is started again; vipservice counts a read and notes its message id in one transaction.
+"""
+import os
+import signal
+
+import pytest
+
+from estate import QUEUE, Estate, url_through
+from fault_proxy import FaultProxy
+from readers import HOST, Readers, Tap
+from world import eventually
+
+ROUNDS = 2
+ROUNDS_LONG = 40
+
+
+def kill_in_turn(estate, readers, rng, n_rounds):
+    """Kill each service once a round, at random points, and start it again at once."""
+    for _ in range(n_rounds):
+        turns = [("account", n) for n in range(len(estate.accounts))]
+        turns += [("vip", n) for n in range(len(estate.vips))]
+        rng.shuffle(turns)
+        for kind, number in turns:
+            readers.wait_answered(rng.randrange(1, 300))
+            if kind == "account":
+                estate.world.kill(estate.accounts[number])
+                estate.start_account(number)
+            else:
+                estate.world.kill(estate.vips[number])
+                estate.start_vip(number)
+    readers.wait_answered(50)
+    estate.wait_healthy()
+
+
+@pytest.mark.parametrize("level", ["process", pytest.param("disk", marks=pytest.mark.long)])
+def test_services_killed_in_turn(world, rng, is_long, level):
+    """Exactly: the ids that the broker was given are as many as the reads that were counted.
+
+    The broker is a little away, so that there is always something in the outbox that is killed.
+    """
+    with FaultProxy(HOST, world.broker.ports.amqp) as proxy, Tap(world, QUEUE) as tap:
+        proxy.to_broker.delay_s = 0.03
+        estate = Estate(world, account_settings={
+            "outbox_level": level, "amqp_server_url": url_through(world, proxy)}).start()
+        with Readers(estate.account_ports) as readers:
+            kill_in_turn(estate, readers, rng, ROUNDS_LONG if is_long else ROUNDS)
+        estate.check(readers, tap)
+
+
+def test_services_and_the_broker_killed(world, victim_node, rng, is_long):
+    """The same while the broker dies too: accepted reads wait in the outboxes of both lives."""
+    world.make_vhost(victim_node)
+    estate = Estate(world).start()
+    with Readers(estate.account_ports) as readers:
+        for _ in range(5 if is_long else 1):
+            readers.wait_answered(rng.randrange(1, 100))
+            victim_node.kill()
+            for number in range(len(estate.accounts)):
+                readers.wait_answered(rng.randrange(1, 100))
+                world.kill(estate.accounts[number])
+                estate.start_account(number).wait_lines("serving HTTP", timeout_s=30)
+            world.kill(estate.vips[1])
+            estate.start_vip(1)
+            victim_node.start(die_with_parent=True)
+            estate.wait_healthy(90)
+            kill_in_turn(estate, readers, rng, 1)
+    estate.check(readers)
+
+
+def test_what_a_killed_accountservice_left_is_sent_by_the_next(world, victim_node):
+    """Accepted while the broker was away, by a process that is dead when it is back."""
+    world.make_vhost(victim_node)
+    estate = Estate(world, n_accounts=1, n_vips=1).start()
+    victim_node.kill()
+    with Readers(estate.account_ports, rate=1000) as readers:
+        readers.wait_answered(300)
+        world.kill(estate.accounts[0])
+    again = estate.start_account(0)
+    again.wait_lines("serving HTTP", timeout_s=30)
+    assert readers.answered <= estate.metric(again, "godwit_outbox_messages") <= (
+        readers.answered + readers.undecided)
+    victim_node.start(die_with_parent=True)
+    estate.wait_healthy(90)
+    estate.check(readers)
+
+
+def test_a_paused_vipservice(world, rng):
+    """Its messages go to the others when the broker gives it up; awake, it has them as well."""
+    estate = Estate(world, amqp_server_url=f"{world.amqp_url}?heartbeat=2").start()
+    with Readers(estate.account_ports) as readers:
+        for vip in rng.sample(estate.vips, 2):
+            readers.wait_answered(rng.randrange(50, 150))
+            os.kill(vip.pid, signal.SIGSTOP)
+            try:
+                eventually(lambda: world.consumers(QUEUE) == 2, 30, "the broker gives it up")
+            finally:
+                os.kill(vip.pid, signal.SIGCONT)
+            eventually(lambda: world.consumers(QUEUE) == 3, 60, "it consumes again")
+    estate.check(readers)
