@@ -288,7 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const gw__login login = {"guest", "guest", "/", "fuzz", 0};
     const gw__session_events events = {.open = on_open, .blocked = on_blocked, .ctx = w};
     const gw__source source = {source_next, source_settle, source_rewind, w};
-    const gw__sink sink = {sink_deliver, sink_delivered, sink_lost, sink_state, w};
+    const gw__sink sink = {sink_deliver, sink_delivered, sink_lost, sink_state, NULL, w};
     const gw__consumer_spec spec = {.queue = "q", .prefetch = 5};
     w->now = 1000000000;
     w->target = (gw__target){.exchange = "x", .declared_epoch = 1};

@@ -7,6 +7,7 @@
 #define GODWIT_GODWIT_H
 
 #include <godwit/api.h>
+#include <godwit/browse.h>
 #include <godwit/buf.h>
 #include <godwit/clock.h>
 #include <godwit/config.h>

@@ -102,6 +102,14 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
         retry_later(consumer, why);
         return;
     }
+    if (consumer->spec.passive) {
+        consumer->sink.found(consumer->sink.ctx, consumer->topology.n_waiting,
+                             consumer->topology.n_consumers);
+    }
+    if (consumer->spec.prefetch == 0) {
+        consumer->state = GW__CONSUMER_IDLE;
+        return;
+    }
     if (consumer->channel != NULL) {
         /* What it delivered before the broker ended the consumer can still be settled on it. */
         consumer->state = GW__CONSUMER_OPENING;
@@ -133,7 +141,8 @@ static void begin(gw__amqp_consumer *consumer)
                                     .queue = consumer->spec.queue,
                                     .temporary = consumer->spec.temporary,
                                     .queue_type = consumer->spec.queue_type,
-                                    .binding_key = consumer->spec.binding_key};
+                                    .binding_key = consumer->spec.binding_key,
+                                    .passive = consumer->spec.passive};
     consumer->retry_at_ms = UINT64_MAX;
     consumer->state = GW__CONSUMER_DECLARING;
     gw__topology_start(&consumer->topology, consumer->session, &spec, on_declared, consumer);

@@ -76,7 +76,7 @@ static void declare_queue(gw__topology *topology)
     }
     amqp_queue_declare_t declare = {
         .queue = amqp_cstring_bytes(spec->queue),
-        .passive = topology->passive,
+        .passive = topology->passive || spec->passive,
         .durable = !spec->temporary,
         .arguments = {.num_entries = n_arguments, .entries = &argument},
     };
@@ -126,8 +126,12 @@ static void on_open(gw__channel *channel)
 
 static void on_reply(gw__channel *channel, const amqp_method_t *reply)
 {
-    (void)reply;
     gw__topology *topology = channel->ctx;
+    if (reply->id == AMQP_QUEUE_DECLARE_OK_METHOD) {
+        const amqp_queue_declare_ok_t *declared = reply->decoded;
+        topology->n_waiting = declared->message_count;
+        topology->n_consumers = declared->consumer_count;
+    }
     if (topology->passive) {
         gw_log_warn(AREA, "%s '%s' cannot be declared and is used as it is: %s", noun(topology),
                     name(topology), topology->refused.text);
@@ -143,7 +147,8 @@ static bool can_be_used(const gw__topology *topology, const gw_error *why)
 {
     bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
     bool refused = why->native == AMQP_PRECONDITION_FAILED || why->native == AMQP_ACCESS_REFUSED;
-    return declaring && refused && !topology->passive && gw__session_is_open(topology->session) &&
+    return declaring && refused && !topology->passive && !topology->spec.passive &&
+           gw__session_is_open(topology->session) &&
            strstr(why->text, "inequivalent arg 'type'") == NULL;
 }
 

@@ -29,6 +29,7 @@ typedef struct gw__topology_spec {
     bool temporary;
     gw_queue_type queue_type;
     const char *binding_key; /* with both */
+    bool passive;            /* only look whether it is there; of a queue without an exchange */
 } gw__topology_spec;
 
 /* One attempt. Embedded in its user. */
@@ -37,8 +38,10 @@ typedef struct gw__topology {
     gw__session *session;
     gw__channel *channel; /* NULL: not running */
     enum { GW__DECLARE_EXCHANGE, GW__DECLARE_QUEUE, GW__BIND, GW__DECLARED } step;
-    bool passive;     /* this step only asks whether it exists */
-    gw_error refused; /* why the step was not done in earnest */
+    bool passive;       /* this step only asks whether it exists */
+    gw_error refused;   /* why the step was not done in earnest */
+    uint32_t n_waiting; /* messages in the queue, once it is declared */
+    uint32_t n_consumers;
     /* `why` is NULL for GW_OK. Called once, unless abandoned. GW_E_UNAVAILABLE when the connection
      * was lost. */
     void (*done)(void *ctx, gw_status st, const gw_error *why);

@@ -350,6 +350,16 @@ static bool is_set(gw_client *client, const bool *flag)
     return set;
 }
 
+gw__transport *gw__client_transport(const gw_client *client)
+{
+    return client->transport;
+}
+
+bool gw__client_is_ending(gw_client *client)
+{
+    return is_set(client, &client->ending);
+}
+
 static gw_status publish(gw_client *client, gw__target *target, gw_message *msg, gw_error *err)
 {
     gw_status st = ensure_id(msg, err);

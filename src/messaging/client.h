@@ -17,4 +17,9 @@ void gw__client_update_state(gw_client *client);
 
 const char *gw__client_name(const gw_client *client);
 
+gw__transport *gw__client_transport(const gw_client *client);
+
+/* Whether gw_close() began. */
+bool gw__client_is_ending(gw_client *client);
+
 #endif

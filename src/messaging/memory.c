@@ -25,6 +25,7 @@ typedef struct memory_consumer {
     uint64_t epoch;
     gw_error refusal; /* why it does not consume; GW_OK: it does */
     bool ended;       /* cancel() began */
+    bool passive;     /* wants to know how many messages wait before it consumes */
     bool lost;        /* to be told: the connection was lost, ... */
     bool news;        /* ... and its state */
     bool busy;        /* its sink is being called */
@@ -59,7 +60,7 @@ static memory_transport *transport_of(const memory_consumer *consumer)
 static void line_up(memory_consumer *consumer)
 {
     memory_transport *transport = transport_of(consumer);
-    if (consumer->queued || consumer->ended) {
+    if (consumer->queued || (consumer->ended && !consumer->lost)) {
         return;
     }
     consumer->queued = true;
@@ -125,6 +126,7 @@ static void report_consumer(memory_consumer *consumer, gw__broker *broker)
 {
     const gw__sink *sink = &consumer->sink;
     bool lost = consumer->lost;
+    bool ended = consumer->ended; /* what it has unsettled can still be lost */
     uint64_t lost_epoch = consumer->epoch - 1;
     consumer->lost = consumer->news = false;
     if (lost) {
@@ -132,17 +134,24 @@ static void report_consumer(memory_consumer *consumer, gw__broker *broker)
         gw_error why = GW_ERROR_INIT;
         (void)connection_lost(&why);
         sink->lost(sink->ctx, lost_epoch);
-        sink->state(sink->ctx, false, &why);
+        if (!ended) {
+            sink->state(sink->ctx, false, &why);
+        }
         pthread_mutex_lock(&broker->lock);
     }
     if (consumer->ended || consumer->lost) { /* lost again: told in the next round */
         return;
     }
     bool consuming = consumer->refusal.status == GW_OK;
+    size_t n_waiting = consuming ? gw__queue_len(consumer->taker.queue) : 0;
+    size_t n_others = consuming ? consumer->taker.queue->n_consumers - 1 : 0;
     if (consuming) {
         gw__taker_attach(&consumer->taker);
     }
     pthread_mutex_unlock(&broker->lock);
+    if (consuming && consumer->passive) {
+        sink->found(sink->ctx, n_waiting, n_others);
+    }
     sink->state(sink->ctx, consuming, consuming ? NULL : &consumer->refusal);
     pthread_mutex_lock(&broker->lock);
 }
@@ -313,6 +322,7 @@ static gw_status memory_subscribe(gw__transport *head, const gw__consumer_spec *
     consumer->epoch = 1;
     consumer->taker.prefetch = spec->prefetch;
     consumer->taker.ready = taker_is_ready;
+    consumer->passive = spec->passive;
     consumer->news = true;
     pthread_mutex_lock(&broker->lock);
     if (gw__broker_declare_locked(broker, spec, &consumer->taker.queue, &consumer->refusal) ==
@@ -370,6 +380,11 @@ static void memory_release(gw__consumer *head, unsigned timeout_ms)
     memory_transport *transport = transport_of(consumer);
     gw__broker *broker = transport->broker;
     pthread_mutex_lock(&broker->lock);
+    leave_line(consumer);    /* a loss can have put it there again, ... */
+    while (consumer->busy) { /* ... or is being told */
+        pthread_cond_wait(&broker->changed, &broker->lock);
+        leave_line(consumer);
+    }
     gw__queue *queue = consumer->taker.queue;
     if (queue != NULL) {
         gw__taker_return_all(&consumer->taker);

@@ -218,6 +218,14 @@ gw_status gw__broker_declare_locked(gw__broker *broker, const gw__consumer_spec 
     gw__exchange *exchange = NULL;
     gw__queue *queue;
     gw_status st = GW_OK;
+    if (spec->passive) {
+        queue = gw__broker_queue_locked(broker, spec->queue);
+        if (queue == NULL) {
+            return gw_error_set(err, GW_E_NOT_FOUND, 0, "queue '%s': there is none", spec->queue);
+        }
+        *ret_queue = queue;
+        return GW_OK;
+    }
     if (spec->exchange != NULL) { /* first: when it is of another type, no queue is left behind */
         st = declare_exchange(broker, spec->exchange, spec->exchange_type, &exchange, err);
     }

@@ -64,7 +64,7 @@ void gw__broker_close(gw__broker *broker);
 gw_status gw__broker_publish(gw__broker *broker, const gw__outgoing *item, gw_error *err);
 
 /* Declare what a consumer needs, and bind it. GW_E_EXISTS when something exists and is of another
- * kind. */
+ * kind; GW_E_NOT_FOUND when it is only to be looked up and is missing. */
 gw_status gw__broker_declare_locked(gw__broker *broker, const gw__consumer_spec *spec,
                                     gw__queue **ret_queue, gw_error *err);
 

@@ -74,7 +74,8 @@ typedef struct gw__consumer_spec {
     gw_exchange_type exchange_type;
     const char *binding_key; /* with an exchange */
     const char *consumer_name;
-    uint16_t prefetch; /* 1 or more */
+    uint16_t prefetch; /* 1 or more; 0 with `passive`: only look it up */
+    bool passive;      /* only if the queue exists, of whichever kind; without an exchange */
 } gw__consumer_spec;
 
 /* A delivery that is to be settled. Epochs count the times that the consumer was (re)started;
@@ -96,6 +97,9 @@ typedef struct gw__sink {
     /* Whether the broker has confirmed this consumer; `why` is NULL when it has, and when it only
      * waits for the connection. */
     void (*state)(void *ctx, bool consuming, const gw_error *why);
+    /* Of a passive consumer, and before it consumes: so many messages wait in the queue, and so
+     * many others consume from it. NULL with one that is not passive. */
+    void (*found)(void *ctx, uint64_t n_waiting, uint64_t n_consumers);
     void *ctx;
 } gw__sink;
 

@@ -133,7 +133,7 @@ void flush(gw_client *client);
 /* ---- the tests, by subject ------------------------------------------------------------- */
 
 #define CONTRACT_SUBJECTS(X)                                                                       \
-    X(message) X(exchange) X(queue) X(verdict) X(limit) X(lifecycle) X(threads)
+    X(message) X(exchange) X(queue) X(verdict) X(limit) X(lifecycle) X(threads) X(browse)
 
 typedef struct contract_group {
     const struct CMUnitTest *tests;
