@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file render.h
+ * One message as a line of a table, as a page, and as JSON. Everything in it is a stranger's.
+ */
+#ifndef GODWIT_RENDER_H
+#define GODWIT_RENDER_H
+
+#include <godwit/buf.h>
+#include <godwit/message.h>
+
+/** Bytes of a body that a page shows. */
+#define RENDER_BODY_MAX ((size_t)64 << 10)
+
+/** The titles of render_row()'s columns. */
+void render_head(gw_buf *out);
+
+/** A line of the table; `number`: its place in the queue, from 1 on. */
+void render_row(gw_buf *out, size_t number, const gw_message *msg);
+
+/** The line as a JSON object, with its line break. */
+void render_row_json(gw_buf *out, size_t number, const gw_message *msg);
+
+/** Everything, for people. */
+void render_page(gw_buf *out, size_t number, const gw_message *msg);
+
+/** Everything, as one line of JSON: the body as "body", or as "body_base64" if it is not UTF-8. */
+void render_json(gw_buf *out, size_t number, const gw_message *msg);
+
+#endif
