@@ -25,7 +25,7 @@ def programs():
     """The directory of the programs under test."""
     directory = os.path.abspath(
         os.environ.get("GODWIT_BIN", os.path.join(ROOT, "build", "release", "bin")))
-    for name in ("accountservice", "vipservice", "configserver", "healthchecker"):
+    for name in ("accountservice", "vipservice", "configserver", "healthchecker", "godwit"):
         path = os.path.join(directory, name)
         assert os.path.exists(path), f"{path} is missing: build it, or run script/test e2e"
     return directory
