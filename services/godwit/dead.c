@@ -203,42 +203,23 @@ static int run_export(const options *given, FILE *out, FILE *err)
 
 /* ---- show ------------------------------------------------------------------------------ */
 
-/* A number up to OPTIONS_LIMIT_MAX; 0 for what is none. */
-static size_t parse_place(const char *word)
-{
-    size_t number = 0;
-    for (const char *p = word; *p != '\0'; p++) {
-        if (*p < '0' || *p > '9' || number > OPTIONS_LIMIT_MAX) {
-            return 0;
-        }
-        number = number * 10 + (size_t)(*p - '0');
-    }
-    return number <= OPTIONS_LIMIT_MAX ? number : 0;
-}
-
-static bool has_id(const gw_message *msg, const char *id)
-{
-    const char *own = gw_message_id(msg);
-    return own != NULL && strcmp(own, id) == 0;
-}
-
 static void add_body(job *it, const gw_message *msg)
 {
-    size_t len;
-    const char *body = gw_message_body(msg, &len);
-    if (isatty(fileno(it->out)) == 1 && !text_is_safe(body, len)) {
+    if (isatty(fileno(it->out)) == 1 && render_body_acts(msg)) {
         it->failed = true;
-        tool_fail(it->err, TOOL_FAILED,
-                  "the body has bytes that act on a terminal: write it to a file or a pipe");
+        tool_fail(it->err, TOOL_FAILED, TOOL_BODY_ACTS);
         return;
     }
+    size_t len;
+    const char *body = gw_message_body(msg, &len);
     gw_buf_add(&it->text, body, len);
 }
 
 static gw_browse_verdict visit_show(job *it, const gw_message *msg, gw_browse_move *move)
 {
     (void)move;
-    bool wanted = it->wanted != 0 ? it->number == it->wanted : has_id(msg, it->given->words[1]);
+    bool wanted =
+        it->wanted != 0 ? it->number == it->wanted : letter_has_id(msg, it->given->words[1]);
     if (!wanted) {
         return GW_BROWSE_LEAVE;
     }
@@ -265,7 +246,7 @@ static int run_show(const options *given, FILE *out, FILE *err)
     }
     bool found = false;
     it.found = &found;
-    it.wanted = given->id ? 0 : parse_place(given->words[1]);
+    it.wanted = given->id ? 0 : (size_t)options_number(given->words[1], OPTIONS_LIMIT_MAX);
     it.visit = visit_show;
     size_t limit = given->limit != 0 ? given->limit : ID_LIMIT;
     status = look(&it, it.wanted != 0 ? it.wanted : limit);
@@ -293,7 +274,7 @@ static bool is_chosen(job *it, const gw_message *msg)
 {
     bool chosen = it->given->all;
     for (int i = 1; i < it->given->n_words; i++) {
-        if (has_id(msg, it->given->words[i])) {
+        if (letter_has_id(msg, it->given->words[i])) {
             it->found[i] = true;
             chosen = true;
         }

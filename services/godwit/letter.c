@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "letter.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +59,12 @@ letter letter_read(const gw_message *msg)
     ret.n_attempts = gw_message_header_int(msg, "x-godwit-attempts", -1);
     ret.queue = gw_message_header_text(msg, "x-godwit-queue");
     return ret;
+}
+
+bool letter_has_id(const gw_message *msg, const char *id)
+{
+    const char *own = gw_message_id(msg);
+    return own != NULL && strcmp(own, id) == 0;
 }
 
 /* ---- restoring --------------------------------------------------------------------- */

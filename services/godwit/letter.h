@@ -7,6 +7,7 @@
 #ifndef GODWIT_LETTER_H
 #define GODWIT_LETTER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <godwit/message.h>
@@ -24,6 +25,8 @@ typedef struct letter {
 } letter;
 
 letter letter_read(const gw_message *msg);
+
+bool letter_has_id(const gw_message *msg, const char *id);
 
 /** The message as it was sent, without what was added when it was given up, and without the user
  * id, which the broker compares with the connection's. NULL when out of memory. */

@@ -20,22 +20,25 @@ static const option table[] = {
     {OPTION_LIMIT, "limit", "NUMBER"}, {OPTION_JSON, "json", NULL},
     {OPTION_ALL, "all", NULL},         {OPTION_BODY, "body", NULL},
     {OPTION_ID, "id", NULL},           {OPTION_TO, "to", "QUEUE"},
+    {OPTION_DEAD, "dead", NULL},       {OPTION_WAITING, "waiting", NULL},
 };
 
-static bool parse_number(const char *text, size_t len, unsigned max, unsigned *ret_number)
+static uint64_t number_of(const char *text, size_t len, uint64_t max)
 {
-    unsigned number = 0;
+    uint64_t number = 0;
     for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
+        unsigned digit = (unsigned)text[i] - '0';
+        if (digit > 9 || digit > max || number > (max - digit) / 10) {
+            return 0;
         }
-        number = number * 10 + (unsigned)(text[i] - '0');
-        if (number > max) {
-            return false;
-        }
+        number = number * 10 + digit;
     }
-    *ret_number = number;
-    return len > 0;
+    return number;
+}
+
+uint64_t options_number(const char *word, uint64_t max)
+{
+    return number_of(word, strlen(word), max);
 }
 
 static bool parse_timeout(const char *text, unsigned *ret_ms)
@@ -46,10 +49,9 @@ static bool parse_timeout(const char *text, unsigned *ret_ms)
     } units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
     size_t n_digits = strspn(text, "0123456789");
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        unsigned number = 0;
-        if (strcmp(text + n_digits, units[i].name) == 0 &&
-            parse_number(text, n_digits, TIMEOUT_MAX_MS / units[i].ms, &number) && number > 0) {
-            *ret_ms = number * units[i].ms;
+        uint64_t number = number_of(text, n_digits, TIMEOUT_MAX_MS / units[i].ms);
+        if (strcmp(text + n_digits, units[i].name) == 0 && number > 0) {
+            *ret_ms = (unsigned)number * units[i].ms;
             return true;
         }
     }
@@ -91,13 +93,13 @@ static bool set_url(options *given, const char *value, char *fault)
 
 static bool set_number(const char *value, size_t *ret_number, char *fault)
 {
-    unsigned number;
-    if (!parse_number(value, strlen(value), OPTIONS_LIMIT_MAX, &number) || number == 0) {
+    uint64_t number = options_number(value, OPTIONS_LIMIT_MAX);
+    if (number == 0) {
         snprintf(fault, OPTIONS_FAULT_MAX, "--limit '%.64s' is not a number from 1 to %u", value,
                  OPTIONS_LIMIT_MAX);
         return false;
     }
-    *ret_number = number;
+    *ret_number = (size_t)number;
     return true;
 }
 
@@ -123,6 +125,8 @@ static void set_switch(options *given, unsigned bit)
     given->all = given->all || bit == OPTION_ALL;
     given->body = given->body || bit == OPTION_BODY;
     given->id = given->id || bit == OPTION_ID;
+    given->dead = given->dead || bit == OPTION_DEAD;
+    given->waiting = given->waiting || bit == OPTION_WAITING;
 }
 
 static const option *find(unsigned known, const char *name, size_t len)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define OPTIONS_URL_ENV      "GODWIT_AMQP_SERVER_URL"
 #define OPTIONS_LIMIT_MAX    1000000u
@@ -25,7 +26,9 @@ enum {
     OPTION_ALL = 16,
     OPTION_BODY = 32,
     OPTION_ID = 64,
-    OPTION_TO = 128
+    OPTION_TO = 128,
+    OPTION_DEAD = 256,
+    OPTION_WAITING = 512
 };
 
 typedef struct options {
@@ -37,6 +40,8 @@ typedef struct options {
     bool all;
     bool body;
     bool id;
+    bool dead;
+    bool waiting;
     bool help;
     const char **words; /**< the other words */
     int n_words;
@@ -51,5 +56,8 @@ typedef struct options {
  */
 bool options_read(unsigned known, int argc, const char **argv, options *ret_options,
                   char fault[OPTIONS_FAULT_MAX]);
+
+/** The value of a word of digits; 0 for any other word, and above `max`. */
+uint64_t options_number(const char *word, uint64_t max);
 
 #endif

@@ -15,8 +15,7 @@
 
 /* ---- the table --------------------------------------------------------------------- */
 
-/* A text in one line, at least `width` wide; a dash when there is none. */
-static void add_cell(gw_buf *out, const char *text, size_t width)
+void render_cell(gw_buf *out, const char *text, size_t width)
 {
     size_t start = out->len;
     text = text == NULL || text[0] == '\0' ? "-" : text;
@@ -45,11 +44,11 @@ void render_row(gw_buf *out, size_t number, const gw_message *msg)
         snprintf(attempts, sizeof(attempts), "%" PRId64, dead.n_attempts);
     }
     gw_buf_addf(out, "%6zu  ", number);
-    add_cell(out, gw_message_id(msg), 36);
+    render_cell(out, gw_message_id(msg), 36);
     gw_buf_add_str(out, "  ");
-    add_cell(out, dead.time, 20);
+    render_cell(out, dead.time, 20);
     gw_buf_addf(out, "  %8s  %9zu  ", attempts, size);
-    add_cell(out, dead.reason, 0);
+    render_cell(out, dead.reason, 0);
     gw_buf_add_char(out, '\n');
 }
 
@@ -63,8 +62,7 @@ static void add_key(gw_buf *out, const char *name, bool *first)
     gw_buf_add_char(out, ':');
 }
 
-/* Nothing when there is no text. */
-static void add_pair(gw_buf *out, const char *name, const char *text, bool *first)
+void render_pair_json(gw_buf *out, const char *name, const char *text, bool *first)
 {
     if (text != NULL) {
         add_key(out, name, first);
@@ -138,12 +136,12 @@ void render_row_json(gw_buf *out, size_t number, const gw_message *msg)
     (void)gw_message_body(msg, &size);
     bool first = false;
     gw_buf_addf(out, "{\"number\":%zu", number);
-    add_pair(out, "id", gw_message_id(msg), &first);
-    add_pair(out, "time", dead.time[0] != '\0' ? dead.time : NULL, &first);
+    render_pair_json(out, "id", gw_message_id(msg), &first);
+    render_pair_json(out, "time", dead.time[0] != '\0' ? dead.time : NULL, &first);
     if (dead.n_attempts >= 0) {
         gw_buf_addf(out, ",\"attempts\":%" PRId64, dead.n_attempts);
     }
-    add_pair(out, "reason", dead.reason, &first);
+    render_pair_json(out, "reason", dead.reason, &first);
     gw_buf_addf(out, ",\"size\":%zu}\n", size);
 }
 
@@ -171,7 +169,7 @@ static void add_properties_json(gw_buf *out, const gw_message *msg)
     bool first = false;
     gw_buf_addf(out, "{\"delivery_mode\":%d", gw_message_is_persistent(msg) ? 2 : 1);
     for (size_t i = 0; i < N_PROPERTIES; i++) {
-        add_pair(out, properties[i].name, properties[i].get(msg), &first);
+        render_pair_json(out, properties[i].name, properties[i].get(msg), &first);
     }
     if (gw_message_priority(msg) > 0) {
         gw_buf_addf(out, ",\"priority\":%u", gw_message_priority(msg));
@@ -185,17 +183,12 @@ static void add_properties_json(gw_buf *out, const gw_message *msg)
     gw_buf_add_char(out, '}');
 }
 
-void render_json(gw_buf *out, size_t number, const gw_message *msg)
+void render_content_json(gw_buf *out, const gw_message *msg)
 {
-    bool first = false;
-    gw_buf_addf(out, "{\"number\":%zu", number);
-    add_pair(out, "queue", gw_message_queue(msg), &first);
-    add_pair(out, "exchange", gw_message_exchange(msg), &first);
-    add_pair(out, "routing_key", gw_message_routing_key(msg), &first);
-    gw_buf_add_str(out, ",\"properties\":");
+    bool first = true;
+    gw_buf_add_str(out, "\"properties\":");
     add_properties_json(out, msg);
     gw_buf_add_str(out, ",\"headers\":{");
-    first = true;
     for (size_t i = 0; i < gw_message_n_headers(msg); i++) {
         const gw_header *header = gw_message_header_at(msg, i);
         add_key(out, header->name, &first);
@@ -212,10 +205,28 @@ void render_json(gw_buf *out, size_t number, const gw_message *msg)
         text_add_base64(out, body, size);
         gw_buf_add_char(out, '"');
     }
+}
+
+void render_json(gw_buf *out, size_t number, const gw_message *msg)
+{
+    bool first = false;
+    gw_buf_addf(out, "{\"number\":%zu", number);
+    render_pair_json(out, "queue", gw_message_queue(msg), &first);
+    render_pair_json(out, "exchange", gw_message_exchange(msg), &first);
+    render_pair_json(out, "routing_key", gw_message_routing_key(msg), &first);
+    gw_buf_add_char(out, ',');
+    render_content_json(out, msg);
     gw_buf_add_str(out, "}\n");
 }
 
-static void add_line(gw_buf *out, const char *name, const char *text)
+bool render_body_acts(const gw_message *msg)
+{
+    size_t len;
+    const char *body = gw_message_body(msg, &len);
+    return !text_is_safe(body, len);
+}
+
+void render_line(gw_buf *out, const char *name, const char *text)
 {
     if (text != NULL) {
         gw_buf_addf(out, "  %-18s ", name);
@@ -227,7 +238,7 @@ static void add_line(gw_buf *out, const char *name, const char *text)
 static void add_properties(gw_buf *out, const gw_message *msg)
 {
     for (size_t i = 0; i < N_PROPERTIES; i++) {
-        add_line(out, properties[i].name, properties[i].get(msg));
+        render_line(out, properties[i].name, properties[i].get(msg));
     }
     gw_buf_addf(out, "  %-18s %s\n", "delivery_mode",
                 gw_message_is_persistent(msg) ? "2 (persistent)" : "1 (lost when the broker ends)");
@@ -242,8 +253,6 @@ static void add_properties(gw_buf *out, const gw_message *msg)
     if (gw_message_expiration_ms(msg) >= 0) {
         gw_buf_addf(out, "  %-18s %" PRId64 " ms\n", "expiration", gw_message_expiration_ms(msg));
     }
-    add_line(out, "exchange", gw_message_exchange(msg));
-    add_line(out, "routing_key", gw_message_routing_key(msg));
 }
 
 static void add_headers(gw_buf *out, const gw_message *msg)
@@ -251,7 +260,7 @@ static void add_headers(gw_buf *out, const gw_message *msg)
     for (size_t i = 0; i < gw_message_n_headers(msg); i++) {
         const gw_header *header = gw_message_header_at(msg, i);
         gw_buf_add_str(out, "  ");
-        add_cell(out, header->name, 18);
+        render_cell(out, header->name, 18);
         gw_buf_add_char(out, ' ');
         if (header->value.kind == GW_VALUE_TEXT) {
             const gw_value *value = &header->value;
@@ -263,13 +272,11 @@ static void add_headers(gw_buf *out, const gw_message *msg)
     }
 }
 
-void render_page(gw_buf *out, size_t number, const gw_message *msg)
+void render_content(gw_buf *out, const gw_message *msg)
 {
-    gw_buf_addf(out, "message %zu of queue ", number);
-    add_cell(out, gw_message_queue(msg), 0);
-    gw_buf_add_str(out, "\n\nproperties\n");
+    gw_buf_add_str(out, "\nproperties\n");
     add_properties(out, msg);
-    gw_buf_add_str(out, "\nheaders\n");
+    gw_buf_add_str(out, gw_message_n_headers(msg) > 0 ? "\nheaders\n" : "");
     add_headers(out, msg);
     size_t size;
     const char *body = gw_message_body(msg, &size);
@@ -289,4 +296,15 @@ void render_page(gw_buf *out, size_t number, const gw_message *msg)
     if (shown < size) {
         gw_buf_addf(out, "... %zu more bytes: --body writes all of it\n", size - shown);
     }
+}
+
+void render_page(gw_buf *out, size_t number, const gw_message *msg)
+{
+    const char *exchange = gw_message_exchange(msg);
+    gw_buf_addf(out, "message %zu of queue ", number);
+    render_cell(out, gw_message_queue(msg), 0);
+    gw_buf_add_str(out, "\n\n");
+    render_line(out, "exchange", exchange != NULL && exchange[0] == '\0' ? "(default)" : exchange);
+    render_line(out, "routing_key", gw_message_routing_key(msg));
+    render_content(out, msg);
 }

@@ -10,11 +10,12 @@
 #include <godwit/version.h>
 
 #include "dead.h"
+#include "outbox.h"
 #include "text.h"
 
 #define MESSAGE_MAX 2048
 
-static const command_group *const groups[] = {&dead_group};
+static const command_group *const groups[] = {&dead_group, &outbox_group};
 
 static const char help[] =
     "godwit: messages of services, by hand\n"
@@ -22,6 +23,7 @@ static const char help[] =
     "usage: godwit GROUP COMMAND [option]... [argument]...\n"
     "\n"
     "  dead      messages that a service gave up: list, show, putback, drop, export\n"
+    "  outbox    messages that it has not delivered: list, show, resend, drop, export\n"
     "\n"
     "  --help    print this, or after GROUP or COMMAND more about it\n"
     "  --version\n"

@@ -10,9 +10,11 @@
 
 #include "options.h"
 
-#define TOOL_OK     0
-#define TOOL_FAILED 1
-#define TOOL_USAGE  2
+#define TOOL_OK        0
+#define TOOL_FAILED    1
+#define TOOL_USAGE     2
+
+#define TOOL_BODY_ACTS "the body has bytes that act on a terminal: write it to a file or a pipe"
 
 /** A command such as "dead list". */
 typedef struct command {
