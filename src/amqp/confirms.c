@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "amqp/declarations.h"
+
 #define SLOT(tag) ((tag) & (GW__CONFIRM_WINDOW - 1))
 
 void gw__confirms_reset(gw__confirms *confirms)
@@ -54,7 +56,7 @@ static bool is_same(const gw__outgoing *item, const char *exchange, const char *
                     const char *message_id)
 {
     const char *id = gw_message_id(item->msg);
-    return item->mandatory && strcmp(item->routing_key, routing_key) == 0 &&
+    return item->mandatory && strcmp(gw__outgoing_key(item), routing_key) == 0 &&
            strcmp(item->target->exchange, exchange) == 0 &&
            (id == NULL ? message_id == NULL : message_id != NULL && strcmp(id, message_id) == 0);
 }

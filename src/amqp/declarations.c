@@ -10,7 +10,14 @@
 
 const char *gw__target_name(const gw__target *target)
 {
-    return target->queue != NULL ? target->queue : target->exchange;
+    return target->waiting_queue != NULL ? target->waiting_queue
+           : target->queue != NULL       ? target->queue
+                                         : target->exchange;
+}
+
+const char *gw__outgoing_key(const gw__outgoing *item)
+{
+    return item->target->waiting_queue != NULL ? item->target->waiting_queue : item->routing_key;
 }
 
 const char *gw__target_noun(const gw__target *target)
@@ -136,7 +143,9 @@ void gw__declarations_start(gw__declarations *all, gw__target *target)
     const gw__topology_spec spec = {.exchange = target->exchange,
                                     .exchange_type = target->type,
                                     .queue = target->queue,
-                                    .queue_type = target->queue_type};
+                                    .queue_type = target->queue_type,
+                                    .delay_ms = target->delay_ms,
+                                    .waiting_queue = target->waiting_queue};
     slot->all = all;
     slot->target = target;
     gw__topology_start(&slot->topology, all->session, &spec, on_declared, slot);

@@ -59,6 +59,9 @@ const gw_error *gw__declarations_denied(gw__declarations *all, const gw__target 
 /* What becomes of a message for a target that is denied for this reason. */
 gw_status gw__declarations_outcome(const gw_error *why);
 
+/* With what the message is published: what it waits in for its time, or its own. */
+const char *gw__outgoing_key(const gw__outgoing *item);
+
 const char *gw__target_name(const gw__target *target);
 const char *gw__target_noun(const gw__target *target); /* "queue" or "exchange" */
 

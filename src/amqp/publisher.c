@@ -107,7 +107,7 @@ static gw_status send_head(gw__publisher *pub, const gw__outgoing *item, size_t 
     amqp_basic_properties_t properties;
     gw_status st = gw__properties_from_message(item->msg, &pub->pool, expiration, &properties);
     amqp_basic_publish_t publish = {.exchange = amqp_cstring_bytes(item->target->exchange),
-                                    .routing_key = amqp_cstring_bytes(item->routing_key),
+                                    .routing_key = amqp_cstring_bytes(gw__outgoing_key(item)),
                                     .mandatory = item->mandatory};
     if (st == GW_OK) {
         st = gw__wire_method(out, pub->channel->id, AMQP_BASIC_PUBLISH_METHOD, &publish);

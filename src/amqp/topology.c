@@ -7,7 +7,8 @@
 
 #include <godwit/log.h>
 
-#define AREA "amqp"
+#define AREA          "amqp"
+#define ARGUMENTS_MAX 8
 
 static const gw__channel_events topology_events;
 
@@ -20,7 +21,10 @@ static const char *noun(const gw__topology *topology)
 
 static const char *name(const gw__topology *topology)
 {
-    return topology->step == GW__DECLARE_EXCHANGE ? topology->spec.exchange : topology->spec.queue;
+    const gw__topology_spec *spec = &topology->spec;
+    return topology->step == GW__DECLARE_EXCHANGE ? spec->exchange
+           : spec->waiting_queue != NULL          ? spec->waiting_queue
+                                                  : spec->queue;
 }
 
 static void finish(gw__topology *topology, gw_status st, const gw_error *why)
@@ -58,27 +62,50 @@ static void declare_exchange(gw__topology *topology)
                      AMQP_EXCHANGE_DECLARE_OK_METHOD);
 }
 
+static void add_text(amqp_table_t *arguments, const char *key, const char *text)
+{
+    arguments->entries[arguments->num_entries++] = (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(text)}};
+}
+
+static void add_number(amqp_table_t *arguments, const char *key, int64_t number)
+{
+    arguments->entries[arguments->num_entries++] =
+        (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+                             .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
+}
+
+/* What the queue gives up goes to `queue`, and is kept until it has arrived there. The broker
+ * offers that for quorum queues alone, and only if they refuse what they have no room for. */
+static void add_dead_lettering(amqp_table_t *arguments, const char *queue)
+{
+    add_text(arguments, "x-queue-type", "quorum");
+    add_text(arguments, "x-dead-letter-exchange", "");
+    add_text(arguments, "x-dead-letter-routing-key", queue);
+    add_text(arguments, "x-dead-letter-strategy", "at-least-once");
+    add_text(arguments, "x-overflow", "reject-publish");
+}
+
 static void declare_queue(gw__topology *topology)
 {
     const gw__topology_spec *spec = &topology->spec;
-    amqp_table_entry_t argument;
-    int n_arguments = 0;
-    if (spec->temporary) {
-        argument = (amqp_table_entry_t){
-            .key = amqp_cstring_bytes("x-expires"),
-            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = GW__TEMPORARY_EXPIRES_MS}};
-        n_arguments = 1;
+    amqp_table_entry_t entries[ARGUMENTS_MAX];
+    amqp_table_t arguments = {.num_entries = 0, .entries = entries};
+    if (spec->waiting_queue != NULL) {
+        /* It does not expire itself: the broker would delete it with what it could not pass on. */
+        add_dead_lettering(&arguments, spec->queue);
+        add_number(&arguments, "x-message-ttl", spec->delay_ms);
+    } else if (spec->temporary) {
+        add_number(&arguments, "x-expires", GW__TEMPORARY_EXPIRES_MS);
     } else if (spec->queue_type == GW_QUEUE_QUORUM) {
-        argument = (amqp_table_entry_t){
-            .key = amqp_cstring_bytes("x-queue-type"),
-            .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")}};
-        n_arguments = 1;
+        add_text(&arguments, "x-queue-type", "quorum");
     }
     amqp_queue_declare_t declare = {
-        .queue = amqp_cstring_bytes(spec->queue),
+        .queue = amqp_cstring_bytes(name(topology)),
         .passive = topology->passive || spec->passive,
         .durable = !spec->temporary,
-        .arguments = {.num_entries = n_arguments, .entries = &argument},
+        .arguments = arguments,
     };
     gw__channel_call(topology->channel, AMQP_QUEUE_DECLARE_METHOD, &declare,
                      AMQP_QUEUE_DECLARE_OK_METHOD);
@@ -146,7 +173,8 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
 static bool can_be_used(const gw__topology *topology, const gw_error *why)
 {
     bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
-    bool refused = why->native == AMQP_PRECONDITION_FAILED || why->native == AMQP_ACCESS_REFUSED;
+    bool differs = why->native == AMQP_PRECONDITION_FAILED && topology->spec.waiting_queue == NULL;
+    bool refused = differs || why->native == AMQP_ACCESS_REFUSED;
     return declaring && refused && !topology->passive && !topology->spec.passive &&
            gw__session_is_open(topology->session) &&
            strstr(why->text, "inequivalent arg 'type'") == NULL;

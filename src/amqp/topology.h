@@ -4,7 +4,8 @@
  * afterwards: a declaration that the broker refuses closes its channel, and nothing else.
  *
  * What exists with other properties, or may not be declared by us, is used as it is, with a
- * warning.
+ * warning. Not so a queue for waiting that has other properties: what is put into it might never
+ * come back.
  *
  * @thread All of it runs on the I/O thread of the connection.
  */
@@ -30,6 +31,10 @@ typedef struct gw__topology_spec {
     gw_queue_type queue_type;
     const char *binding_key; /* with both */
     bool passive;            /* only look whether it is there; of a queue without an exchange */
+    /* Declare this instead of `queue`: what is put into it comes to `queue` after `delay_ms`. NULL
+     * for none. */
+    const char *waiting_queue;
+    unsigned delay_ms;
 } gw__topology_spec;
 
 /* One attempt. Embedded in its user. */

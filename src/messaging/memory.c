@@ -2,7 +2,8 @@
 /*
  * The transport for memory: URLs, for tests of services and of the client. One thread a transport
  * calls the client: for each consumer first what happened to it, then its messages, consumer after
- * consumer. The broker's lock guards everything here and is never held during a call.
+ * consumer. It also puts what was published with a delay into its queue, when that is due. The
+ * broker's lock guards everything here and is never held during a call.
  */
 #include "messaging/memory.h"
 
@@ -14,6 +15,7 @@
 
 #include <godwit/clock.h>
 
+#include "base/cond.h"
 #include "messaging/transport.h"
 
 #define NOMEM_PAUSE_MS 20
@@ -206,12 +208,13 @@ static void *run(void *arg)
     gw__broker *broker = transport->broker;
     pthread_mutex_lock(&broker->lock);
     while (!transport->closing) {
+        uint64_t due_ms = gw__broker_ripen_locked(broker);
         if (transport->news) {
             report_connection(transport);
         } else if (transport->first_waiting != NULL) {
             serve(transport->first_waiting, broker);
         } else {
-            pthread_cond_wait(&transport->work, &broker->lock);
+            gw__cond_wait_until(&transport->work, &broker->lock, due_ms);
         }
     }
     pthread_mutex_unlock(&broker->lock);
@@ -239,7 +242,7 @@ static gw_status memory_open(const char *url, const gw__transport_options *optio
     transport->broker = broker;
     transport->events = *events;
     transport->news = true;
-    pthread_cond_init(&transport->work, NULL);
+    gw__cond_init(&transport->work);
     int errnum = pthread_create(&transport->thread, NULL, run, transport);
     if (errnum != 0) {
         pthread_cond_destroy(&transport->work);
@@ -257,7 +260,16 @@ static gw_status memory_open(const char *url, const gw__transport_options *optio
 
 static gw_status memory_publish(gw__transport *head, const gw__outgoing *item, gw_error *err)
 {
-    return gw__broker_publish(((memory_transport *)head)->broker, item, err);
+    gw__broker *broker = ((memory_transport *)head)->broker;
+    gw_status st = gw__broker_publish(broker, item, err);
+    if (st == GW_OK && item->target->delay_ms > 0) { /* every thread watches the time */
+        pthread_mutex_lock(&broker->lock);
+        for (memory_transport *it = broker->transports; it != NULL; it = it->next) {
+            pthread_cond_signal(&it->work);
+        }
+        pthread_mutex_unlock(&broker->lock);
+    }
+    return st;
 }
 
 static void memory_close(gw__transport *head, unsigned timeout_ms)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/clock.h>
+
 #include "base/cond.h"
 #include "messaging/topic.h"
 
@@ -330,7 +332,21 @@ static bool has_room(const gw__broker *broker, size_t n_copies, size_t size)
            size <= (broker->limits.max_bytes - broker->load.n_bytes) / n_copies;
 }
 
-static gw_status put_all(gw__broker *broker, gw__stored *stored, size_t n_copies, gw_error *err)
+static bool put_one(gw__broker *broker, gw__queue *queue, gw__stored *stored, unsigned delay_ms)
+{
+    if (delay_ms == 0) {
+        return gw__queue_put(queue, stored);
+    }
+    uint64_t due_ms = gw_clock_ms() + delay_ms;
+    bool done = gw__queue_put_later(queue, stored, due_ms);
+    if (done && due_ms < broker->next_due_ms) {
+        broker->next_due_ms = due_ms;
+    }
+    return done;
+}
+
+static gw_status put_all(gw__broker *broker, gw__stored *stored, size_t n_copies, unsigned delay_ms,
+                         gw_error *err)
 {
     if (!has_room(broker, n_copies, gw__stored_size(stored))) {
         return gw_error_set(err, GW_E_FULL, 0,
@@ -338,7 +354,7 @@ static gw_status put_all(gw__broker *broker, gw__stored *stored, size_t n_copies
                             broker->name, broker->load.n_messages, broker->load.n_bytes);
     }
     for (gw__queue *it = broker->queues; it != NULL; it = it->next) {
-        if (it->last_publish == broker->n_published && !gw__queue_put(it, stored)) {
+        if (it->last_publish == broker->n_published && !put_one(broker, it, stored, delay_ms)) {
             return gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': out of memory", it->name);
         }
     }
@@ -355,7 +371,7 @@ static gw_status route_locked(gw__broker *broker, const gw__outgoing *item, gw__
         return st;
     }
     if (n_copies > 0) {
-        return put_all(broker, stored, n_copies, err);
+        return put_all(broker, stored, n_copies, item->target->delay_ms, err);
     }
     return !item->mandatory
                ? GW_OK
@@ -374,6 +390,25 @@ gw_status gw__broker_publish(gw__broker *broker, const gw__outgoing *item, gw_er
     pthread_mutex_unlock(&broker->lock);
     gw__stored_unref(stored);
     return st;
+}
+
+uint64_t gw__broker_ripen_locked(gw__broker *broker)
+{
+    if (broker->next_due_ms == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    uint64_t now_ms = gw_clock_ms();
+    if (now_ms < broker->next_due_ms) {
+        return broker->next_due_ms;
+    }
+    uint64_t next_ms = UINT64_MAX;
+    for (gw__queue *it = broker->queues; it != NULL; it = it->next) {
+        uint64_t due_ms = gw__queue_ripen(it, now_ms);
+        next_ms = due_ms < next_ms ? due_ms : next_ms;
+    }
+    broker->next_due_ms = next_ms;
+    pthread_cond_broadcast(&broker->changed);
+    return next_ms;
 }
 
 /* ---- the registry ------------------------------------------------------------------ */
@@ -402,6 +437,7 @@ static gw__broker *new_broker(const char *name, const gw__broker_limits *limits)
     }
     memcpy(broker->name, name, strlen(name) + 1);
     broker->limits = *limits;
+    broker->next_due_ms = UINT64_MAX;
     pthread_mutex_init(&broker->lock, NULL);
     gw__cond_init(&broker->changed);
     if (add_exchange(broker, "amq.direct", GW_EXCHANGE_DIRECT) == NULL ||

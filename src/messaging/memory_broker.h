@@ -42,6 +42,7 @@ typedef struct gw__broker {
     size_t n_queues;
     size_t n_bindings;
     uint64_t n_published;
+    uint64_t next_due_ms; /* of what is delayed in any queue; UINT64_MAX: nothing is */
     struct gw__memory_transport *transports; /* kept by memory.c */
 } gw__broker;
 
@@ -59,14 +60,17 @@ gw_status gw__broker_find(const char *url, gw__broker **ret_broker, gw_error *er
 /* Give a reference back; the last one frees it with all it holds. */
 void gw__broker_close(gw__broker *broker);
 
-/* Declare the target and route the message. When the broker is full, no queue gets it. Takes the
- * lock. */
+/* Declare the target and route the message, now or once it is due. When the broker is full, no
+ * queue gets it. Takes the lock. */
 gw_status gw__broker_publish(gw__broker *broker, const gw__outgoing *item, gw_error *err);
 
 /* Declare what a consumer needs, and bind it. GW_E_EXISTS when something exists and is of another
  * kind; GW_E_NOT_FOUND when it is only to be looked up and is missing. */
 gw_status gw__broker_declare_locked(gw__broker *broker, const gw__consumer_spec *spec,
                                     gw__queue **ret_queue, gw_error *err);
+
+/* Put what is due into its queues; returns when the next is, UINT64_MAX for never. */
+uint64_t gw__broker_ripen_locked(gw__broker *broker);
 
 /* NULL if there is none. */
 gw__queue *gw__broker_queue_locked(gw__broker *broker, const char *name);

@@ -123,18 +123,24 @@ static void discount(gw__queue *queue, const gw__entry *entry)
     queue->load->n_bytes -= gw__stored_size(entry->stored);
 }
 
+static void free_entries(gw__queue *queue, gw__entries *list)
+{
+    while (list->first != NULL) {
+        gw__entry *entry = list->first;
+        unlink_entry(list, entry);
+        discount(queue, entry);
+        gw__entry_free(entry);
+    }
+}
+
 void gw__queue_free(gw__queue *queue)
 {
     if (queue == NULL) {
         return;
     }
     assert(queue->first_taker == NULL);
-    while (queue->waiting.first != NULL) {
-        gw__entry *entry = queue->waiting.first;
-        unlink_entry(&queue->waiting, entry);
-        discount(queue, entry);
-        gw__entry_free(entry);
-    }
+    free_entries(queue, &queue->waiting);
+    free_entries(queue, &queue->delayed);
     free(queue->name);
     free(queue);
 }
@@ -208,22 +214,61 @@ static void pump(gw__queue *queue)
     }
 }
 
-bool gw__queue_put(gw__queue *queue, gw__stored *stored)
+/* An entry that counts, and is in no list yet; NULL when out of memory. */
+static gw__entry *new_entry(gw__queue *queue, gw__stored *stored)
 {
     gw__entry *entry = calloc(1, sizeof(*entry));
     if (entry == NULL) {
-        return false;
+        return NULL;
     }
-    int64_t expiration_ms = gw_message_expiration_ms(stored->msg);
     entry->stored = gw__stored_ref(stored);
+    queue->load->n_messages++;
+    queue->load->n_bytes += gw__stored_size(stored);
+    return entry;
+}
+
+static void append(gw__queue *queue, gw__entry *entry)
+{
+    int64_t expiration_ms = gw_message_expiration_ms(entry->stored->msg);
     entry->seq = ++queue->last_seq;
     entry->expires_ms = expiration_ms < 0 ? 0 : gw_clock_ms() + (uint64_t)expiration_ms;
     drop_expired(queue); /* those before it; a new one with a free taker does not expire */
     insert_after(&queue->waiting, queue->waiting.last, entry);
-    queue->load->n_messages++;
-    queue->load->n_bytes += gw__stored_size(stored);
     pump(queue);
+}
+
+bool gw__queue_put(gw__queue *queue, gw__stored *stored)
+{
+    gw__entry *entry = new_entry(queue, stored);
+    if (entry != NULL) {
+        append(queue, entry);
+    }
+    return entry != NULL;
+}
+
+bool gw__queue_put_later(gw__queue *queue, gw__stored *stored, uint64_t due_ms)
+{
+    gw__entry *entry = new_entry(queue, stored);
+    if (entry == NULL) {
+        return false;
+    }
+    entry->due_ms = due_ms;
+    gw__entry *place = queue->delayed.last;
+    while (place != NULL && place->due_ms > due_ms) {
+        place = place->prev;
+    }
+    insert_after(&queue->delayed, place, entry);
     return true;
+}
+
+uint64_t gw__queue_ripen(gw__queue *queue, uint64_t now_ms)
+{
+    gw__entry *entry;
+    while ((entry = queue->delayed.first) != NULL && entry->due_ms <= now_ms) {
+        unlink_entry(&queue->delayed, entry);
+        append(queue, entry);
+    }
+    return entry != NULL ? entry->due_ms : UINT64_MAX;
 }
 
 size_t gw__queue_len(gw__queue *queue)

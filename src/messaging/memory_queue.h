@@ -27,6 +27,7 @@ typedef struct gw__entry {
     gw__stored *stored;
     uint64_t seq;        /* its place in the queue */
     uint64_t expires_ms; /* gw_clock_ms(); 0: never */
+    uint64_t due_ms;     /* among the delayed: when it comes into the queue */
     uint64_t tag;        /* at a consumer */
     bool redelivered;
 } gw__entry;
@@ -50,6 +51,7 @@ typedef struct gw__queue {
     gw_queue_type type;
     gw__load *load;
     gw__entries waiting;
+    gw__entries delayed; /* not in the queue yet; in order of due_ms */
     uint64_t last_seq;
     struct gw__taker *first_taker; /* whose turn it is */
     struct gw__taker *last_taker;
@@ -89,6 +91,12 @@ void gw__queue_free(gw__queue *queue);
 
 /* Append; false when out of memory. Hands it to a taker at once if one is free. */
 bool gw__queue_put(gw__queue *queue, gw__stored *stored);
+
+/* Append it later, at `due_ms`, unless it is out of memory. */
+bool gw__queue_put_later(gw__queue *queue, gw__stored *stored, uint64_t due_ms);
+
+/* Append what is due; returns when the next one is, UINT64_MAX for never. */
+uint64_t gw__queue_ripen(gw__queue *queue, uint64_t now_ms);
 
 /* Messages that wait, without the expired ones at the head. */
 size_t gw__queue_len(gw__queue *queue);

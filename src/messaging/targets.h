@@ -12,6 +12,9 @@
  * loop. */
 #define GW__TARGETS_MAX 4096
 
+/* The queue "<queue>.retry.<delay_ms>": as much as it adds to the name at most. */
+#define GW__RETRY_SUFFIX_MAX 17
+
 typedef struct gw__targets gw__targets;
 
 gw__targets *gw__targets_new(gw_queue_type queue_type);
@@ -25,6 +28,11 @@ gw_status gw__targets_exchange(gw__targets *targets, const char *name, gw_exchan
 /* A queue, through the default exchange. Fails as above. */
 gw_status gw__targets_queue(gw__targets *targets, const char *name, gw__target **ret_target,
                             gw_error *err);
+
+/* A queue, which gets what is published so much later. `delay_ms` is 1 or more. Fails as above, and
+ * with GW_E_LIMIT when the name leaves no room for the suffix. */
+gw_status gw__targets_delayed_queue(gw__targets *targets, const char *name, unsigned delay_ms,
+                                    gw__target **ret_target, gw_error *err);
 
 /* Whether `name` can name an exchange or a queue (`what`): not empty, at most 255 bytes, no control
  * characters. */

@@ -69,6 +69,12 @@ gw_status gw_testing_queue_len(const char *url, const char *queue_name, size_t *
     return st;
 }
 
+/* What waits for a retry is not handled yet. */
+static bool is_idle(gw__queue *queue)
+{
+    return gw__queue_len(queue) == 0 && queue->delayed.n == 0 && queue->n_unsettled == 0;
+}
+
 gw_status gw_testing_wait_handled(const char *url, const char *queue_name, unsigned timeout_ms,
                                   gw_error *err)
 {
@@ -81,17 +87,18 @@ gw_status gw_testing_wait_handled(const char *url, const char *queue_name, unsig
     bool in_time = true;
     pthread_mutex_lock(&broker->lock);
     gw__queue *queue = gw__broker_queue_locked(broker, queue_name);
-    while (queue != NULL && (gw__queue_len(queue) > 0 || queue->n_unsettled > 0) && in_time) {
+    while (queue != NULL && !is_idle(queue) && in_time) {
         in_time = gw__cond_wait_until(&broker->changed, &broker->lock, deadline_ms);
         queue = gw__broker_queue_locked(broker, queue_name);
     }
     if (queue == NULL) {
         st = no_queue(err, url, queue_name);
-    } else if (gw__queue_len(queue) > 0 || queue->n_unsettled > 0) {
-        st =
-            gw_error_set(err, GW_E_TIMEOUT, 0,
-                         "queue '%s' of %s: %zu messages wait and %zu are at consumers after %u ms",
-                         queue_name, url, queue->waiting.n, queue->n_unsettled, timeout_ms);
+    } else if (!is_idle(queue)) {
+        st = gw_error_set(err, GW_E_TIMEOUT, 0,
+                          "queue '%s' of %s: %zu messages wait, %zu of them for a retry, and %zu "
+                          "are at consumers after %u ms",
+                          queue_name, url, queue->waiting.n + queue->delayed.n, queue->delayed.n,
+                          queue->n_unsettled, timeout_ms);
     }
     pthread_mutex_unlock(&broker->lock);
     gw__broker_close(broker);

@@ -32,6 +32,10 @@ typedef struct gw__target {
     gw_exchange_type type;
     const char *queue; /* NULL for an exchange */
     gw_queue_type queue_type;
+    unsigned delay_ms; /* of a queue: it gets the message so much later; 0: at once */
+    /* With a delay, the broker's queue in which it waits: "<queue>.retry.<delay_ms>"; else NULL. A
+     * transport that needs no such queue ignores it. */
+    const char *waiting_queue;
     uint64_t declared_epoch; /* the transport's: the connection in which it was declared last, 0 for
                                 none */
     unsigned n_timeouts;     /* the transport's: how often in a row it did not answer in time */

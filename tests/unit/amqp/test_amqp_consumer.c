@@ -301,7 +301,7 @@ static void test_temporary_queue(void **state)
     assert_false(queue->auto_delete);
     assert_int_equal(queue->arguments.num_entries, 1);
     assert_memory_equal(queue->arguments.entries[0].key.bytes, "x-expires", 9);
-    assert_int_equal(queue->arguments.entries[0].value.value.i32, 60000);
+    assert_int_equal(queue->arguments.entries[0].value.value.i64, 60000);
     amqp_queue_declare_ok_t queue_ok = {.queue = amqp_cstring_bytes("q")};
     fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &queue_ok);
     const amqp_queue_bind_t *bind = fake_expect(fix->conn, AMQP_QUEUE_BIND_METHOD, NULL);

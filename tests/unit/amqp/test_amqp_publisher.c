@@ -419,6 +419,70 @@ static void test_quorum_queue(void **state)
     assert_memory_equal(declare->arguments.entries[0].value.value.bytes.bytes, "quorum", 6);
 }
 
+static void expect_argument(const amqp_table_t *arguments, const char *key, const char *text,
+                            int64_t number)
+{
+    for (int i = 0; i < arguments->num_entries; i++) {
+        const amqp_table_entry_t *it = &arguments->entries[i];
+        if (it->key.len != strlen(key) || memcmp(it->key.bytes, key, it->key.len) != 0) {
+            continue;
+        }
+        if (text == NULL) {
+            assert_int_equal(it->value.kind, AMQP_FIELD_KIND_I64);
+            assert_int_equal(it->value.value.i64, number);
+        } else {
+            assert_int_equal(it->value.value.bytes.len, strlen(text));
+            assert_memory_equal(it->value.value.bytes.bytes, text, strlen(text));
+        }
+        return;
+    }
+    fail_msg("the queue is declared without '%s'", key);
+}
+
+/* Into a queue of its own, from which the broker moves it when its time has come. */
+static void test_delayed(void **state)
+{
+    fixture *fix = *state;
+    fix->queue.delay_ms = 1500;
+    fix->queue.waiting_queue = "q.retry.1500";
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+    uint16_t channel = fake_serve_channel(fix->conn);
+    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    assert_memory_equal(declare->queue.bytes, "q.retry.1500", 12);
+    assert_true(declare->durable);
+    assert_int_equal(declare->arguments.num_entries, 6);
+    expect_argument(&declare->arguments, "x-queue-type", "quorum", 0);
+    expect_argument(&declare->arguments, "x-message-ttl", NULL, 1500);
+    expect_argument(&declare->arguments, "x-dead-letter-exchange", "", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-routing-key", "q", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-strategy", "at-least-once", 0);
+    expect_argument(&declare->arguments, "x-overflow", "reject-publish", 0);
+    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes("q.retry.1500")};
+    fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
+    amqp_channel_close_ok_t closed = {0};
+    fake_send_method(fix->conn, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
+    amqp_basic_publish_t *publish = fake_expect(fix->conn, AMQP_BASIC_PUBLISH_METHOD, NULL);
+    assert_memory_equal(publish->routing_key.bytes, "q.retry.1500", 12);
+    assert_true(publish->mandatory);
+}
+
+/* One with other properties might keep what is put into it for ever: it is not used. */
+static void test_delayed_into_a_strange_queue(void **state)
+{
+    fixture *fix = *state;
+    fix->queue.delay_ms = 1500;
+    fix->queue.waiting_queue = "q.retry.1500";
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+    uint16_t channel = fake_serve_channel(fix->conn);
+    fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    fake_close_channel(fix->conn, channel, 406,
+                       "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl'");
+    source_wait(fix->src, 0, GW_E_EXISTS);
+}
+
 static void test_exchange_declared_durable(void **state)
 {
     fixture *fix = *state;
@@ -692,6 +756,8 @@ int main(void)
         TEST(test_forced_close_blames_nobody),
         TEST(test_queue_with_other_properties),
         TEST(test_quorum_queue),
+        TEST(test_delayed),
+        TEST(test_delayed_into_a_strange_queue),
         TEST(test_exchange_declared_durable),
         TEST(test_declaration_that_takes_long),
         TEST(test_target_that_is_refused),

@@ -669,7 +669,8 @@ static void test_helpers_without_a_broker(void **state)
     assert_int_equal(gw_testing_wait_handled("memory:helpers", "q", 1, &err), GW_E_NOT_FOUND);
     publish_numbers(transport, "q", 1, 1);
     assert_int_equal(gw_testing_wait_handled("memory:helpers", "q", 1, &err), GW_E_TIMEOUT);
-    assert_non_null(strstr(err.text, "1 messages wait and 0 are at consumers"));
+    assert_non_null(
+        strstr(err.text, "1 messages wait, 0 of them for a retry, and 0 are at consumers"));
     assert_null(msg);
     type->close(transport, WAIT_MS);
 }
@@ -750,6 +751,60 @@ static void test_load(void **state)
     type->close(transports[1], WAIT_MS);
 }
 
+/* ---- delays ------------------------------------------------------------------------ */
+
+static gw_status publish_later(gw__transport *transport, const char *queue, const char *body,
+                               unsigned delay_ms)
+{
+    gw__target target = {.exchange = "", .queue = queue, .delay_ms = delay_ms};
+    return publish_to(transport, &target, queue, body, true);
+}
+
+/* In the order in which they are due, none too early; the publisher may be gone by then. */
+static void test_delayed(void **state)
+{
+    (void)state;
+    static recorder rec;
+    recorder_init(&rec);
+    gw__transport *publisher = open_broker("memory:delayed");
+    gw__transport *transport = open_broker("memory:delayed");
+    gw__consumer *consumer = consume(transport, &rec, (gw__consumer_spec){.queue = "q"});
+    uint64_t start_ms = gw_clock_ms();
+    assert_int_equal(publish_later(publisher, "q", "third", 120), GW_OK);
+    assert_int_equal(publish_later(publisher, "q", "second", 60), GW_OK);
+    assert_int_equal(publish_later(publisher, "q", "fourth", 120), GW_OK);
+    assert_int_equal(publish_on(publisher, "q", "first"), GW_OK);
+    type->close(publisher, WAIT_MS);
+    wait_for_n(&rec, 2);
+    assert_in_range(gw_clock_ms() - start_ms, 60, WAIT_MS);
+    wait_for_n(&rec, 4);
+    assert_in_range(gw_clock_ms() - start_ms, 120, WAIT_MS);
+    static const char *const expected[] = {"first", "second", "third", "fourth"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(body_of(&rec, i), expected[i]);
+        assert_string_equal(gw_message_routing_key(rec.msgs[i]), "q");
+        assert_false(gw_message_is_redelivered(rec.msgs[i]));
+    }
+    release(consumer, &rec);
+    recorder_dispose(&rec);
+    type->close(transport, WAIT_MS);
+}
+
+/* What is not due yet counts, and goes with the broker. */
+static void test_delayed_counts(void **state)
+{
+    (void)state;
+    gw__transport *transport = open_broker("memory:delayed-full?max_messages=2");
+    assert_int_equal(publish_later(transport, "q", "1", 60000), GW_OK);
+    assert_int_equal(publish_later(transport, "q", "2", 60000), GW_OK);
+    assert_int_equal(publish_later(transport, "q", "3", 60000), GW_E_FULL);
+    assert_int_equal(queue_len("memory:delayed-full", "q"), 0);
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(gw_testing_wait_handled("memory:delayed-full", "q", 1, &err), GW_E_TIMEOUT);
+    assert_non_null(strstr(err.text, "2 messages wait, 2 of them for a retry"));
+    type->close(transport, WAIT_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -766,6 +821,8 @@ int main(void)
         cmocka_unit_test(test_disconnect),
         cmocka_unit_test(test_helpers_without_a_broker),
         cmocka_unit_test(test_load),
+        cmocka_unit_test(test_delayed),
+        cmocka_unit_test(test_delayed_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

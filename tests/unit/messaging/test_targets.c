@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,6 +57,45 @@ static void test_one_of_each(void **state)
     assert_ptr_not_equal(get_queue(targets, "VIP_queue"), queue);
     gw__targets_free(targets);
     gw__targets_free(NULL);
+}
+
+static void test_delayed(void **state)
+{
+    (void)state;
+    gw__targets *targets = gw__targets_new(GW_QUEUE_CLASSIC);
+    gw__target *plain = get_queue(targets, "q");
+    assert_int_equal(plain->delay_ms, 0);
+    assert_null(plain->waiting_queue);
+    gw__target *delayed[2];
+    static const unsigned delays_ms[] = {1, UINT_MAX};
+    static const char *const names[] = {"q.retry.1", "q.retry.4294967295"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(gw__targets_delayed_queue(targets, "q", delays_ms[i], &delayed[i], NULL),
+                         GW_OK);
+        assert_string_equal(delayed[i]->queue, "q");
+        assert_string_equal(delayed[i]->exchange, "");
+        assert_string_equal(delayed[i]->waiting_queue, names[i]);
+        assert_int_equal(delayed[i]->delay_ms, delays_ms[i]);
+        assert_ptr_not_equal(delayed[i], plain);
+        gw__target *again = NULL;
+        assert_int_equal(gw__targets_delayed_queue(targets, "q", delays_ms[i], &again, NULL),
+                         GW_OK);
+        assert_ptr_equal(again, delayed[i]);
+    }
+    assert_ptr_not_equal(delayed[0], delayed[1]);
+
+    char longest[GW_MESSAGE_TEXT_MAX - GW__RETRY_SUFFIX_MAX + 2];
+    memset(longest, 'n', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    gw_error err = GW_ERROR_INIT;
+    gw__target *target = NULL;
+    assert_int_equal(gw__targets_delayed_queue(targets, longest, 1, &target, &err), GW_E_LIMIT);
+    assert_non_null(strstr(err.text, "leaves no room for '.retry.1' within 255 bytes: nnn"));
+    longest[sizeof(longest) - 2] = '\0';
+    assert_int_equal(gw__targets_delayed_queue(targets, longest, UINT_MAX, &target, &err), GW_OK);
+    assert_int_equal(strlen(target->waiting_queue), GW_MESSAGE_TEXT_MAX);
+    assert_int_equal(gw__targets_delayed_queue(targets, NULL, 1, &target, &err), GW_E_INVALID);
+    gw__targets_free(targets);
 }
 
 static void test_names(void **state)
@@ -166,9 +206,8 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_of_each),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_one_of_each), cmocka_unit_test(test_delayed),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_many),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("targets", tests, NULL, NULL);
