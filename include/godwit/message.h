@@ -169,7 +169,8 @@ GW_API const char *gw_message_exchange(const gw_message *msg);
 GW_API const char *gw_message_queue(const gw_message *msg);
 /** Whether the broker delivered it before, to this or another consumer. */
 GW_API bool gw_message_is_redelivered(const gw_message *msg);
-/** How often a handler of this subscription has been given it, this time included: 1, 2, ... */
+/** How often a handler has been given it, in any instance, this time included: 1, 2, ... An attempt
+ * that was cut off, by a crash or a lost connection, does not count. */
 GW_API unsigned gw_message_attempt(const gw_message *msg);
 
 /** @} */

@@ -58,8 +58,8 @@ GW_API const char *gw_exchange_type_name(gw_exchange_type type);
 /** What becomes of a message after its handler. */
 typedef enum gw_verdict {
     GW_DONE,  /**< handled: acknowledge it */
-    GW_RETRY, /**< give it to a handler again, after a delay that doubles; past max_attempts as
-                 GW_REJECT */
+    GW_RETRY, /**< give it to a handler again, of this or another instance, after a delay that
+                 doubles; past max_attempts as GW_REJECT */
     GW_REJECT /**< can never be handled: move it to "<queue>.dead" with the reason */
 } gw_verdict;
 
@@ -128,14 +128,17 @@ typedef struct gw_subscribe_options {
     uint16_t prefetch;
     unsigned n_workers;    /**< threads that call the handler; default 1, which keeps the order */
     unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
-    unsigned
-        retry_delay_ms; /**< before the second attempt, doubling to at most 60 s; default 1000 */
+    /** Before the second attempt, doubling with each further one; default 1000. A message of a work
+     * queue waits in the broker's queue "<queue>.retry.<delay>", one of the exchange's subscription
+     * in memory. */
+    unsigned retry_delay_ms;
+    unsigned retry_delay_max_ms; /**< the longest delay; default 60,000 */
 } gw_subscribe_options;
 
 #define GW_SUBSCRIBE_OPTIONS_INIT                                                                  \
     {                                                                                              \
         .consumer_name = NULL, .binding_key = NULL, .prefetch = 100, .n_workers = 1,               \
-        .max_attempts = 5, .retry_delay_ms = 1000                                                  \
+        .max_attempts = 5, .retry_delay_ms = 1000, .retry_delay_max_ms = 60000                     \
     }
 
 /**
@@ -195,7 +198,9 @@ GW_API GW_MUST_CHECK gw_status gw_subscribe(gw_client *client, const char *excha
                                             void *ctx, gw_subscription **ret_sub, gw_error *err);
 
 /** Subscribe to a work queue, which instances share: each message goes to one of them. As
- * gw_subscribe(); GW_E_LIMIT for a name above 250 bytes, since "<queue>.dead" must fit too. */
+ * gw_subscribe(); GW_E_LIMIT for a name above 238 bytes, since "<queue>.retry.<delay>" must fit
+ * too.
+ */
 GW_API GW_MUST_CHECK gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
                                                      const gw_subscribe_options *options,
                                                      gw_handler handler, void *ctx,

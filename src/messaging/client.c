@@ -2,7 +2,7 @@
 /*
  * The client: what a service holds. Joins the outbox, the transport and the subscriptions, and
  * knows the state of the whole. Lock order: client->lock, then a subscription's. The transport is
- * called with neither, but for settling a buried message with the subscription's.
+ * called with neither.
  */
 #include "messaging/client.h"
 
@@ -19,7 +19,6 @@
 #include <godwit/metrics.h>
 
 #include "base/cond.h"
-#include "messaging/dead_letter.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
 
@@ -413,11 +412,13 @@ gw_status gw_publish_on_queue(gw_client *client, const char *queue, gw_message *
     return st == GW_OK ? publish(client, target, msg, err) : st;
 }
 
-gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
-                                      gw__done done, void *ctx, gw_error *err)
+gw_status gw__client_forward(gw_client *client, const char *queue, unsigned delay_ms,
+                             gw_message *msg, gw__done done, void *ctx, gw_error *err)
 {
     gw__target *target;
-    gw_status st = gw__targets_queue(client->targets, queue, &target, err);
+    gw_status st = delay_ms == 0
+                       ? gw__targets_queue(client->targets, queue, &target, err)
+                       : gw__targets_delayed_queue(client->targets, queue, delay_ms, &target, err);
     if (st == GW_OK) {
         st = ensure_id(msg, err);
     }
@@ -521,10 +522,11 @@ gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,
                             "gw_subscribe_to_queue: client or handler is NULL");
     }
     gw_status st = gw__check_name("queue", queue, err);
-    if (st == GW_OK && strlen(queue) + strlen(GW__DEAD_SUFFIX) > GW_MESSAGE_TEXT_MAX) {
+    if (st == GW_OK && strlen(queue) + GW__RETRY_SUFFIX_MAX > GW_MESSAGE_TEXT_MAX) {
         st = gw_error_set(err, GW_E_LIMIT, 0,
-                          "the queue's name leaves no room for '%s' within %d bytes",
-                          GW__DEAD_SUFFIX, GW_MESSAGE_TEXT_MAX);
+                          "the queue's name leaves no room for '.retry.<milliseconds>' within %d "
+                          "bytes: it can have %d",
+                          GW_MESSAGE_TEXT_MAX, GW_MESSAGE_TEXT_MAX - GW__RETRY_SUFFIX_MAX);
     }
     if (st != GW_OK) {
         return st;

@@ -7,10 +7,11 @@
 
 #include "messaging/relay.h"
 
-/* Publish on a work queue and be told the outcome. `msg` is taken on success. `done` can be called
- * before this returns. */
-gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
-                                      gw__done done, void *ctx, gw_error *err);
+/* Publish on a work queue, which gets it `delay_ms` later, and be told the outcome. What the broker
+ * refuses for the moment is reported too, and not sent again. `msg` is taken on success. `done` can
+ * be called before this returns. */
+gw_status gw__client_forward(gw_client *client, const char *queue, unsigned delay_ms,
+                             gw_message *msg, gw__done done, void *ctx, gw_error *err);
 
 /* A subscription began or ceased to consume; the client works out its state anew. */
 void gw__client_update_state(gw_client *client);

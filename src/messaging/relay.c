@@ -381,7 +381,7 @@ static void source_rewind(void *ctx)
 static bool goes_again(entry *it, gw_status outcome)
 {
     if (outcome == GW_E_REFUSED) {
-        return true;
+        return it->done == NULL; /* who asked to be told has another way */
     }
     /* A work queue that was deleted under us is declared again. */
     return outcome == GW_E_UNROUTABLE && it->out.target->queue != NULL &&
@@ -403,7 +403,7 @@ static void report(gw__relay *relay, entry *it, gw_status outcome, const gw_erro
 {
     if (outcome == GW_OK) {
         gw_counter_add(relay->confirmed, 1);
-    } else {
+    } else if (it->done == NULL) {
         gw_counter_add(relay->failed, 1);
         const char *id = gw_message_id(it->out.msg);
         gw_log_error("messaging", "message %s for %s '%s' is not delivered: %s",

@@ -15,32 +15,21 @@
 #include "base/cond.h"
 #include "messaging/client.h"
 #include "messaging/dead_letter.h"
+#include "messaging/forward.h"
+#include "messaging/jobs.h"
 #include "messaging/message.h"
 
-#define RETRY_DELAY_MAX_MS 60000
-#define BURY_AGAIN_MS      5000   /* when a dead letter could not be published */
-#define ACK_BATCH          64     /* messages handled quickly are acknowledged together; */
-#define ACK_DELAY_NS       500000 /* handling them took no longer than this */
-#define WORKERS_MAX        256
-#define WORKER_STACK       ((size_t)512 << 10)
+#define BURY_AGAIN_MS 5000   /* when a dead letter could not be published */
+#define ACK_BATCH     64     /* messages handled quickly are acknowledged together; */
+#define ACK_DELAY_NS  500000 /* handling them took no longer than this */
+#define WORKERS_MAX   256
+#define WORKER_STACK  ((size_t)512 << 10)
 
-typedef struct subscription subscription;
-
-/* A delivery on its way through the subscription. */
-typedef struct job {
-    struct job *next;
-    subscription *sub;
-    gw_message *msg;
-    gw__delivery delivery;
-    unsigned attempt;
-    uint64_t due_ms; /* in the delayed list */
-    char *reason;    /* set: the handlers are done with it, what is left is the dead letter */
-} job;
-
-struct subscription {
+typedef struct subscription {
     gw_subscription base;
     gw__transport *transport;
-    gw__consumer *consumer; /* set before the workers start; NULL once released */
+    gw__consumer *consumer; /* set before the workers start */
+    gw__forwarder *forwarder;
     gw_handler handler;
     void *handler_ctx;
     gw_subscribe_options options;
@@ -51,13 +40,9 @@ struct subscription {
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
-    job *ready;
-    job **ready_tail;
-    job *delayed; /* in order of due_ms */
+    gw__jobs jobs;
     unsigned n_idle;
     unsigned n_fresh; /* delivered since workers were woken last */
-    size_t n_burying; /* dead letters that the outbox has */
-    bool orphaned;    /* stopped while dead letters were on their way: the last one frees */
     bool consuming;
     char why[GW_ERROR_TEXT_MAX];
 
@@ -66,7 +51,7 @@ struct subscription {
     gw_counter *handled[3]; /* by verdict */
     gw_counter *dead;
     pthread_t workers[];
-};
+} subscription;
 
 /* What one worker has to acknowledge. It waits at most for the next handler to return, or for
  * nothing when there is no next message. */
@@ -76,28 +61,10 @@ typedef struct ack_batch {
     uint64_t start_ns; /* when the handler of the first one was called */
 } ack_batch;
 
-static void free_job(job *it)
-{
-    if (it != NULL) {
-        gw_message_free(it->msg);
-        free(it->reason);
-        free(it);
-    }
-}
-
-static void free_jobs(job *it)
-{
-    job *next;
-    for (; it != NULL; it = next) {
-        next = it->next;
-        free_job(it);
-    }
-}
-
 static void free_subscription(subscription *sub)
 {
-    free_jobs(sub->ready);
-    free_jobs(sub->delayed);
+    gw__forwarder_free(sub->forwarder);
+    gw__jobs_dispose(&sub->jobs);
     pthread_cond_destroy(&sub->changed);
     pthread_mutex_destroy(&sub->lock);
     free(sub->queue);
@@ -105,68 +72,26 @@ static void free_subscription(subscription *sub)
 }
 
 /* Whether the connection it came over is lost: the broker delivers it again. */
-static bool is_void(subscription *sub, const job *it)
+static bool is_void(subscription *sub, const gw__job *it)
 {
     return it->delivery.epoch <= atomic_load(&sub->lost_epoch);
 }
 
-/* ---- the two queues; all @locks sub->lock held ------------------------------ */
-
-static void append_ready_locked(subscription *sub, job *it)
+/* Append what is due, and wake who can do it. @locks sub->lock held */
+static void ripen_locked(subscription *sub)
 {
-    it->next = NULL;
-    *sub->ready_tail = it;
-    sub->ready_tail = &it->next;
-}
-
-static void push_ready_locked(subscription *sub, job *it)
-{
-    append_ready_locked(sub, it);
-    if (sub->n_idle > 0) {
+    unsigned n = gw__jobs_ripen(&sub->jobs);
+    for (unsigned i = 0; i < n && i < sub->n_idle; i++) {
         pthread_cond_signal(&sub->changed);
     }
 }
 
-static void push_delayed_locked(subscription *sub, job *it, uint64_t delay_ms)
+static void handle_later(subscription *sub, gw__job *it, uint64_t delay_ms)
 {
-    it->due_ms = gw_clock_ms() + delay_ms;
-    job **at = &sub->delayed;
-    while (*at != NULL && (*at)->due_ms <= it->due_ms) {
-        at = &(*at)->next;
-    }
-    it->next = *at;
-    *at = it;
+    pthread_mutex_lock(&sub->lock);
+    gw__jobs_delay(&sub->jobs, it, delay_ms);
     pthread_cond_signal(&sub->changed); /* the time to wait for may be an earlier one now */
-}
-
-static void ripen_delayed_locked(subscription *sub)
-{
-    if (sub->delayed == NULL) {
-        return;
-    }
-    uint64_t now_ms = gw_clock_ms();
-    while (sub->delayed != NULL && sub->delayed->due_ms <= now_ms) {
-        job *it = sub->delayed;
-        sub->delayed = it->next;
-        push_ready_locked(sub, it);
-    }
-}
-
-/* Remove what belongs to a lost epoch; returns it, to be freed without the lock. */
-static job *drop_lost_locked(job **list, uint64_t epoch)
-{
-    job *dropped = NULL;
-    while (*list != NULL) {
-        job *it = *list;
-        if (it->delivery.epoch > epoch) {
-            list = &it->next;
-            continue;
-        }
-        *list = it->next;
-        it->next = dropped;
-        dropped = it;
-    }
-    return dropped;
+    pthread_mutex_unlock(&sub->lock);
 }
 
 /* ---- what the transport calls ------------------------------------------------ */
@@ -175,17 +100,13 @@ static job *drop_lost_locked(job **list, uint64_t epoch)
 static void sink_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
 {
     subscription *sub = ctx;
-    job *it = calloc(1, sizeof(*it));
+    gw__job *it = gw__job_new(msg, delivery);
     if (it == NULL) {
-        gw_message_free(msg); /* unsettled: the broker has it still */
-        return;
+        return; /* unsettled: the broker has it still */
     }
-    it->sub = sub;
-    it->msg = msg;
-    it->delivery = delivery;
-    it->attempt = 1;
+    it->count = gw__retry_read(msg, sub->queue);
     pthread_mutex_lock(&sub->lock);
-    append_ready_locked(sub, it);
+    gw__jobs_append(&sub->jobs, it);
     sub->n_fresh++;
     pthread_mutex_unlock(&sub->lock);
 }
@@ -207,15 +128,9 @@ static void sink_lost(void *ctx, uint64_t epoch)
     subscription *sub = ctx;
     atomic_store(&sub->lost_epoch, epoch);
     pthread_mutex_lock(&sub->lock);
-    job *dropped = drop_lost_locked(&sub->ready, epoch);
-    job *dropped_later = drop_lost_locked(&sub->delayed, epoch);
-    sub->ready_tail = &sub->ready;
-    while (*sub->ready_tail != NULL) {
-        sub->ready_tail = &(*sub->ready_tail)->next;
-    }
+    gw__job *dropped = gw__jobs_take_lost(&sub->jobs, epoch);
     pthread_mutex_unlock(&sub->lock);
-    free_jobs(dropped);
-    free_jobs(dropped_later);
+    gw__job_free_all(dropped);
 }
 
 static void sink_state(void *ctx, bool consuming, const gw_error *why)
@@ -244,7 +159,7 @@ static void flush_acks(subscription *sub, ack_batch *acks)
 }
 
 /* `start_ns` is when the handler of `it` was called. */
-static void add_ack(subscription *sub, ack_batch *acks, const job *it, uint64_t start_ns)
+static void add_ack(subscription *sub, ack_batch *acks, const gw__job *it, uint64_t start_ns)
 {
     if (acks->n_items == 0) {
         acks->start_ns = start_ns;
@@ -255,69 +170,43 @@ static void add_ack(subscription *sub, ack_batch *acks, const job *it, uint64_t 
     }
 }
 
-/* ---- dead letters ------------------------------------------------------------- */
+/* ---- retries and dead letters ------------------------------------------------- */
 
-/* The dead letter arrived, or did not. @thread the transport's publishing thread, or gw_close() */
-static void on_buried(void *ctx, gw_status outcome, const gw_error *why)
+static unsigned retry_delay_ms(const subscription *sub, unsigned attempt)
 {
-    (void)why;
-    job *it = ctx;
-    subscription *sub = it->sub;
-    pthread_mutex_lock(&sub->lock);
-    sub->n_burying--;
-    bool again = outcome != GW_OK && !sub->stopping;
-    if (outcome == GW_OK) {
-        gw_counter_add(sub->dead, 1);
+    return gw__retry_delay_ms(sub->options.retry_delay_ms, sub->options.retry_delay_max_ms,
+                              attempt);
+}
+
+/* It is not on its way elsewhere: its time is waited for here. @locks the forwarder's held */
+static void on_not_forwarded(void *ctx, gw__job *it)
+{
+    subscription *sub = ctx;
+    handle_later(sub, it,
+                 it->reason != NULL ? BURY_AGAIN_MS : retry_delay_ms(sub, it->count.attempt - 1));
+}
+
+/* The broker keeps it until its next attempt, where it holds up nobody and outlives us; but for a
+ * queue of our own, which lives no longer than we do. */
+static void retry_later(subscription *sub, gw__job *it, const gw_error *why)
+{
+    unsigned delay_ms = retry_delay_ms(sub, it->count.attempt);
+    char of[32] = "";
+    if (sub->options.max_attempts != UINT_MAX) {
+        snprintf(of, sizeof(of), " of %u", sub->options.max_attempts);
     }
-    if (outcome == GW_OK && sub->consumer != NULL) { /* under the lock: it is not released now */
-        settle(sub, &it->delivery, 1, GW__ACK);
-    }
-    if (again) {
-        push_delayed_locked(sub, it, BURY_AGAIN_MS);
-    }
-    bool last = sub->orphaned && sub->n_burying == 0;
-    pthread_cond_broadcast(&sub->changed);
-    pthread_mutex_unlock(&sub->lock);
-    /* From here on only the last one may touch sub. */
-    if (!again) {
-        free_job(it);
-    }
-    if (last) {
-        free_subscription(sub);
+    gw_log_warn("messaging",
+                "a message of queue '%s' is tried again in %u ms (attempt %u%s failed): %s",
+                sub->queue, delay_ms, it->count.attempt, of, why->text);
+    it->count.attempt += it->count.attempt < UINT_MAX - 1 ? 1 : 0;
+    if (sub->temporary) {
+        handle_later(sub, it, delay_ms);
+    } else {
+        gw__forward_retry(sub->forwarder, it, delay_ms);
     }
 }
 
-/* Publish the dead letter of `it`, which has a reason; the delivery is acknowledged when that is
- * confirmed. */
-static void bury(subscription *sub, job *it)
-{
-    gw_error err = GW_ERROR_INIT;
-    char queue[GW_MESSAGE_TEXT_MAX + sizeof(GW__DEAD_SUFFIX)];
-    snprintf(queue, sizeof(queue), "%s%s", sub->queue, GW__DEAD_SUFFIX);
-    gw__dead_reason reason = {.text = it->reason,
-                              .queue = sub->queue,
-                              .service = gw__client_name(sub->base.client),
-                              .n_attempts = it->attempt};
-    gw_message *letter = gw__dead_letter_new(it->msg, &reason);
-    pthread_mutex_lock(&sub->lock);
-    sub->n_burying++;
-    pthread_mutex_unlock(&sub->lock);
-    gw_status st = letter == NULL ? gw_error_set(&err, GW_E_NOMEM, 0, "no memory for a dead letter")
-                                  : gw__client_publish_on_queue(sub->base.client, queue, letter,
-                                                                on_buried, it, &err);
-    if (st == GW_OK) {
-        return;
-    }
-    gw_message_free(letter);
-    gw_log_warn("messaging", "a message of queue '%s' waits to be moved to '%s': %s", sub->queue,
-                queue, err.text);
-    pthread_mutex_lock(&sub->lock);
-    sub->n_burying--;
-    push_delayed_locked(sub, it, BURY_AGAIN_MS);
-    pthread_mutex_unlock(&sub->lock);
-}
-
-static void give_up(subscription *sub, job *it, ack_batch *acks, uint64_t start_ns,
+static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t start_ns,
                     const char *reason)
 {
     const char *id = gw_message_id(it->msg);
@@ -326,7 +215,7 @@ static void give_up(subscription *sub, job *it, ack_batch *acks, uint64_t start_
                      id != NULL ? id : "without an id", sub->queue, reason);
         gw_counter_add(sub->dead, 1);
         add_ack(sub, acks, it, start_ns);
-        free_job(it);
+        gw__job_free(it);
         return;
     }
     gw_log_warn("messaging", "message %s of queue '%s' goes to '%s%s': %s",
@@ -334,66 +223,41 @@ static void give_up(subscription *sub, job *it, ack_batch *acks, uint64_t start_
     it->reason = strdup(reason);
     if (it->reason == NULL) {
         settle(sub, &it->delivery, 1, GW__REQUEUE);
-        free_job(it);
+        gw__job_free(it);
         return;
     }
-    bury(sub, it);
+    gw__forward_dead_letter(sub->forwarder, it);
 }
 
 /* ---- handling ------------------------------------------------------------------- */
 
-static uint64_t retry_delay_ms(const subscription *sub, unsigned attempt)
-{
-    uint64_t delay_ms = sub->options.retry_delay_ms;
-    for (unsigned i = 1; i < attempt && delay_ms < RETRY_DELAY_MAX_MS; i++) {
-        delay_ms *= 2;
-    }
-    return delay_ms < RETRY_DELAY_MAX_MS ? delay_ms : RETRY_DELAY_MAX_MS;
-}
-
-static void retry_later(subscription *sub, job *it, const gw_error *why)
-{
-    uint64_t delay_ms = retry_delay_ms(sub, it->attempt);
-    char of[32] = "";
-    if (sub->options.max_attempts != UINT_MAX) {
-        snprintf(of, sizeof(of), " of %u", sub->options.max_attempts);
-    }
-    gw_log_warn("messaging",
-                "a message of queue '%s' is tried again in %llu ms (attempt %u%s failed): %s",
-                sub->queue, (unsigned long long)delay_ms, it->attempt, of, why->text);
-    it->attempt++;
-    pthread_mutex_lock(&sub->lock);
-    push_delayed_locked(sub, it, delay_ms);
-    pthread_mutex_unlock(&sub->lock);
-}
-
 /* Let the handler have it, and do what it says. `it` is taken. */
-static void handle(subscription *sub, job *it, ack_batch *acks)
+static void handle(subscription *sub, gw__job *it, ack_batch *acks)
 {
     gw_error why = GW_ERROR_INIT;
-    gw__message_set_attempt(it->msg, it->attempt);
+    gw__message_set_attempt(it->msg, it->count.attempt);
     uint64_t start_ns = gw_clock_ns();
     gw_verdict verdict = sub->handler(sub->handler_ctx, it->msg, &why);
     gw_histogram_observe(sub->seconds, gw_clock_ns() - start_ns);
     gw_counter_add(sub->handled[verdict <= GW_REJECT ? verdict : GW_REJECT], 1);
     if (verdict == GW_DONE) {
         add_ack(sub, acks, it, start_ns);
-        free_job(it);
+        gw__job_free(it);
         return;
     }
     if (is_void(sub, it)) { /* the broker delivers it again: what is due then is decided then */
-        free_job(it);
+        gw__job_free(it);
         return;
     }
     if (why.status == GW_OK) {
         gw_error_set(&why, GW_E_INVALID, 0, "the handler gave no reason");
     }
-    if (verdict == GW_RETRY && it->attempt < sub->options.max_attempts) {
+    if (verdict == GW_RETRY && it->count.attempt < sub->options.max_attempts) {
         retry_later(sub, it, &why);
         return;
     }
     if (verdict == GW_RETRY) {
-        gw_error_prefix(&why, why.status, "given up after %u attempts", it->attempt);
+        gw_error_prefix(&why, why.status, "given up after %u attempts", it->count.attempt);
     }
     give_up(sub, it, acks, start_ns, why.text);
 }
@@ -402,18 +266,17 @@ static void handle(subscription *sub, job *it, ack_batch *acks)
 static void wait_locked(subscription *sub)
 {
     sub->n_idle++;
-    gw__cond_wait_until(&sub->changed, &sub->lock,
-                        sub->delayed != NULL ? sub->delayed->due_ms : UINT64_MAX);
+    gw__cond_wait_until(&sub->changed, &sub->lock, gw__jobs_due_ms(&sub->jobs));
     sub->n_idle--;
 }
 
 /* Take work: one job when workers share, all there is when there is one worker. NULL when stopping.
  */
-static job *take_jobs(subscription *sub, ack_batch *acks)
+static gw__job *take_jobs(subscription *sub, ack_batch *acks)
 {
     pthread_mutex_lock(&sub->lock);
-    ripen_delayed_locked(sub);
-    while (sub->ready == NULL && !sub->stopping) {
+    ripen_locked(sub);
+    while (sub->jobs.ready == NULL && !sub->stopping) {
         if (acks->n_items > 0) {
             pthread_mutex_unlock(&sub->lock);
             flush_acks(sub, acks);
@@ -421,19 +284,12 @@ static job *take_jobs(subscription *sub, ack_batch *acks)
         } else {
             wait_locked(sub);
         }
-        ripen_delayed_locked(sub);
+        ripen_locked(sub);
     }
-    job *taken = sub->stopping ? NULL : sub->ready;
-    if (taken != NULL && sub->n_workers == 1) {
-        sub->ready = NULL;
-    } else if (taken != NULL) {
-        sub->ready = taken->next;
-        taken->next = NULL;
-    }
-    if (sub->ready == NULL) {
-        sub->ready_tail = &sub->ready;
-    }
-    if (taken != NULL && sub->delayed != NULL && sub->n_idle > 0) {
+    gw__job *taken = sub->stopping         ? NULL
+                     : sub->n_workers == 1 ? gw__jobs_take_all(&sub->jobs)
+                                           : gw__jobs_take(&sub->jobs);
+    if (taken != NULL && sub->jobs.delayed != NULL && sub->n_idle > 0) {
         pthread_cond_signal(&sub->changed); /* this worker watched the time: another does now */
     }
     pthread_mutex_unlock(&sub->lock);
@@ -444,14 +300,14 @@ static void *worker_main(void *ctx)
 {
     subscription *sub = ctx;
     ack_batch acks = {.n_items = 0};
-    job *it;
+    gw__job *it;
     while ((it = take_jobs(sub, &acks)) != NULL) {
         while (it != NULL) {
-            job *next = it->next;
+            gw__job *next = it->next;
             if (is_void(sub, it) || sub->stopping) {
-                free_job(it); /* unsettled: the broker delivers it again */
+                gw__job_free(it); /* unsettled: the broker delivers it again */
             } else if (it->reason != NULL) {
-                bury(sub, it);
+                gw__forward_dead_letter(sub->forwarder, it);
             } else {
                 handle(sub, it, &acks);
             }
@@ -505,10 +361,21 @@ static subscription *new_subscription(gw_client *client, gw__transport *transpor
     sub->options.binding_key = NULL;
     sub->queue = queue;
     sub->temporary = spec->temporary;
-    sub->ready_tail = &sub->ready;
+    gw__jobs_init(&sub->jobs);
     pthread_mutex_init(&sub->lock, NULL);
     gw__cond_init(&sub->changed);
     register_metrics(sub);
+    gw__forwarder_options forwarding = {.client = client,
+                                        .transport = transport,
+                                        .queue = queue,
+                                        .buried = sub->dead,
+                                        .failed = on_not_forwarded,
+                                        .ctx = sub};
+    sub->forwarder = gw__forwarder_new(&forwarding);
+    if (sub->forwarder == NULL) {
+        free_subscription(sub);
+        return NULL;
+    }
     return sub;
 }
 
@@ -535,11 +402,11 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
                                  gw_error *err)
 {
     if (options->n_workers < 1 || options->n_workers > WORKERS_MAX || options->prefetch < 1 ||
-        options->max_attempts < 1) {
-        return gw_error_set(
-            err, GW_E_INVALID, 0,
-            "subscription to '%s': n_workers must be 1 to %d, prefetch and max_attempts 1 or more",
-            spec->queue, WORKERS_MAX);
+        options->max_attempts < 1 || options->retry_delay_max_ms < 1) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "subscription to '%s': n_workers must be 1 to %d, prefetch, "
+                            "max_attempts and retry_delay_max_ms 1 or more",
+                            spec->queue, WORKERS_MAX);
     }
     subscription *sub = new_subscription(client, transport, spec, options);
     if (sub == NULL) {
@@ -557,6 +424,7 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
         free_subscription(sub);
         return st;
     }
+    gw__forwarder_begin(sub->forwarder, sub->consumer);
     int rc = start_workers(sub);
     if (rc != 0) {
         uint64_t deadline_ms = gw_clock_ms() + 1000;
@@ -602,24 +470,9 @@ void gw__subscription_stop(gw_subscription *base, uint64_t deadline_ms)
     for (unsigned i = 0; i < sub->n_workers; i++) {
         pthread_join(sub->workers[i], NULL);
     }
-    bool in_time = true;
-    pthread_mutex_lock(&sub->lock);
-    while (sub->n_burying > 0 && in_time) {
-        in_time = gw__cond_wait_until(&sub->changed, &sub->lock, deadline_ms);
-    }
-    gw__consumer *consumer = sub->consumer;
-    sub->consumer = NULL;
-    pthread_mutex_unlock(&sub->lock);
-
-    sub->transport->type->release(consumer, ms_until(deadline_ms));
-
-    pthread_mutex_lock(&sub->lock);
-    sub->orphaned = true;
-    bool last = sub->n_burying == 0;
-    pthread_mutex_unlock(&sub->lock);
-    if (last) {
-        free_subscription(sub);
-    }
+    gw__forwarder_end(sub->forwarder, deadline_ms);
+    sub->transport->type->release(sub->consumer, ms_until(deadline_ms));
+    free_subscription(sub);
 }
 
 bool gw__subscription_is_consuming(gw_subscription *base, char *ret_why, size_t size)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One subscription: takes deliveries from the transport, calls the handler on its own worker
- * threads, settles. Retries wait here, unacknowledged, beside the messages that are handled
+ * threads, settles. Retries and dead letters are forwarded to other queues of the broker; where
+ * that is not possible they wait here, unacknowledged, beside the messages that are handled
  * meanwhile. Knows no protocol.
  */
 #ifndef GW_MESSAGING_SUBSCRIPTION_H

@@ -102,6 +102,9 @@ const char *new_exchange(fixture *fix, const char *label);
 const char *own_queue(fixture *fix, const char *name);
 const char *own_exchange(fixture *fix, const char *name);
 
+/* Where messages of the queue wait for their retries, registered for removal. */
+void own_retries(fixture *fix, const char *queue, const gw_subscribe_options *options);
+
 inbox *new_inbox(fixture *fix);
 
 /* A client that is up. Closed at the end unless the test did. */
@@ -133,7 +136,7 @@ void flush(gw_client *client);
 /* ---- the tests, by subject ------------------------------------------------------------- */
 
 #define CONTRACT_SUBJECTS(X)                                                                       \
-    X(message) X(exchange) X(queue) X(verdict) X(limit) X(lifecycle) X(threads) X(browse)
+    X(message) X(exchange) X(queue) X(verdict) X(retry) X(limit) X(lifecycle) X(threads) X(browse)
 
 typedef struct contract_group {
     const struct CMUnitTest *tests;

@@ -94,6 +94,21 @@ const char *own_queue(fixture *fix, const char *name)
     return kept;
 }
 
+void own_retries(fixture *fix, const char *queue, const gw_subscribe_options *options)
+{
+    uint64_t delay_ms = options->retry_delay_ms;
+    for (unsigned attempt = 1; attempt < options->max_attempts; attempt++, delay_ms *= 2) {
+        bool last = delay_ms >= options->retry_delay_max_ms;
+        char name[300];
+        snprintf(name, sizeof(name), "%s.retry.%u", queue,
+                 last ? options->retry_delay_max_ms : (unsigned)delay_ms);
+        (void)keep_name(fix->queues, &fix->n_queues, name);
+        if (last) {
+            return;
+        }
+    }
+}
+
 const char *own_exchange(fixture *fix, const char *name)
 {
     return keep_name(fix->exchanges, &fix->n_exchanges, name);

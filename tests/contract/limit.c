@@ -72,7 +72,7 @@ static void test_longest_names(void **state)
     const char *queue = own_queue(fix, name);
     send_text(client, queue, "fits");
     flush(client);
-    long_name(name, 250, new_queue(fix, "long")); /* ".dead" has to fit as well */
+    long_name(name, 238, new_queue(fix, "long")); /* ".retry.60000" has to fit as well */
     queue = own_queue(fix, name);
     inbox *box = new_inbox(fix);
     collect_queue(client, queue, box, NULL);
@@ -96,8 +96,8 @@ static void test_names_that_are_refused(void **state)
     gw_client *client = new_client(fix, "refused");
     char too_long[257];
     long_name(too_long, 256, "too.long");
-    char no_room[252];
-    long_name(no_room, 251, "no.room.for.dead");
+    char no_room[240];
+    long_name(no_room, 239, "no.room.for.retry");
     inbox *box = new_inbox(fix);
     gw_message *msg = gw_message_new("x", 1);
     gw_error err = GW_ERROR_INIT;
@@ -132,11 +132,12 @@ static void test_options_that_are_refused(void **state)
     fixture *fix = fixture_of(state);
     gw_client *client = new_client(fix, "options");
     inbox *box = new_inbox(fix);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
         options.prefetch = i == 0 ? 0 : options.prefetch;
         options.n_workers = i == 1 ? 0 : options.n_workers;
         options.max_attempts = i == 2 ? 0 : options.max_attempts;
+        options.retry_delay_max_ms = i == 3 ? 0 : options.retry_delay_max_ms;
         gw_subscription *sub = NULL;
         assert_int_equal(gw_subscribe_to_queue(client, "contract.options", &options, inbox_handler,
                                                box, &sub, NULL),

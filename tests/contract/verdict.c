@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of a message after its handler: done, retry, reject. */
+/* What becomes of a message after its handler: done, reject. */
 #include <stdio.h>
 
 #include "contract/contract.h"
@@ -31,47 +31,6 @@ static void test_done_acknowledges(void **state)
     inbox_wait(box, 200);
     assert_int_equal(close_client(fix, client, WAIT_MS, NULL), GW_OK);
     expect_drained(fix, queue);
-}
-
-static void test_retry_then_success(void **state)
-{
-    fixture *fix = fixture_of(state);
-    const char *queue = new_queue(fix, "retry");
-    gw_client *client = new_client(fix, "retry");
-    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
-    options.retry_delay_ms = 40;
-    inbox *box = new_inbox(fix);
-    box->n_failures = 2;
-    collect_queue(client, queue, box, &options);
-    send_text(client, queue, "hard");
-    inbox_wait(box, 3);
-    for (unsigned i = 0; i < 3; i++) {
-        assert_string_equal(inbox_body(box, i), "hard");
-        assert_int_equal(inbox_at(box, i)->attempt, i + 1);
-    }
-    assert_true(inbox_at(box, 1)->at_ms - inbox_at(box, 0)->at_ms >= 39);
-    assert_true(inbox_at(box, 2)->at_ms - inbox_at(box, 1)->at_ms >= 79); /* doubled */
-    assert_int_equal(close_client(fix, client, WAIT_MS, NULL), GW_OK);
-    expect_drained(fix, queue);
-}
-
-/* While one waits for its next attempt, others are handled. */
-static void test_retry_does_not_hold_up_others(void **state)
-{
-    fixture *fix = fixture_of(state);
-    const char *queue = new_queue(fix, "overtake");
-    gw_client *client = new_client(fix, "overtake");
-    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
-    options.retry_delay_ms = 300;
-    inbox *box = new_inbox(fix);
-    box->n_failures = 1;
-    collect_queue(client, queue, box, &options);
-    send_text(client, queue, "slow");
-    send_text(client, queue, "quick");
-    inbox_wait(box, 3);
-    assert_string_equal(inbox_body(box, 0), "slow");
-    assert_string_equal(inbox_body(box, 1), "quick");
-    assert_string_equal(inbox_body(box, 2), "slow");
 }
 
 static const char *dead_queue(char *name, size_t size, const char *queue)
@@ -131,35 +90,6 @@ static void test_reject(void **state)
     expect_drained(fix, queue);
 }
 
-static void test_attempts_used_up(void **state)
-{
-    fixture *fix = fixture_of(state);
-    const char *queue = new_queue(fix, "attempts");
-    gw_client *client = new_client(fix, "attempts");
-    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
-    options.retry_delay_ms = 1;
-    options.max_attempts = 3;
-    inbox *box = new_inbox(fix);
-    inbox *dead = new_inbox(fix);
-    box->n_failures = 3;
-    box->reason = "the database is away";
-    collect_queue(client, queue, box, &options);
-    send_text(client, queue, "unlucky");
-    char name[300];
-    collect_queue(client, dead_queue(name, sizeof(name), queue), dead, NULL);
-    inbox_wait(dead, 1);
-    assert_int_equal(inbox_count(box), 3);
-    assert_int_equal(inbox_at(box, 2)->attempt, 3);
-    assert_string_equal(inbox_body(dead, 0), "unlucky");
-    expect_header(inbox_at(dead, 0), "x-godwit-reason", "the database is away");
-    assert_int_equal(gw_message_header_int(inbox_at(dead, 0)->msg, "x-godwit-attempts", 0), 3);
-    send_text(client, queue, "next");
-    inbox_wait(box, 4);
-    assert_string_equal(inbox_body(box, 3), "next");
-    assert_int_equal(close_client(fix, client, WAIT_MS, NULL), GW_OK);
-    expect_drained(fix, queue);
-}
-
 /* Many rejected ones at once: each arrives in the dead letter queue, none is lost or doubled. */
 static void test_many_rejected(void **state)
 {
@@ -205,40 +135,13 @@ static void test_reject_from_an_exchange(void **state)
     assert_string_equal(inbox_body(box, 1), "good");
 }
 
-/* Its subscription ends while a message waits for its next attempt: it returns to the queue. */
-static void test_unsubscribe_while_a_retry_waits(void **state)
-{
-    fixture *fix = fixture_of(state);
-    const char *queue = new_queue(fix, "retry-left");
-    gw_client *client = new_client(fix, "retry-left");
-    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
-    options.retry_delay_ms = 60000;
-    inbox *box = new_inbox(fix);
-    inbox *next = new_inbox(fix);
-    box->n_failures = 1;
-    gw_subscription *sub = collect_queue(client, queue, box, &options);
-    send_text(client, queue, "later");
-    inbox_wait(box, 1);
-    gw_unsubscribe(sub);
-    collect_queue(client, queue, next, NULL);
-    inbox_wait(next, 1);
-    assert_string_equal(inbox_body(next, 0), "later");
-    assert_true(inbox_at(next, 0)->redelivered);
-    assert_int_equal(inbox_at(next, 0)->attempt, 1); /* of this subscription */
-    assert_int_equal(inbox_count(box), 1);
-}
-
 contract_group contract_verdict(void)
 {
     static const struct CMUnitTest tests[] = {
         CONTRACT_TEST(test_done_acknowledges),
-        CONTRACT_TEST(test_retry_then_success),
-        CONTRACT_TEST(test_retry_does_not_hold_up_others),
         CONTRACT_TEST(test_reject),
-        CONTRACT_TEST(test_attempts_used_up),
         CONTRACT_TEST(test_many_rejected),
         CONTRACT_TEST(test_reject_from_an_exchange),
-        CONTRACT_TEST(test_unsubscribe_while_a_retry_waits),
     };
     return (contract_group){tests, N_OF(tests)};
 }

@@ -33,20 +33,22 @@ void gw__client_update_state(gw_client *client)
     pthread_mutex_unlock(&fix->lock);
 }
 
-gw_status gw__client_publish_on_queue(gw_client *client, const char *queue, gw_message *msg,
-                                      gw__done done, void *ctx, gw_error *err)
+gw_status gw__client_forward(gw_client *client, const char *queue, unsigned delay_ms,
+                             gw_message *msg, gw__done done, void *ctx, gw_error *err)
 {
     fixture *fix = client->fix;
     gw_status st = GW_OK;
     pthread_mutex_lock(&fix->lock);
-    if (fix->n_full > 0) {
+    if (delay_ms > 0 && fix->no_retries) {
+        st = gw_error_set(err, GW_E_DENIED, 403, "no queue for it");
+    } else if (fix->n_full > 0) {
         fix->n_full--;
         st = gw_error_set(err, GW_E_FULL, 0, "the outbox is full");
     } else if (fix->n_letters == LETTERS_MAX) {
         st = gw_error_set(err, GW_E_FULL, 0, "the test has no room");
     } else {
         letter *it = &fix->letters[fix->n_letters++];
-        *it = (letter){.msg = msg, .done = done, .ctx = ctx};
+        *it = (letter){.msg = msg, .delay_ms = delay_ms, .done = done, .ctx = ctx};
         snprintf(it->queue, sizeof(it->queue), "%s", queue);
     }
     pthread_cond_broadcast(&fix->changed);
@@ -133,6 +135,11 @@ void deliver(fixture *fix, const char *body)
     gw_message *msg = gw_message_new(body, strlen(body));
     assert_non_null(msg);
     assert_int_equal(gw_message_set_id(msg, body), GW_OK);
+    deliver_message(fix, msg);
+}
+
+void deliver_message(fixture *fix, gw_message *msg)
+{
     pthread_mutex_lock(&fix->lock);
     gw__delivery delivery = {.epoch = fix->epoch, .tag = ++fix->last_tag};
     pthread_mutex_unlock(&fix->lock);

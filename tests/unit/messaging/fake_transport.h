@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A transport below a subscription and a client above it, both of a test: the broker delivers,
- * loses its connection and notes what is settled; the client takes dead letters and says what
- * became of them. Stands in for client.c, whose functions it defines.
+ * loses its connection and notes what is settled; the client takes what is forwarded, dead letters
+ * and retries, and says what became of it. Stands in for client.c, whose functions it defines.
  */
 #ifndef TESTS_MESSAGING_FAKE_TRANSPORT_H
 #define TESTS_MESSAGING_FAKE_TRANSPORT_H
@@ -31,6 +31,7 @@
 typedef struct letter {
     gw_message *msg; /* NULL once it was decided */
     char queue[64];
+    unsigned delay_ms; /* of a retry; 0: a dead letter */
     gw__done done;
     void *ctx;
 } letter;
@@ -59,6 +60,7 @@ typedef struct fixture {
     letter letters[LETTERS_MAX];
     size_t n_letters;
     unsigned n_full; /* so many publishes find the outbox full */
+    bool no_retries; /* none can be published */
     unsigned n_updates;
 
     gw_verdict verdict; /* the handler's */
@@ -110,10 +112,13 @@ gw_status start_on(fixture *fix, const char *queue, const gw_subscribe_options *
  * with GW_DONE, GW_RETRY, GW_REJECT; others with fix->verdict. */
 void deliver(fixture *fix, const char *body);
 
+/* The same with a message of one's own, which is taken. */
+void deliver_message(fixture *fix, gw_message *msg);
+
 /* Lose the connection, and start a new one. */
 void lose(fixture *fix);
 
-/* Say what became of the i-th dead letter. */
+/* Say what became of the i-th that was forwarded. */
 void decide(fixture *fix, size_t i, gw_status outcome);
 
 void open_gate(fixture *fix);

@@ -127,6 +127,7 @@ static void test_lost_drops_what_is_retried(void **state)
     (void)state;
     static fixture fix;
     fixture_init(&fix);
+    fix.no_retries = true;
     fix.gated = "Rgate";
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.retry_delay_ms = 50;
@@ -154,11 +155,182 @@ static void test_lost_drops_what_is_retried(void **state)
 
 /* ---- retries ------------------------------------------------------------------------------ */
 
-static void test_retry(void **state)
+/* A message that is due for an attempt that is not its first. */
+static void deliver_retry(fixture *fix, const char *body, const char *queue, int64_t attempt)
+{
+    gw_message *msg = gw_message_new(body, strlen(body));
+    assert_non_null(msg);
+    assert_int_equal(gw_message_set_header_text(msg, "x-godwit-queue", queue), GW_OK);
+    assert_int_equal(gw_message_set_header_int(msg, "x-godwit-attempt", attempt), GW_OK);
+    deliver_message(fix, msg);
+}
+
+static void test_retry_is_forwarded(void **state)
 {
     (void)state;
     static fixture fix;
     fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 60000; /* nobody waits for it here */
+    options.retry_delay_max_ms = 100000;
+    start(&fix, &options);
+    deliver(&fix, "T");
+    wait_for(&fix, fix.n_letters == 1);
+    const letter *it = &fix.letters[0];
+    assert_string_equal(it->queue, "q");
+    assert_int_equal(it->delay_ms, 60000);
+    assert_string_equal(gw_message_body(it->msg, NULL), "T");
+    assert_string_equal(gw_message_id(it->msg), "T");
+    assert_int_equal(gw_message_header_int(it->msg, "x-godwit-attempt", 0), 2);
+    assert_string_equal(gw_message_header_text(it->msg, "x-godwit-queue"), "q");
+    assert_null(gw_message_header(it->msg, "x-godwit-crashes"));
+    assert_null(gw_message_header(it->msg, "x-godwit-reason")); /* it is no dead letter */
+    assert_int_equal(fix.n_acks, 0);                            /* not before it is confirmed */
+    decide(&fix, 0, GW_OK);
+    assert_int_equal(fix.n_acked[1], 1);
+
+    deliver_retry(&fix, "T", "q", 2); /* the delay doubles, up to the longest */
+    wait_for(&fix, fix.n_letters == 2);
+    assert_int_equal(fix.letters[1].delay_ms, 100000);
+    assert_int_equal(gw_message_header_int(fix.letters[1].msg, "x-godwit-attempt", 0), 3);
+    decide(&fix, 1, GW_OK);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_handled, 2);
+    fixture_dispose(&fix);
+}
+
+/* What carries a count goes on from there, if it was counted here. */
+static void test_retry_counts_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *queue;
+        int64_t attempt;
+        unsigned expected;
+    } cases[] = {
+        {"q", 2, 2},         {"q", 5, 5},        {"q", 77, 77},
+        {"other", 3, 1},     {"", 3, 1},         {"q", 0, 1},
+        {"q", -1, 1},        {"q", UINT_MAX, 1}, {"q", INT64_MAX, 1},
+        {"q", INT64_MIN, 1}, {"q.dead", 4, 1},   {"q", UINT_MAX - 1, UINT_MAX - 1},
+    };
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        deliver_retry(&fix, "D", cases[i].queue, cases[i].attempt);
+        wait_for(&fix, fix.n_acks == i + 1);
+        if (fix.attempts[i] != cases[i].expected) {
+            fail_msg("case %zu: got %u, expected %u", i, fix.attempts[i], cases[i].expected);
+        }
+    }
+    deliver_retry(&fix, "T", "q", 5); /* the last attempt, whoever made the others */
+    wait_for(&fix, fix.n_letters == 1);
+    const gw_message *msg = fix.letters[0].msg;
+    assert_string_equal(fix.letters[0].queue, "q.dead");
+    assert_int_equal(gw_message_header_int(msg, "x-godwit-attempts", 0), 5);
+    assert_null(gw_message_header(msg, "x-godwit-attempt")); /* put back by hand it starts anew */
+    decide(&fix, 0, GW_OK);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* The broker refuses it once it is on its way: it waits here, for as long as it would have there.
+ */
+static void test_retry_is_not_taken(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 30;
+    start(&fix, &options);
+    deliver(&fix, "T");
+    wait_for(&fix, fix.n_letters == 1);
+    uint64_t refused_ms = gw_clock_ms();
+    decide(&fix, 0, GW_E_REFUSED);
+    wait_for(&fix, fix.n_letters == 2);
+    assert_int_equal(fix.n_handled, 2);
+    assert_int_equal(fix.attempts[1], 2);
+    assert_in_range(fix.at_ms[1] - refused_ms, 30, WAIT_MS);
+    assert_int_equal(gw_message_header_int(fix.letters[1].msg, "x-godwit-attempt", 0), 3);
+    assert_int_equal(fix.n_acks, 0);
+    decide(&fix, 1, GW_OK);
+    assert_int_equal(fix.n_acked[1], 1);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* They go to the broker at once, all of them, and the handler has the next one. */
+static void test_retry_of_many(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    for (size_t i = 0; i < LETTERS_MAX; i++) {
+        deliver(&fix, "T");
+    }
+    deliver(&fix, "D");
+    wait_for(&fix, fix.n_letters == LETTERS_MAX && fix.n_acks == 1);
+    lose(&fix); /* all of it is delivered again; the copies are there too */
+    for (size_t i = 0; i < LETTERS_MAX; i++) {
+        decide(&fix, i, GW_OK);
+    }
+    assert_int_equal(fix.n_acks, 0);
+    assert_int_equal(fix.n_stale, LETTERS_MAX);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* A message whose own headers leave no room for the count is not sent without them. */
+static void test_retry_without_room(void **state)
+{
+    (void)state;
+    static char bytes[GW_MESSAGE_HEADERS_MAX];
+    gw_value large = {.kind = GW_VALUE_BYTES,
+                      .as.bytes = {.data = bytes, .len = GW_MESSAGE_HEADERS_MAX - 20}};
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 1;
+    start(&fix, &options);
+    gw_message *msg = gw_message_new("T", 1);
+    assert_int_equal(gw_message_set_header(msg, "l", &large), GW_OK);
+    deliver_message(&fix, msg);
+    wait_for(&fix, fix.n_letters == 1);
+    assert_int_equal(fix.n_handled, 5);
+    assert_string_equal(fix.letters[0].queue, "q.dead");
+    decide(&fix, 0, GW_OK);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
+/* Nothing else would be there to handle it. */
+static void test_retry_on_a_queue_of_ones_own(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 1;
+    options.max_attempts = 3;
+    assert_int_equal(start_on(&fix, "temporary", &options, NULL), GW_OK);
+    deliver(&fix, "T");
+    wait_for(&fix, fix.n_acks == 1);
+    assert_int_equal(fix.n_handled, 3);
+    assert_int_equal(fix.attempts[2], 3);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_letters, 0);
+    fixture_dispose(&fix);
+}
+
+/* The broker cannot keep them: they wait here. */
+static void test_retry_in_memory(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    fix.no_retries = true;
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.retry_delay_ms = 30;
     options.max_attempts = 4;
@@ -194,6 +366,7 @@ static void test_retry_then_done(void **state)
     (void)state;
     static fixture fix;
     fixture_init(&fix);
+    fix.no_retries = true;
     fix.verdict = GW_RETRY;
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.retry_delay_ms = 5;
@@ -217,6 +390,7 @@ static void test_retry_beside_a_slow_handler(void **state)
     for (int round = 0; round < 8; round++) {
         static fixture fix;
         fixture_init(&fix);
+        fix.no_retries = true;
         fix.gated = "D";
         gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
         options.n_workers = 2;
@@ -396,6 +570,7 @@ static void test_stop_leaves_retries(void **state)
     (void)state;
     static fixture fix;
     fixture_init(&fix);
+    fix.no_retries = true;
     start(&fix, NULL);
     deliver(&fix, "T1");
     deliver(&fix, "T2");
@@ -509,8 +684,8 @@ static void test_options(void **state)
         {0, 1, 1, "q", GW_E_INVALID, "subscription to 'q': n_workers must be 1 to 256"},
         {257, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
         {UINT_MAX, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
-        {1, 0, 1, "q", GW_E_INVALID, "prefetch and max_attempts 1 or more"},
-        {1, 1, 0, "q", GW_E_INVALID, "prefetch and max_attempts 1 or more"},
+        {1, 0, 1, "q", GW_E_INVALID, "prefetch, max_attempts and retry_delay_max_ms 1 or more"},
+        {1, 1, 0, "q", GW_E_INVALID, "prefetch, max_attempts and retry_delay_max_ms 1 or more"},
         {1, 1, 1, "forbidden", GW_E_NOMEM, "no consumer"},
         {256, 1, 1, "q", GW_OK, ""},
     };
@@ -560,6 +735,7 @@ static void test_stress(void **state)
     enum { N = 300 };
     static fixture fix;
     fixture_init(&fix);
+    fix.no_retries = true;
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.n_workers = 4;
     options.retry_delay_ms = 1;
@@ -598,7 +774,13 @@ int main(void)
         cmocka_unit_test(test_several_workers),
         cmocka_unit_test(test_lost_drops_what_is_queued),
         cmocka_unit_test(test_lost_drops_what_is_retried),
-        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_retry_is_forwarded),
+        cmocka_unit_test(test_retry_counts_on),
+        cmocka_unit_test(test_retry_is_not_taken),
+        cmocka_unit_test(test_retry_of_many),
+        cmocka_unit_test(test_retry_without_room),
+        cmocka_unit_test(test_retry_on_a_queue_of_ones_own),
+        cmocka_unit_test(test_retry_in_memory),
         cmocka_unit_test(test_retry_then_done),
         cmocka_unit_test(test_retry_beside_a_slow_handler),
         cmocka_unit_test(test_reject),
