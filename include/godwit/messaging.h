@@ -99,7 +99,8 @@ typedef struct gw_client_options {
                          program's */
     gw_outbox_level outbox_level; /**< default GW_OUTBOX_MEMORY */
     /** The directory of the outbox, made if it is missing; for the levels process and disk. One
-     * client of one process at a time uses it; what a dead one left there is sent first. */
+     * client of one process at a time uses it; what a dead one left there is sent first. It also
+     * holds the note of which messages are being handled (gw_subscribe_options.max_crashes). */
     const char *outbox_dir;
     size_t outbox_max_messages; /**< accepted and not yet confirmed; 0: 100,000 in memory, 10
                                    million on disk */
@@ -133,12 +134,15 @@ typedef struct gw_subscribe_options {
      * in memory. */
     unsigned retry_delay_ms;
     unsigned retry_delay_max_ms; /**< the longest delay; default 60,000 */
+    /** So often may processes die while they handle a message of a work queue; then it is moved to
+     * "<queue>.dead". Default 5; UINT_MAX: for ever. Not counted with GW_OUTBOX_MEMORY. */
+    unsigned max_crashes;
 } gw_subscribe_options;
 
 #define GW_SUBSCRIBE_OPTIONS_INIT                                                                  \
     {                                                                                              \
         .consumer_name = NULL, .binding_key = NULL, .prefetch = 100, .n_workers = 1,               \
-        .max_attempts = 5, .retry_delay_ms = 1000, .retry_delay_max_ms = 60000                     \
+        .max_attempts = 5, .retry_delay_ms = 1000, .retry_delay_max_ms = 60000, .max_crashes = 5   \
     }
 
 /**

@@ -39,6 +39,7 @@ struct gw_client {
     gw__transport *transport;
     gw__relay *relay; /* NULL with a local transport */
     gw__targets *targets;
+    gw__guard *guard; /* NULL for an outbox in memory */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
@@ -77,6 +78,11 @@ const char *gw_exchange_type_name(gw_exchange_type type)
 const char *gw__client_name(const gw_client *client)
 {
     return client->name;
+}
+
+gw__guard *gw__client_guard(const gw_client *client)
+{
+    return client->guard;
 }
 
 /* ---- state ------------------------------------------------------------------------ */
@@ -204,6 +210,7 @@ static void free_client(gw_client *client)
 {
     gw__relay_free(client->relay);
     gw__targets_free(client->targets);
+    gw__guard_close(client->guard);
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
     free(client->outbox_dir);
@@ -257,6 +264,9 @@ static gw_status new_client(const gw_client_options *options, bool remote, gw_cl
                        : gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
     if (st == GW_OK && remote) {
         st = open_relay(client, err);
+    }
+    if (st == GW_OK && remote && options->outbox_level != GW_OUTBOX_MEMORY) {
+        st = gw__guard_open(client->outbox_dir, &client->guard, err);
     }
     if (st != GW_OK) {
         free_client(client);

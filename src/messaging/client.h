@@ -5,6 +5,7 @@
 
 #include <godwit/messaging.h>
 
+#include "messaging/guard.h"
 #include "messaging/relay.h"
 
 /* Publish on a work queue, which gets it `delay_ms` later, and be told the outcome. What the broker
@@ -22,5 +23,8 @@ gw__transport *gw__client_transport(const gw_client *client);
 
 /* Whether gw_close() began. */
 bool gw__client_is_ending(gw_client *client);
+
+/* What knows the messages that end the process; NULL for an outbox in memory. */
+gw__guard *gw__client_guard(const gw_client *client);
 
 #endif

@@ -53,6 +53,9 @@ static void note_outcome_locked(gw__forwarder *fwd, const gw__job *it, const gw_
 static void settle(gw__job *it, const gw_error *why)
 {
     gw__forwarder *fwd = it->forwarder;
+    if (why == NULL && it->suspect) { /* the copy has its count */
+        gw__guard_forget(gw__client_guard(fwd->options.client), fwd->queue, it->msg);
+    }
     pthread_mutex_lock(&fwd->lock);
     fwd->n_under_way--;
     note_outcome_locked(fwd, it, why);
@@ -121,7 +124,7 @@ void gw__forward_dead_letter(gw__forwarder *fwd, gw__job *it)
     gw__dead_reason reason = {.text = it->reason,
                               .queue = fwd->queue,
                               .service = gw__client_name(fwd->options.client),
-                              .n_attempts = it->count.attempt};
+                              .n_attempts = it->count.attempt + it->count.crashes};
     forward(fwd, it, queue, 0, gw__dead_letter_new(it->msg, &reason), GW_E_NOMEM);
 }
 

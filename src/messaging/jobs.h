@@ -6,6 +6,7 @@
 #ifndef GW_MESSAGING_JOBS_H
 #define GW_MESSAGING_JOBS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "messaging/retry.h"
@@ -18,6 +19,7 @@ typedef struct gw__job {
     gw__delivery delivery;
     gw__retry_count count;
     uint64_t due_ms;                 /* among the delayed */
+    bool suspect;                    /* a process died while it handled it; was looked into */
     char *reason;                    /* set: no handler gets it any more, it is a dead letter */
     struct gw__forwarder *forwarder; /* that has it */
 } gw__job;

@@ -229,18 +229,55 @@ static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t st
     gw__forward_dead_letter(sub->forwarder, it);
 }
 
+/* ---- messages that end the process ---------------------------------------------- */
+
+/* Whether it was being handled when the process died, and is not to be handled now: it comes again
+ * later with one death more to its name, or never. */
+static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
+{
+    if (sub->temporary || it->suspect || !gw_message_is_redelivered(it->msg)) {
+        return false;
+    }
+    unsigned crashes = gw__guard_crashes(gw__client_guard(sub->base.client), sub->queue, it->msg);
+    if (crashes == 0) {
+        return false;
+    }
+    it->suspect = true;
+    it->count.crashes += crashes < UINT_MAX - it->count.crashes ? crashes : 0;
+    if (it->count.crashes >= sub->options.max_crashes && sub->options.max_crashes != UINT_MAX) {
+        gw_error why = GW_ERROR_INIT;
+        gw_error_set(&why, GW_E_INTERNAL, 0, "the process died %u times while it handled it",
+                     it->count.crashes);
+        it->count.attempt--; /* the last one did not end */
+        give_up(sub, it, acks, gw_clock_ns(), why.text);
+        return true;
+    }
+    unsigned delay_ms = retry_delay_ms(sub, it->count.crashes);
+    gw_log_warn("messaging",
+                "a message of queue '%s' is tried again in %u ms, since the process died while it "
+                "handled it (%u times so far)",
+                sub->queue, delay_ms, it->count.crashes);
+    gw__forward_retry(sub->forwarder, it, delay_ms);
+    return true;
+}
+
 /* ---- handling ------------------------------------------------------------------- */
 
 /* Let the handler have it, and do what it says. `it` is taken. */
-static void handle(subscription *sub, gw__job *it, ack_batch *acks)
+static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_slot *slot)
 {
     gw_error why = GW_ERROR_INIT;
     gw__message_set_attempt(it->msg, it->count.attempt);
     uint64_t start_ns = gw_clock_ns();
+    gw__guard_enter(slot, it->msg);
     gw_verdict verdict = sub->handler(sub->handler_ctx, it->msg, &why);
+    gw__guard_leave(slot);
     gw_histogram_observe(sub->seconds, gw_clock_ns() - start_ns);
     gw_counter_add(sub->handled[verdict <= GW_REJECT ? verdict : GW_REJECT], 1);
     if (verdict == GW_DONE) {
+        if (it->suspect) {
+            gw__guard_forget(gw__client_guard(sub->base.client), sub->queue, it->msg);
+        }
         add_ack(sub, acks, it, start_ns);
         gw__job_free(it);
         return;
@@ -300,6 +337,8 @@ static void *worker_main(void *ctx)
 {
     subscription *sub = ctx;
     ack_batch acks = {.n_items = 0};
+    gw__guard *guard = sub->temporary ? NULL : gw__client_guard(sub->base.client);
+    gw__guard_slot *slot = gw__guard_claim(guard, sub->queue);
     gw__job *it;
     while ((it = take_jobs(sub, &acks)) != NULL) {
         while (it != NULL) {
@@ -308,13 +347,14 @@ static void *worker_main(void *ctx)
                 gw__job_free(it); /* unsettled: the broker delivers it again */
             } else if (it->reason != NULL) {
                 gw__forward_dead_letter(sub->forwarder, it);
-            } else {
-                handle(sub, it, &acks);
+            } else if (!divert_suspect(sub, it, &acks)) {
+                handle(sub, it, &acks, slot);
             }
             it = next;
         }
     }
     flush_acks(sub, &acks);
+    gw__guard_release(guard, slot);
     return NULL;
 }
 
@@ -402,10 +442,10 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
                                  gw_error *err)
 {
     if (options->n_workers < 1 || options->n_workers > WORKERS_MAX || options->prefetch < 1 ||
-        options->max_attempts < 1 || options->retry_delay_max_ms < 1) {
+        options->max_attempts < 1 || options->retry_delay_max_ms < 1 || options->max_crashes < 1) {
         return gw_error_set(err, GW_E_INVALID, 0,
                             "subscription to '%s': n_workers must be 1 to %d, prefetch, "
-                            "max_attempts and retry_delay_max_ms 1 or more",
+                            "max_attempts, max_crashes and retry_delay_max_ms 1 or more",
                             spec->queue, WORKERS_MAX);
     }
     subscription *sub = new_subscription(client, transport, spec, options);

@@ -24,6 +24,11 @@ const char *gw__client_name(const gw_client *client)
     return "tester";
 }
 
+gw__guard *gw__client_guard(const gw_client *client)
+{
+    return client->fix->guard;
+}
+
 void gw__client_update_state(gw_client *client)
 {
     fixture *fix = client->fix;

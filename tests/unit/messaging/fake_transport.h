@@ -42,6 +42,7 @@ typedef struct fixture {
     gw__consumer consumer;
     gw__sink sink;
     gw_client *client;
+    gw__guard *guard; /* may be NULL */
     gw_subscription *sub;
 
     pthread_mutex_t lock; /* of all below */

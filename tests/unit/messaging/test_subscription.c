@@ -2,9 +2,15 @@
 #include "unit/messaging/fake_transport.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <godwit/log.h>
+
+#include "messaging/message.h"
+#include "support/child.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -410,6 +416,156 @@ static void test_retry_beside_a_slow_handler(void **state)
     }
 }
 
+/* ---- messages that end the process -------------------------------------------------- */
+
+/* A process that died while it handled the message with this id. */
+static void die_with(const char *dir, const char *id)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        gw__guard *guard = NULL;
+        gw_message *msg = gw_message_new("x", 1);
+        if (gw__guard_open(dir, &guard, NULL) == GW_OK && gw_message_set_id(msg, id) == GW_OK) {
+            gw__guard_enter(gw__guard_claim(guard, "q"), msg);
+            raise(SIGKILL);
+        }
+        _exit(1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void deliver_again(fixture *fix, const char *id, int64_t crashes)
+{
+    gw_message *msg = gw_message_new(id, strlen(id));
+    assert_non_null(msg);
+    assert_int_equal(gw_message_set_id(msg, id), GW_OK);
+    gw__message_set_redelivered(msg, true);
+    if (crashes > 0) {
+        assert_int_equal(gw_message_set_header_text(msg, "x-godwit-queue", "q"), GW_OK);
+        assert_int_equal(gw_message_set_header_int(msg, "x-godwit-attempt", 2), GW_OK);
+        assert_int_equal(gw_message_set_header_int(msg, "x-godwit-crashes", crashes), GW_OK);
+    }
+    deliver_message(fix, msg);
+}
+
+static void guarded_fixture(fixture *fix, char *dir, size_t size, const char *victim)
+{
+    make_test_dir(dir, size);
+    die_with(dir, victim);
+    fixture_init(fix);
+    assert_int_equal(gw__guard_open(dir, &fix->guard, NULL), GW_OK);
+}
+
+static void end_guarded(fixture *fix, const char *dir)
+{
+    stop(fix, WAIT_MS);
+    gw__guard_close(fix->guard);
+    fixture_dispose(fix);
+    remove_test_dir(dir);
+}
+
+/* It comes again later, with the death to its name; others are handled as ever. */
+static void test_suspect(void **state)
+{
+    (void)state;
+    static fixture fix;
+    char dir[200];
+    guarded_fixture(&fix, dir, sizeof(dir), "Dkill");
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.max_attempts = 1; /* is about what handlers answer */
+    start(&fix, &options);
+    deliver(&fix, "Dkill"); /* not redelivered: another one that has this id */
+    wait_for(&fix, fix.n_acks == 1);
+    deliver_again(&fix, "Dother", 0);
+    wait_for(&fix, fix.n_acks == 2);
+    deliver_again(&fix, "Dkill", 0);
+    wait_for(&fix, fix.n_letters == 1);
+    assert_int_equal(fix.n_handled, 2);
+    assert_int_equal(fix.n_acks, 2);
+    assert_string_equal(fix.letters[0].queue, "q");
+    assert_int_equal(fix.letters[0].delay_ms, 1000);
+    const gw_message *msg = fix.letters[0].msg;
+    assert_int_equal(gw_message_header_int(msg, "x-godwit-crashes", 0), 1);
+    assert_int_equal(gw_message_header_int(msg, "x-godwit-attempt", 0), 1); /* this one again */
+    decide(&fix, 0, GW_OK);
+    assert_int_equal(fix.n_acks, 3);
+    deliver_again(&fix, "Dkill", 1); /* its copy: no further process died */
+    wait_for(&fix, fix.n_acks == 4);
+    assert_int_equal(fix.n_handled, 3);
+    end_guarded(&fix, dir);
+}
+
+static void test_suspect_is_given_up(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned max_crashes;
+        int64_t crashes; /* that it brings along */
+        bool dead;
+    } cases[] = {{1, 0, true},
+                 {2, 0, false},
+                 {3, 2, true},
+                 {4, 2, false},
+                 {5, 5000, true},
+                 {UINT_MAX, 0, false},
+                 {UINT_MAX, UINT_MAX - 1, false},
+                 {5, UINT_MAX, false} /* not believed */};
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        static fixture fix;
+        char dir[200];
+        guarded_fixture(&fix, dir, sizeof(dir), "Dkill");
+        gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+        options.max_crashes = cases[i].max_crashes;
+        options.max_attempts = UINT_MAX;
+        start(&fix, &options);
+        deliver_again(&fix, "Dkill", cases[i].crashes);
+        wait_for(&fix, fix.n_letters == 1);
+        const letter *it = &fix.letters[0];
+        if (strcmp(it->queue, cases[i].dead ? "q.dead" : "q") != 0) {
+            fail_msg("case %zu: it goes to '%s'", i, it->queue);
+        }
+        if (cases[i].dead) {
+            char expected[100];
+            snprintf(expected, sizeof(expected), "the process died %u times while it handled it",
+                     (unsigned)cases[i].crashes + 1);
+            assert_string_equal(gw_message_header_text(it->msg, "x-godwit-reason"), expected);
+            unsigned ended = cases[i].crashes > 0 ? 1 : 0; /* attempts before this one */
+            assert_int_equal(gw_message_header_int(it->msg, "x-godwit-attempts", 0),
+                             ended + cases[i].crashes + 1);
+            assert_null(gw_message_header(it->msg, "x-godwit-crashes"));
+        }
+        decide(&fix, 0, GW_OK);
+        gw_message *msg = gw_message_new("x", 1);
+        assert_int_equal(gw_message_set_id(msg, "Dkill"), GW_OK);
+        assert_int_equal(gw__guard_crashes(fix.guard, "q", msg), 0); /* it is on record there */
+        gw_message_free(msg);
+        assert_int_equal(fix.n_handled, 0);
+        end_guarded(&fix, dir);
+    }
+}
+
+/* It cannot be sent away: it is handled here, after the same delay, and remembered until then. */
+static void test_suspect_is_not_taken(void **state)
+{
+    (void)state;
+    static fixture fix;
+    char dir[200];
+    guarded_fixture(&fix, dir, sizeof(dir), "Dkill");
+    fix.no_retries = true;
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 30;
+    start(&fix, &options);
+    uint64_t start_ms = gw_clock_ms();
+    deliver_again(&fix, "Dkill", 0);
+    wait_for(&fix, fix.n_acks == 1);
+    assert_in_range(fix.at_ms[0] - start_ms, 30, WAIT_MS);
+    assert_int_equal(fix.attempts[0], 1);
+    assert_int_equal(fix.n_letters, 0);
+    end_guarded(&fix, dir);
+}
+
 /* ---- dead letters -----------------------------------------------------------------------------
  */
 
@@ -684,8 +840,12 @@ static void test_options(void **state)
         {0, 1, 1, "q", GW_E_INVALID, "subscription to 'q': n_workers must be 1 to 256"},
         {257, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
         {UINT_MAX, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
-        {1, 0, 1, "q", GW_E_INVALID, "prefetch, max_attempts and retry_delay_max_ms 1 or more"},
-        {1, 1, 0, "q", GW_E_INVALID, "prefetch, max_attempts and retry_delay_max_ms 1 or more"},
+        {1, 0, 1, "q", GW_E_INVALID,
+         "prefetch, max_attempts, max_crashes and "
+         "retry_delay_max_ms 1 or more"},
+        {1, 1, 0, "q", GW_E_INVALID,
+         "prefetch, max_attempts, max_crashes and "
+         "retry_delay_max_ms 1 or more"},
         {1, 1, 1, "forbidden", GW_E_NOMEM, "no consumer"},
         {256, 1, 1, "q", GW_OK, ""},
     };
@@ -783,6 +943,9 @@ int main(void)
         cmocka_unit_test(test_retry_in_memory),
         cmocka_unit_test(test_retry_then_done),
         cmocka_unit_test(test_retry_beside_a_slow_handler),
+        cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_suspect_is_given_up),
+        cmocka_unit_test(test_suspect_is_not_taken),
         cmocka_unit_test(test_reject),
         cmocka_unit_test(test_no_reason),
         cmocka_unit_test(test_temporary),
