@@ -106,7 +106,9 @@ typedef struct gw_client_options {
                                    million on disk */
     size_t outbox_max_bytes;    /**< 0: 64 MiB in memory, 2 GiB on disk */
     unsigned heartbeat_s; /**< default 10; both sides notice a dead peer after about twice that */
-    gw_queue_type queue_type;     /**< of the work queues that are declared; default classic */
+    /** Of the work queues that are declared; default classic. A quorum queue moves a message that
+     * was delivered more than 20 times without being acknowledged to "<queue>.dead" itself. */
+    gw_queue_type queue_type;
     gw_state_callback on_state;   /**< may be NULL */
     gw_failed_callback on_failed; /**< may be NULL: failures are logged and counted in any case */
     void *ctx;                    /**< of the two callbacks */

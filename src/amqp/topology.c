@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "amqp/topology.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <amqp_framing.h>
 
 #include <godwit/log.h>
+
+#include "messaging/dead_letter.h"
 
 #define AREA          "amqp"
 #define ARGUMENTS_MAX 8
@@ -23,6 +26,7 @@ static const char *name(const gw__topology *topology)
 {
     const gw__topology_spec *spec = &topology->spec;
     return topology->step == GW__DECLARE_EXCHANGE ? spec->exchange
+           : topology->step == GW__DECLARE_DEAD   ? topology->dead_queue
            : spec->waiting_queue != NULL          ? spec->waiting_queue
                                                   : spec->queue;
 }
@@ -98,6 +102,9 @@ static void declare_queue(gw__topology *topology)
         add_number(&arguments, "x-message-ttl", spec->delay_ms);
     } else if (spec->temporary) {
         add_number(&arguments, "x-expires", GW__TEMPORARY_EXPIRES_MS);
+    } else if (topology->step == GW__DECLARE_QUEUE && topology->dead_queue[0] != '\0') {
+        add_dead_lettering(&arguments, topology->dead_queue);
+        add_number(&arguments, "x-delivery-limit", GW__DELIVERY_LIMIT);
     } else if (spec->queue_type == GW_QUEUE_QUORUM) {
         add_text(&arguments, "x-queue-type", "quorum");
     }
@@ -128,6 +135,9 @@ static void do_step(gw__topology *topology)
     bool exchange = spec->exchange != NULL && spec->exchange[0] != '\0';
     bool queue = spec->queue != NULL;
     if (topology->step == GW__DECLARE_EXCHANGE && !exchange) {
+        topology->step = GW__DECLARE_DEAD;
+    }
+    if (topology->step == GW__DECLARE_DEAD && topology->dead_queue[0] == '\0') {
         topology->step = GW__DECLARE_QUEUE;
     }
     if (topology->step == GW__DECLARE_QUEUE && !queue) {
@@ -138,6 +148,7 @@ static void do_step(gw__topology *topology)
     }
     switch (topology->step) {
     case GW__DECLARE_EXCHANGE: declare_exchange(topology); break;
+    case GW__DECLARE_DEAD:
     case GW__DECLARE_QUEUE: declare_queue(topology); break;
     case GW__BIND: bind_queue(topology); break;
     case GW__DECLARED: finish(topology, GW_OK, NULL); break;
@@ -172,7 +183,7 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
  * RabbitMQ says so in words only. */
 static bool can_be_used(const gw__topology *topology, const gw_error *why)
 {
-    bool declaring = topology->step == GW__DECLARE_EXCHANGE || topology->step == GW__DECLARE_QUEUE;
+    bool declaring = topology->step <= GW__DECLARE_QUEUE;
     bool differs = why->native == AMQP_PRECONDITION_FAILED && topology->spec.waiting_queue == NULL;
     bool refused = differs || why->native == AMQP_ACCESS_REFUSED;
     return declaring && refused && !topology->passive && !topology->spec.passive &&
@@ -190,6 +201,15 @@ static void on_closed(gw__channel *channel, const gw_error *why)
         open_channel(topology);
         return;
     }
+    if (topology->step == GW__DECLARE_DEAD && why->native != 0 &&
+        gw__session_is_open(topology->session)) {
+        /* What the broker gives up stays in its queue until somebody else makes the other one. */
+        gw_log_warn(AREA, "queue '%s' cannot be declared: %s", topology->dead_queue, why->text);
+        topology->passive = false;
+        topology->step = GW__DECLARE_QUEUE;
+        open_channel(topology);
+        return;
+    }
     /* What it was refused for tells more than the second refusal, unless what was in the way was
      * deleted in between: then it can be declared with the next try. */
     bool gone = why->native == AMQP_NOT_FOUND && topology->refused.status == GW_E_EXISTS;
@@ -202,6 +222,24 @@ static void on_closed(gw__channel *channel, const gw_error *why)
 static const gw__channel_events topology_events = {
     .open = on_open, .reply = on_reply, .closed = on_closed};
 
+/* By the queue's name and type alone, so that publishers and consumers declare it alike. */
+static void name_dead_queue(gw__topology *topology)
+{
+    const gw__topology_spec *spec = &topology->spec;
+    if (spec->queue == NULL || spec->temporary || spec->waiting_queue != NULL ||
+        spec->queue_type != GW_QUEUE_QUORUM) {
+        return;
+    }
+    size_t len = strlen(spec->queue);
+    size_t suffix_len = strlen(GW__DEAD_SUFFIX);
+    bool is_dead =
+        len >= suffix_len && strcmp(spec->queue + len - suffix_len, GW__DEAD_SUFFIX) == 0;
+    if (!is_dead && len + suffix_len <= GW__DEAD_MAX) {
+        snprintf(topology->dead_queue, sizeof(topology->dead_queue), "%s%s", spec->queue,
+                 GW__DEAD_SUFFIX);
+    }
+}
+
 /* ---- life ---------------------------------------------------------------- */
 
 void gw__topology_start(gw__topology *topology, gw__session *session, const gw__topology_spec *spec,
@@ -209,8 +247,9 @@ void gw__topology_start(gw__topology *topology, gw__session *session, const gw__
 {
     *topology = (gw__topology){
         .spec = *spec, .session = session, .step = GW__DECLARE_EXCHANGE, .done = done, .ctx = ctx};
+    name_dead_queue(topology);
     if (spec->exchange == NULL || spec->exchange[0] == '\0') {
-        topology->step = GW__DECLARE_QUEUE;
+        topology->step = topology->dead_queue[0] != '\0' ? GW__DECLARE_DEAD : GW__DECLARE_QUEUE;
     }
     open_channel(topology);
 }

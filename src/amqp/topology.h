@@ -7,6 +7,9 @@
  * warning. Not so a queue for waiting that has other properties: what is put into it might never
  * come back.
  *
+ * A quorum work queue gets a delivery limit, and "<queue>.dead" is declared with it for what
+ * exceeds that.
+ *
  * @thread All of it runs on the I/O thread of the connection.
  */
 #ifndef GW_AMQP_TOPOLOGY_H
@@ -21,6 +24,11 @@
 
 /* How long a temporary queue outlives its last consumer. */
 #define GW__TEMPORARY_EXPIRES_MS 60000
+
+/* A quorum queue's message that came back unacknowledged so often is moved to "<queue>.dead" by the
+ * broker, whatever its consumers do. A queue of this name has none of its own. */
+#define GW__DELIVERY_LIMIT 20
+#define GW__DEAD_MAX       GW_MESSAGE_TEXT_MAX
 
 /* What is to be there. Borrowed until done. */
 typedef struct gw__topology_spec {
@@ -42,10 +50,11 @@ typedef struct gw__topology {
     gw__topology_spec spec;
     gw__session *session;
     gw__channel *channel; /* NULL: not running */
-    enum { GW__DECLARE_EXCHANGE, GW__DECLARE_QUEUE, GW__BIND, GW__DECLARED } step;
-    bool passive;       /* this step only asks whether it exists */
-    gw_error refused;   /* why the step was not done in earnest */
-    uint32_t n_waiting; /* messages in the queue, once it is declared */
+    enum { GW__DECLARE_EXCHANGE, GW__DECLARE_DEAD, GW__DECLARE_QUEUE, GW__BIND, GW__DECLARED } step;
+    char dead_queue[GW__DEAD_MAX + 1]; /* where the queue's dead letters go; "": nowhere */
+    bool passive;                      /* this step only asks whether it exists */
+    gw_error refused;                  /* why the step was not done in earnest */
+    uint32_t n_waiting;                /* messages in the queue, once it is declared */
     uint32_t n_consumers;
     /* `why` is NULL for GW_OK. Called once, unless abandoned. GW_E_UNAVAILABLE when the connection
      * was lost. */

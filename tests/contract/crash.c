@@ -261,6 +261,27 @@ static void test_several_instances(void **state)
     assert_true(n_deaths >= 3);
 }
 
+/* Without notes nobody counts on a classic queue; a quorum queue counts itself. */
+static void test_given_up_by_the_broker(void **state)
+{
+    crash *it = *state;
+    send_text_to(it, "deadly");
+    unsigned n_deaths;
+    gw_message *letter = run_until_parked(it, 0, "1", &n_deaths);
+    assert_in_range(n_deaths, 20, 21); /* the last one may not have been noticed yet */
+    assert_string_equal(gw_message_body(letter, NULL), "deadly");
+    assert_string_equal(gw_message_header_text(letter, "x-first-death-reason"), "delivery_limit");
+    assert_string_equal(gw_message_header_text(letter, "x-first-death-queue"), it->queue);
+
+    /* Put back with all of that, it is a message like any other, and has retries like any other. */
+    assert_int_equal(gw_publish_on_queue(it->client, it->queue, letter, NULL), GW_OK);
+    gw_message_free(letter);
+    expect_death(it); /* then, or now */
+    letter = run_until_parked(it, 1, "2", &n_deaths);
+    expect_letter(it, letter, 2);
+    gw_message_free(letter);
+}
+
 #define TEST(function, type)                                                                       \
     {                                                                                              \
 #function " " type, function, setup, teardown, (void *)(uintptr_t)type                     \
@@ -281,6 +302,7 @@ int main(int argc, char **argv)
         TEST(test_parked, "quorum"),
         TEST(test_several_instances, "classic"),
         TEST(test_several_instances, "quorum"),
+        TEST(test_given_up_by_the_broker, "quorum"),
     };
     return cmocka_run_group_tests_name("crash", tests, NULL, NULL);
 }

@@ -406,19 +406,6 @@ static void test_queue_with_other_properties(void **state)
     expect_id(fix, "a");
 }
 
-static void test_quorum_queue(void **state)
-{
-    fixture *fix = *state;
-    fix->queue.queue_type = GW_QUEUE_QUORUM;
-    connect_plain(fix);
-    source_add(fix->src, &fix->queue, "a", 0);
-    fake_serve_channel(fix->conn);
-    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
-    assert_int_equal(declare->arguments.num_entries, 1);
-    assert_memory_equal(declare->arguments.entries[0].key.bytes, "x-queue-type", 12);
-    assert_memory_equal(declare->arguments.entries[0].value.value.bytes.bytes, "quorum", 6);
-}
-
 static void expect_argument(const amqp_table_t *arguments, const char *key, const char *text,
                             int64_t number)
 {
@@ -437,6 +424,82 @@ static void expect_argument(const amqp_table_t *arguments, const char *key, cons
         return;
     }
     fail_msg("the queue is declared without '%s'", key);
+}
+
+static void serve_declare_ok(fixture *fix, uint16_t channel, const char *queue)
+{
+    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes(queue)};
+    fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+}
+
+static void expect_quorum_queue(const amqp_queue_declare_t *declare)
+{
+    assert_memory_equal(declare->queue.bytes, "q", 1);
+    assert_int_equal(declare->queue.len, 1);
+    assert_int_equal(declare->arguments.num_entries, 6);
+    expect_argument(&declare->arguments, "x-queue-type", "quorum", 0);
+    expect_argument(&declare->arguments, "x-delivery-limit", NULL, 20);
+    expect_argument(&declare->arguments, "x-dead-letter-exchange", "", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-routing-key", "q.dead", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-strategy", "at-least-once", 0);
+    expect_argument(&declare->arguments, "x-overflow", "reject-publish", 0);
+}
+
+/* With where the broker's own dead letters go, which must be there before. */
+static void test_quorum_queue(void **state)
+{
+    fixture *fix = *state;
+    fix->queue.queue_type = GW_QUEUE_QUORUM;
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+    uint16_t channel = fake_serve_channel(fix->conn);
+    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    assert_memory_equal(declare->queue.bytes, "q.dead", 6);
+    assert_true(declare->durable);
+    assert_int_equal(declare->arguments.num_entries, 1);
+    expect_argument(&declare->arguments, "x-queue-type", "quorum", 0);
+    serve_declare_ok(fix, channel, "q.dead");
+    expect_quorum_queue(fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL));
+}
+
+/* A queue of dead letters has none of its own, and a name without room for them neither. */
+static void test_quorum_queue_alone(void **state)
+{
+    fixture *fix = *state;
+    static char long_name[252];
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    const char *const names[] = {"q.dead", ".dead", long_name};
+    connect_plain(fix);
+    for (size_t i = 0; i < 3; i++) {
+        gw__target *target = i == 0 ? &fix->queue : i == 1 ? &fix->other : &fix->exchange;
+        *target = (gw__target){.exchange = "", .queue = names[i], .queue_type = GW_QUEUE_QUORUM};
+        source_add(fix->src, target, "a", 0);
+        fake_serve_channel(fix->conn);
+        amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+        assert_memory_equal(declare->queue.bytes, names[i], strlen(names[i]));
+        assert_int_equal(declare->arguments.num_entries, 1);
+    }
+}
+
+/* Whoever may not declare the one for dead letters can use the queue all the same. */
+static void test_quorum_queue_without_dead_letters(void **state)
+{
+    fixture *fix = *state;
+    fix->queue.queue_type = GW_QUEUE_QUORUM;
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+    for (int i = 0; i < 2; i++) { /* in earnest, and whether it is there */
+        uint16_t channel = fake_serve_channel(fix->conn);
+        amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+        assert_memory_equal(declare->queue.bytes, "q.dead", 6);
+        assert_int_equal(declare->passive, i == 1);
+        fake_close_channel(fix->conn, channel, i == 0 ? 403 : 404, "not for you");
+        fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    }
+    fake_serve_channel(fix->conn);
+    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    assert_false(declare->passive);
+    expect_quorum_queue(declare);
 }
 
 /* Into a queue of its own, from which the broker moves it when its time has come. */
@@ -756,6 +819,8 @@ int main(void)
         TEST(test_forced_close_blames_nobody),
         TEST(test_queue_with_other_properties),
         TEST(test_quorum_queue),
+        TEST(test_quorum_queue_alone),
+        TEST(test_quorum_queue_without_dead_letters),
         TEST(test_delayed),
         TEST(test_delayed_into_a_strange_queue),
         TEST(test_exchange_declared_durable),
