@@ -5,7 +5,10 @@
 
 #define AREA "amqp"
 /* Messages for a target that the broker refuses go back to the source for so long. */
-#define DENIED_MS     5000
+#define DENIED_MS 5000
+/* RabbitMQ confirms what it puts into a quorum queue that it has just made, and forgets the queue
+ * when it is killed a moment later. */
+#define YOUNG_MS      5000
 #define DENIED_MAX_MS 300000 /* twice as long for each time it did not even answer, up to this */
 
 const char *gw__target_name(const gw__target *target)
@@ -72,7 +75,7 @@ static uint64_t denied_for_ms(gw__target *target, const gw_error *why)
     return ms < DENIED_MAX_MS ? ms : DENIED_MAX_MS;
 }
 
-void gw__declarations_deny(gw__declarations *all, gw__target *target, const gw_error *why)
+static void deny(gw__declarations *all, gw__target *target, uint64_t until_ms, const gw_error *why)
 {
     gw__denied *denied = find_denied(all, target);
     if (denied == NULL) {
@@ -81,9 +84,14 @@ void gw__declarations_deny(gw__declarations *all, gw__target *target, const gw_e
         denied = &all->denied[at];
     }
     denied->target = target;
-    denied->until_ms = all->session->now_ms + denied_for_ms(target, why);
+    denied->until_ms = until_ms;
     denied->why = *why;
     target->declared_epoch = 0;
+}
+
+void gw__declarations_deny(gw__declarations *all, gw__target *target, const gw_error *why)
+{
+    deny(all, target, all->session->now_ms + denied_for_ms(target, why), why);
     gw_log_warn(AREA, "cannot publish to %s '%s': %s", gw__target_noun(target),
                 gw__target_name(target), why->text);
 }
@@ -115,7 +123,15 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
     gw__declarations *all = done->all;
     gw__target *target = done->target;
     done->target = NULL;
-    if (st == GW_OK || st == GW_E_BUSY) {
+    if (done->topology.created) {
+        target->trusted_at_ms = all->session->now_ms + YOUNG_MS;
+    }
+    if (st == GW_OK && all->session->now_ms < target->trusted_at_ms) {
+        gw_error young;
+        gw_error_set(&young, GW_E_UNAVAILABLE, 0, "queue '%s' is new, and not relied on for %d ms",
+                     gw__target_name(target), YOUNG_MS);
+        deny(all, target, target->trusted_at_ms, &young);
+    } else if (st == GW_OK || st == GW_E_BUSY) {
         /* Locked means that it exists, and exclusive queues can be published to. */
         target->declared_epoch = all->epoch;
     } else if (gw__session_is_open(all->session)) {

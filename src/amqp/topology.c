@@ -170,6 +170,11 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
         topology->n_waiting = declared->message_count;
         topology->n_consumers = declared->consumer_count;
     }
+    if (topology->asking) { /* it is there; now whether it is as it should be */
+        topology->asking = topology->passive = false;
+        do_step(topology);
+        return;
+    }
     if (topology->passive) {
         gw_log_warn(AREA, "%s '%s' cannot be declared and is used as it is: %s", noun(topology),
                     name(topology), topology->refused.text);
@@ -195,6 +200,13 @@ static void on_closed(gw__channel *channel, const gw_error *why)
 {
     gw__topology *topology = channel->ctx;
     topology->channel = NULL;
+    if (topology->asking && why->native == AMQP_NOT_FOUND &&
+        gw__session_is_open(topology->session)) {
+        topology->asking = topology->passive = false;
+        topology->created = true;
+        open_channel(topology);
+        return;
+    }
     if (can_be_used(topology, why)) {
         topology->passive = true;
         topology->refused = *why;
@@ -248,6 +260,7 @@ void gw__topology_start(gw__topology *topology, gw__session *session, const gw__
     *topology = (gw__topology){
         .spec = *spec, .session = session, .step = GW__DECLARE_EXCHANGE, .done = done, .ctx = ctx};
     name_dead_queue(topology);
+    topology->asking = topology->passive = spec->waiting_queue != NULL;
     if (spec->exchange == NULL || spec->exchange[0] == '\0') {
         topology->step = topology->dead_queue[0] != '\0' ? GW__DECLARE_DEAD : GW__DECLARE_QUEUE;
     }

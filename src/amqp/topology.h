@@ -53,6 +53,8 @@ typedef struct gw__topology {
     enum { GW__DECLARE_EXCHANGE, GW__DECLARE_DEAD, GW__DECLARE_QUEUE, GW__BIND, GW__DECLARED } step;
     char dead_queue[GW__DEAD_MAX + 1]; /* where the queue's dead letters go; "": nowhere */
     bool passive;                      /* this step only asks whether it exists */
+    bool asking;                       /* so that it is known whether ... */
+    bool created;                      /* ... the queue for waiting was not there before */
     gw_error refused;                  /* why the step was not done in earnest */
     uint32_t n_waiting;                /* messages in the queue, once it is declared */
     uint32_t n_consumers;

@@ -111,8 +111,7 @@ gw_status gw__moves_add(gw__look *it, gw__turn *of, gw__delivery delivery, gw_br
     it->n_moving++;
     pthread_mutex_unlock(&it->lock);
     do {
-        st =
-            gw__client_publish_on_queue(it->client, wanted->queue, wanted->msg, on_moved, new, err);
+        st = gw__client_forward(it->client, wanted->queue, 0, wanted->msg, on_moved, new, err);
         if (st == GW_E_FULL) {
             gw__moves_pause(it, WAIT_MS);
         }

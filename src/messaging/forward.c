@@ -37,7 +37,9 @@ static void destroy(gw__forwarder *fwd)
 static void note_outcome_locked(gw__forwarder *fwd, const gw__job *it, const gw_error *why)
 {
     bool *failing = it->reason != NULL ? &fwd->letters_fail : &fwd->retries_fail;
-    if (why != NULL && !*failing && fwd->consumer != NULL) {
+    /* That a queue is new is no failure. */
+    bool is_new = why != NULL && why->status == GW_E_UNAVAILABLE;
+    if (why != NULL && !is_new && !*failing && fwd->consumer != NULL) {
         gw_log_warn("messaging",
                     it->reason != NULL
                         ? "messages of queue '%s' cannot be moved to '%s" GW__DEAD_SUFFIX
@@ -46,7 +48,7 @@ static void note_outcome_locked(gw__forwarder *fwd, const gw__job *it, const gw_
                           "'%s' cannot be sent: %s",
                     fwd->queue, fwd->queue, why->text);
     }
-    *failing = why != NULL;
+    *failing = why != NULL && !is_new;
 }
 
 /* The copy arrived (`why` is NULL), or did not. */
@@ -110,11 +112,11 @@ static void forward(gw__forwarder *fwd, gw__job *it, const char *queue, unsigned
     }
 }
 
-void gw__forward_retry(gw__forwarder *fwd, gw__job *it, unsigned delay_ms)
+void gw__forward_retry(gw__forwarder *fwd, gw__job *it)
 {
     gw_status st;
     gw_message *copy = gw__retry_new(it->msg, fwd->queue, it->count, &st);
-    forward(fwd, it, fwd->queue, delay_ms, copy, st);
+    forward(fwd, it, fwd->queue, it->delay_ms, copy, st);
 }
 
 void gw__forward_dead_letter(gw__forwarder *fwd, gw__job *it)

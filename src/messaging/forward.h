@@ -35,9 +35,9 @@ gw__forwarder *gw__forwarder_new(const gw__forwarder_options *options);
 /* Before anything is forwarded: over what the originals are acknowledged. */
 void gw__forwarder_begin(gw__forwarder *fwd, gw__consumer *consumer);
 
-/* Publish it for its queue, which gets it after `delay_ms` (1 or more), with its count. Takes `it`,
- * and gives it back through failed(), perhaps at once. */
-void gw__forward_retry(gw__forwarder *fwd, gw__job *it, unsigned delay_ms);
+/* Publish it for its queue, which gets it after its delay (1 ms or more), with its count. Takes
+ * `it`, and gives it back through failed(), perhaps at once. */
+void gw__forward_retry(gw__forwarder *fwd, gw__job *it);
 
 /* Publish it as a dead letter for its reason. As above. */
 void gw__forward_dead_letter(gw__forwarder *fwd, gw__job *it);

@@ -19,6 +19,9 @@ typedef struct gw__job {
     gw__delivery delivery;
     gw__retry_count count;
     uint64_t due_ms;                 /* among the delayed */
+    unsigned delay_ms;               /* of its retry, ... */
+    unsigned waited_ms;              /* ... of which it has waited here */
+    bool retry_due;                  /* it is to be forwarded, not handled */
     bool suspect;                    /* a process died while it handled it; was looked into */
     char *reason;                    /* set: no handler gets it any more, it is a dead letter */
     struct gw__forwarder *forwarder; /* that has it */

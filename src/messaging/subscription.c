@@ -19,11 +19,11 @@
 #include "messaging/jobs.h"
 #include "messaging/message.h"
 
-#define BURY_AGAIN_MS 5000   /* when a dead letter could not be published */
-#define ACK_BATCH     64     /* messages handled quickly are acknowledged together; */
-#define ACK_DELAY_NS  500000 /* handling them took no longer than this */
-#define WORKERS_MAX   256
-#define WORKER_STACK  ((size_t)512 << 10)
+#define AGAIN_MS     5000   /* when a retry or a dead letter could not be published */
+#define ACK_BATCH    64     /* messages handled quickly are acknowledged together; */
+#define ACK_DELAY_NS 500000 /* handling them took no longer than this */
+#define WORKERS_MAX  256
+#define WORKER_STACK ((size_t)512 << 10)
 
 typedef struct subscription {
     gw_subscription base;
@@ -178,12 +178,23 @@ static unsigned retry_delay_ms(const subscription *sub, unsigned attempt)
                               attempt);
 }
 
-/* It is not on its way elsewhere: its time is waited for here. @locks the forwarder's held */
+/* It is not on its way elsewhere: its time is waited for here. If that is long, the way is tried
+ * again meanwhile, so that it does not hold its place for long. @locks the forwarder's held */
 static void on_not_forwarded(void *ctx, gw__job *it)
 {
     subscription *sub = ctx;
-    handle_later(sub, it,
-                 it->reason != NULL ? BURY_AGAIN_MS : retry_delay_ms(sub, it->count.attempt - 1));
+    unsigned left_ms = it->reason != NULL ? AGAIN_MS : it->delay_ms - it->waited_ms;
+    it->retry_due = it->reason == NULL && left_ms > AGAIN_MS;
+    unsigned wait_ms = it->retry_due ? AGAIN_MS : left_ms;
+    it->waited_ms += it->reason == NULL ? wait_ms : 0;
+    handle_later(sub, it, wait_ms);
+}
+
+static void forward_retry(subscription *sub, gw__job *it, unsigned delay_ms)
+{
+    it->delay_ms = delay_ms;
+    it->waited_ms = 0;
+    gw__forward_retry(sub->forwarder, it);
 }
 
 /* The broker keeps it until its next attempt, where it holds up nobody and outlives us; but for a
@@ -202,7 +213,7 @@ static void retry_later(subscription *sub, gw__job *it, const gw_error *why)
     if (sub->temporary) {
         handle_later(sub, it, delay_ms);
     } else {
-        gw__forward_retry(sub->forwarder, it, delay_ms);
+        forward_retry(sub, it, delay_ms);
     }
 }
 
@@ -257,7 +268,7 @@ static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
                 "a message of queue '%s' is tried again in %u ms, since the process died while it "
                 "handled it (%u times so far)",
                 sub->queue, delay_ms, it->count.crashes);
-    gw__forward_retry(sub->forwarder, it, delay_ms);
+    forward_retry(sub, it, delay_ms);
     return true;
 }
 
@@ -347,6 +358,9 @@ static void *worker_main(void *ctx)
                 gw__job_free(it); /* unsettled: the broker delivers it again */
             } else if (it->reason != NULL) {
                 gw__forward_dead_letter(sub->forwarder, it);
+            } else if (it->retry_due) {
+                it->retry_due = false;
+                gw__forward_retry(sub->forwarder, it);
             } else if (!divert_suspect(sub, it, &acks)) {
                 handle(sub, it, &acks, slot);
             }

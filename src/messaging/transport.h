@@ -38,6 +38,8 @@ typedef struct gw__target {
     const char *waiting_queue;
     uint64_t declared_epoch; /* the transport's: the connection in which it was declared last, 0 for
                                 none */
+    uint64_t trusted_at_ms;  /* the transport's: when a queue for waiting that it made is old enough
+                                to be used; 0: at once */
     unsigned n_timeouts;     /* the transport's: how often in a row it did not answer in time */
     _Atomic(struct gw__lane *) lane; /* the relay's */
 } gw__target;

@@ -34,6 +34,9 @@ typedef struct contract_transport {
     /* Delete these, whichever exist. */
     void (*remove)(const char *const *queues, size_t n_queues, const char *const *exchanges,
                    size_t n_exchanges);
+    /* Make, as its operator would, the queue in which messages of another wait for so long; NULL if
+     * there is no such thing. One that the library makes itself is not used for some seconds. */
+    void (*make_retry_queue)(const char *name, const char *queue, unsigned delay_ms);
 } contract_transport;
 
 /* Prepare it; prints why and returns NULL when that is not possible. */
@@ -102,7 +105,7 @@ const char *new_exchange(fixture *fix, const char *label);
 const char *own_queue(fixture *fix, const char *name);
 const char *own_exchange(fixture *fix, const char *name);
 
-/* Where messages of the queue wait for their retries, registered for removal. */
+/* Where messages of the queue wait for their retries: made, and registered for removal. */
 void own_retries(fixture *fix, const char *queue, const gw_subscribe_options *options);
 
 inbox *new_inbox(fixture *fix);

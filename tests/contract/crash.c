@@ -192,6 +192,7 @@ static int setup(void **state)
     snprintf(it->queue, sizeof(it->queue), "contract.crash.%s", id);
     snprintf(it->dead_queue, sizeof(it->dead_queue), "%s.dead", it->queue);
     snprintf(it->retry_queue, sizeof(it->retry_queue), "%s.retry.%d", it->queue, RETRY_MS);
+    transport->make_retry_queue(it->retry_queue, it->queue, RETRY_MS);
     make_test_dir(it->dirs[0], sizeof(it->dirs[0]));
     make_test_dir(it->dirs[1], sizeof(it->dirs[1]));
     gw_client_options options = GW_CLIENT_OPTIONS_INIT;

@@ -103,6 +103,10 @@ void own_retries(fixture *fix, const char *queue, const gw_subscribe_options *op
         snprintf(name, sizeof(name), "%s.retry.%u", queue,
                  last ? options->retry_delay_max_ms : (unsigned)delay_ms);
         (void)keep_name(fix->queues, &fix->n_queues, name);
+        if (transport->make_retry_queue != NULL) {
+            transport->make_retry_queue(name, queue,
+                                        last ? options->retry_delay_max_ms : (unsigned)delay_ms);
+        }
         if (last) {
             return;
         }

@@ -72,6 +72,32 @@ static void remove_all(const char *const *queues, size_t n_queues, const char *c
     amqp_destroy_connection(conn);
 }
 
+static amqp_table_entry_t text_argument(const char *key, const char *text)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(text)}};
+}
+
+static void make_retry_queue(const char *name, const char *queue, unsigned delay_ms)
+{
+    amqp_table_entry_t entries[] = {
+        text_argument("x-queue-type", "quorum"),
+        text_argument("x-dead-letter-exchange", ""),
+        text_argument("x-dead-letter-routing-key", queue),
+        text_argument("x-dead-letter-strategy", "at-least-once"),
+        text_argument("x-overflow", "reject-publish"),
+        {.key = amqp_cstring_bytes("x-message-ttl"),
+         .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = delay_ms}}};
+    const amqp_table_t arguments = {.num_entries = 6, .entries = entries};
+    amqp_connection_state_t conn = open_plain();
+    assert_non_null(conn);
+    amqp_queue_declare(conn, 1, amqp_cstring_bytes(name), 0, 1, 0, 0, arguments);
+    assert_true(is_ok(amqp_get_rpc_reply(conn)));
+    amqp_connection_close(conn, AMQP_REPLY_SUCCESS);
+    amqp_destroy_connection(conn);
+}
+
 /* A port of ours on which nobody listens, for as long as this process lives. */
 static bool reserve_dead_port(void)
 {
@@ -90,8 +116,11 @@ static bool reserve_dead_port(void)
 
 const contract_transport *contract_open(void)
 {
-    static contract_transport amqp = {
-        .name = "amqp", .full_url = dead_url, .unsigned_long = false, .remove = remove_all};
+    static contract_transport amqp = {.name = "amqp",
+                                      .full_url = dead_url,
+                                      .unsigned_long = false,
+                                      .remove = remove_all,
+                                      .make_retry_queue = make_retry_queue};
     amqp.url = getenv("GODWIT_TEST_AMQP_URL");
     if (amqp.url == NULL || amqp.url[0] == '\0') {
         fprintf(stderr, "GODWIT_TEST_AMQP_URL is not set: this suite needs a RabbitMQ, such as one "

@@ -426,10 +426,88 @@ static void expect_argument(const amqp_table_t *arguments, const char *key, cons
     fail_msg("the queue is declared without '%s'", key);
 }
 
+static void start_delayed(fixture *fix)
+{
+    fix->queue.delay_ms = 1500;
+    fix->queue.waiting_queue = "q.retry.1500";
+    connect_plain(fix);
+    source_add(fix->src, &fix->queue, "a", 0);
+}
+
+/* First whether it is there; returns the channel. */
+static uint16_t expect_asked(fixture *fix)
+{
+    uint16_t channel = fake_serve_channel(fix->conn);
+    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    assert_true(declare->passive);
+    assert_memory_equal(declare->queue.bytes, "q.retry.1500", 12);
+    return channel;
+}
+
+static void expect_waiting_queue(fixture *fix)
+{
+    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    assert_memory_equal(declare->queue.bytes, "q.retry.1500", 12);
+    assert_false(declare->passive);
+    assert_true(declare->durable);
+    assert_int_equal(declare->arguments.num_entries, 6);
+    expect_argument(&declare->arguments, "x-queue-type", "quorum", 0);
+    expect_argument(&declare->arguments, "x-message-ttl", NULL, 1500);
+    expect_argument(&declare->arguments, "x-dead-letter-exchange", "", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-routing-key", "q", 0);
+    expect_argument(&declare->arguments, "x-dead-letter-strategy", "at-least-once", 0);
+    expect_argument(&declare->arguments, "x-overflow", "reject-publish", 0);
+}
+
 static void serve_declare_ok(fixture *fix, uint16_t channel, const char *queue)
 {
     amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes(queue)};
     fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+}
+
+/* Into a queue of its own, from which the broker moves it when its time has come. */
+static void test_delayed(void **state)
+{
+    fixture *fix = *state;
+    start_delayed(fix);
+    uint16_t channel = expect_asked(fix);
+    serve_declare_ok(fix, channel, "q.retry.1500");
+    expect_waiting_queue(fix); /* and whether it is as it should be */
+    serve_declare_ok(fix, channel, "q.retry.1500");
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
+    amqp_channel_close_ok_t closed = {0};
+    fake_send_method(fix->conn, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
+    amqp_basic_publish_t *publish = fake_expect(fix->conn, AMQP_BASIC_PUBLISH_METHOD, NULL);
+    assert_memory_equal(publish->routing_key.bytes, "q.retry.1500", 12);
+    assert_true(publish->mandatory);
+}
+
+/* RabbitMQ would forget what it confirmed, should it be killed now. */
+static void test_delayed_into_a_new_queue(void **state)
+{
+    fixture *fix = *state;
+    start_delayed(fix);
+    uint16_t channel = expect_asked(fix);
+    fake_close_channel(fix->conn, channel, 404, "NOT_FOUND - no queue");
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    channel = fake_serve_channel(fix->conn);
+    expect_waiting_queue(fix);
+    serve_declare_ok(fix, channel, "q.retry.1500");
+    source_wait(fix->src, 0, GW_E_REFUSED);
+    assert_non_null(strstr(source_why(fix->src, 0), "queue 'q.retry.1500' is new"));
+}
+
+/* One with other properties might keep what is put into it for ever: it is not used. */
+static void test_delayed_into_a_strange_queue(void **state)
+{
+    fixture *fix = *state;
+    start_delayed(fix);
+    uint16_t channel = expect_asked(fix);
+    serve_declare_ok(fix, channel, "q.retry.1500");
+    expect_waiting_queue(fix);
+    fake_close_channel(fix->conn, channel, 406,
+                       "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl'");
+    source_wait(fix->src, 0, GW_E_EXISTS);
 }
 
 static void expect_quorum_queue(const amqp_queue_declare_t *declare)
@@ -500,50 +578,6 @@ static void test_quorum_queue_without_dead_letters(void **state)
     amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
     assert_false(declare->passive);
     expect_quorum_queue(declare);
-}
-
-/* Into a queue of its own, from which the broker moves it when its time has come. */
-static void test_delayed(void **state)
-{
-    fixture *fix = *state;
-    fix->queue.delay_ms = 1500;
-    fix->queue.waiting_queue = "q.retry.1500";
-    connect_plain(fix);
-    source_add(fix->src, &fix->queue, "a", 0);
-    uint16_t channel = fake_serve_channel(fix->conn);
-    amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
-    assert_memory_equal(declare->queue.bytes, "q.retry.1500", 12);
-    assert_true(declare->durable);
-    assert_int_equal(declare->arguments.num_entries, 6);
-    expect_argument(&declare->arguments, "x-queue-type", "quorum", 0);
-    expect_argument(&declare->arguments, "x-message-ttl", NULL, 1500);
-    expect_argument(&declare->arguments, "x-dead-letter-exchange", "", 0);
-    expect_argument(&declare->arguments, "x-dead-letter-routing-key", "q", 0);
-    expect_argument(&declare->arguments, "x-dead-letter-strategy", "at-least-once", 0);
-    expect_argument(&declare->arguments, "x-overflow", "reject-publish", 0);
-    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes("q.retry.1500")};
-    fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
-    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
-    amqp_channel_close_ok_t closed = {0};
-    fake_send_method(fix->conn, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
-    amqp_basic_publish_t *publish = fake_expect(fix->conn, AMQP_BASIC_PUBLISH_METHOD, NULL);
-    assert_memory_equal(publish->routing_key.bytes, "q.retry.1500", 12);
-    assert_true(publish->mandatory);
-}
-
-/* One with other properties might keep what is put into it for ever: it is not used. */
-static void test_delayed_into_a_strange_queue(void **state)
-{
-    fixture *fix = *state;
-    fix->queue.delay_ms = 1500;
-    fix->queue.waiting_queue = "q.retry.1500";
-    connect_plain(fix);
-    source_add(fix->src, &fix->queue, "a", 0);
-    uint16_t channel = fake_serve_channel(fix->conn);
-    fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
-    fake_close_channel(fix->conn, channel, 406,
-                       "PRECONDITION_FAILED - inequivalent arg 'x-message-ttl'");
-    source_wait(fix->src, 0, GW_E_EXISTS);
 }
 
 static void test_exchange_declared_durable(void **state)
@@ -822,6 +856,7 @@ int main(void)
         TEST(test_quorum_queue_alone),
         TEST(test_quorum_queue_without_dead_letters),
         TEST(test_delayed),
+        TEST(test_delayed_into_a_new_queue),
         TEST(test_delayed_into_a_strange_queue),
         TEST(test_exchange_declared_durable),
         TEST(test_declaration_that_takes_long),

@@ -266,6 +266,28 @@ static void test_retry_is_not_taken(void **state)
     fixture_dispose(&fix);
 }
 
+/* One with a long delay does not hold its place for all of it: it is soon sent again. */
+static void test_retry_is_sent_again(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.retry_delay_ms = 60000;
+    start(&fix, &options);
+    deliver(&fix, "T");
+    wait_for(&fix, fix.n_letters == 1);
+    decide(&fix, 0, GW_E_UNAVAILABLE);
+    wait_for(&fix, fix.n_letters == 2);
+    assert_int_equal(fix.n_handled, 1);
+    assert_int_equal(fix.letters[1].delay_ms, 60000); /* from then on: never too early */
+    assert_int_equal(gw_message_header_int(fix.letters[1].msg, "x-godwit-attempt", 0), 2);
+    decide(&fix, 1, GW_OK);
+    assert_int_equal(fix.n_acked[1], 1);
+    stop(&fix, WAIT_MS);
+    fixture_dispose(&fix);
+}
+
 /* They go to the broker at once, all of them, and the handler has the next one. */
 static void test_retry_of_many(void **state)
 {
@@ -937,6 +959,7 @@ int main(void)
         cmocka_unit_test(test_retry_is_forwarded),
         cmocka_unit_test(test_retry_counts_on),
         cmocka_unit_test(test_retry_is_not_taken),
+        cmocka_unit_test(test_retry_is_sent_again),
         cmocka_unit_test(test_retry_of_many),
         cmocka_unit_test(test_retry_without_room),
         cmocka_unit_test(test_retry_on_a_queue_of_ones_own),
