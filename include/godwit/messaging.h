@@ -150,8 +150,10 @@ typedef struct gw_subscribe_options {
 /**
  * Make a client and start connecting; does not wait for the broker.
  *
- * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ; memory:NAME for an
- * in-process broker that all clients of the process with that NAME share, for tests.
+ * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ, with
+ * ?heartbeat=seconds, and with ?password_file=/path in place of the password: its one line is read
+ * anew for every connection. memory:NAME for an in-process broker that all clients of the process
+ * with that NAME share, for tests.
  * @param options copied; NULL for the defaults.
  * @return GW_OK; GW_E_INVALID for a bad URL or option; GW_E_UNSUPPORTED for an unknown scheme, for
  * amqps:// at present, and for an outbox of a newer version or on a network file system; GW_E_BUSY

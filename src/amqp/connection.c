@@ -17,6 +17,7 @@
 
 #include "amqp/link.h"
 #include "amqp/lookup.h"
+#include "amqp/password.h"
 #include "amqp/recovery.h"
 #include "amqp/wake.h"
 
@@ -57,6 +58,7 @@ struct gw__connection {
     size_t address_at;
     gw__lookup *lookup; /* also one that hangs */
     gw__link link;
+    char password[GW__PASSWORD_MAX + 1]; /* from its file, until it was used */
     gw__session session;
     bool writable;
     uint64_t progress_ms; /* when the peer last took data, or there was none to take */
@@ -100,6 +102,11 @@ static void log_failure(gw__connection *conn, const gw_error *why, unsigned wait
     }
 }
 
+static void forget_password(gw__connection *conn)
+{
+    explicit_bzero(conn->password, sizeof(conn->password));
+}
+
 static void wait_for_next_round(gw__connection *conn, const gw_error *why)
 {
     unsigned wait_ms = gw__recovery_next_ms(&conn->recovery, why->status);
@@ -125,6 +132,7 @@ static void give_up(gw__connection *conn, const gw_error *reason)
     }
     conn->up_since_ms = 0;
     gw__link_close(&conn->link);
+    forget_password(conn);
     conn->phase = WAITING;
     conn->until_ms = conn->now_ms;
     conn->address_at++;
@@ -177,6 +185,7 @@ static void on_session_open(void *ctx)
     const gw_url_host *host = host_of(conn);
     gw_log_info(AREA, "%s connection: connected to %s:%u, virtual host '%s', as '%s'",
                 conn->role.purpose, host->name, host->port, conn->endpoint->vhost, conn->name);
+    forget_password(conn);
     conn->logged.text[0] = '\0';
     conn->up_since_ms = conn->now_ms;
     conn->progress_ms = conn->now_ms;
@@ -211,8 +220,9 @@ static void on_session_blocked(void *ctx, const char *reason)
 
 static void begin_session(gw__connection *conn)
 {
+    bool from_file = conn->endpoint->password_file != NULL;
     const gw__login login = {.user = conn->endpoint->user,
-                             .password = conn->endpoint->password,
+                             .password = from_file ? conn->password : conn->endpoint->password,
                              .vhost = conn->endpoint->vhost,
                              .connection_name = conn->name,
                              .heartbeat_s = conn->endpoint->heartbeat_s};
@@ -288,8 +298,24 @@ static void try_host(gw__connection *conn)
     }
 }
 
+/* Anew for each attempt, and before it: a connection that cannot log in is of no use to the broker.
+ */
+static bool read_password(gw__connection *conn)
+{
+    gw_error err;
+    const char *path = conn->endpoint->password_file;
+    if (path == NULL || gw__password_read(path, conn->password, &err) == GW_OK) {
+        return true;
+    }
+    wait_for_next_round(conn, &err);
+    return false;
+}
+
 static void try_next(gw__connection *conn)
 {
+    if (!read_password(conn)) {
+        return;
+    }
     if (conn->addresses.n_items > 0) {
         try_address(conn);
         return;
@@ -585,6 +611,7 @@ void gw__connection_stop(gw__connection *connection, unsigned timeout_ms)
     atomic_store(&connection->stop, true);
     gw__wake_call(&connection->wake, true);
     pthread_join(connection->thread, NULL);
+    forget_password(connection);
     gw__lookup_drop(connection->lookup);
     gw__link_close(&connection->link);
     gw__wake_dispose(&connection->wake);

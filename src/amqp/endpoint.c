@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "amqp/endpoint.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "amqp/password.h"
 
 #define HEARTBEAT_MAX_S 3600
 #define NAME_MAX_LEN    255
@@ -26,13 +29,43 @@ static gw_status parse_heartbeat(const gw_url *url, unsigned *heartbeat_s, gw_er
     return GW_OK;
 }
 
+static gw_status parse_password_file(const gw_url *url, char **ret_path, gw_error *err)
+{
+    char path[PATH_MAX];
+    gw_status st = gw_url_query(url, "password_file", path, sizeof(path));
+    if (st == GW_E_NOT_FOUND) {
+        return GW_OK;
+    }
+    if (st != GW_OK || path[0] != '/') {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "the AMQP URL's password_file is not an absolute path");
+    }
+    if (url->password != NULL) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "the AMQP URL has a password and a password_file: one of them");
+    }
+    *ret_path = strdup(path);
+    return *ret_path != NULL ? GW_OK : gw_error_set(err, GW_E_NOMEM, 0, "no memory for a path");
+}
+
+static bool is_known(const char *key, size_t len)
+{
+    static const char *const known[] = {"heartbeat", "password_file"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strlen(known[i]) == len && memcmp(key, known[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Refuse keys that would be ignored: they were meant to do something. */
 static gw_status check_query(const gw_url *url, gw_error *err)
 {
     const char *pair = url->query;
     while (pair != NULL && *pair != '\0') {
         size_t key_len = strcspn(pair, "=&");
-        if (key_len != strlen("heartbeat") || strncmp(pair, "heartbeat", key_len) != 0) {
+        if (!is_known(pair, key_len) || pair[key_len] != '=') {
             return gw_error_set(err, GW_E_INVALID, 0,
                                 "the AMQP URL has the unknown parameter '%.*s'",
                                 (int)(key_len < 64 ? key_len : 64), pair);
@@ -64,7 +97,7 @@ static gw_status check_parts(const gw__endpoint *endpoint, gw_error *err)
         return gw_error_set(err, GW_E_LIMIT, 0,
                             "the AMQP URL's virtual host is longer than %d bytes", NAME_MAX_LEN);
     }
-    if (strlen(endpoint->user) > NAME_MAX_LEN || strlen(endpoint->password) > 4 * NAME_MAX_LEN) {
+    if (strlen(endpoint->user) > NAME_MAX_LEN || strlen(endpoint->password) > GW__PASSWORD_MAX) {
         return gw_error_set(err, GW_E_LIMIT, 0, "the AMQP URL's user or password is too long");
     }
     return check_query(&endpoint->url, err);
@@ -102,6 +135,9 @@ gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint
     if (st == GW_OK) {
         st = parse_heartbeat(parsed, &endpoint.heartbeat_s, err);
     }
+    if (st == GW_OK) {
+        st = parse_password_file(parsed, &endpoint.password_file, err);
+    }
     if (st != GW_OK) {
         gw_url_dispose(&endpoint.url);
         return st;
@@ -113,5 +149,6 @@ gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint
 void gw__endpoint_dispose(gw__endpoint *endpoint)
 {
     gw_url_dispose(&endpoint->url);
+    free(endpoint->password_file);
     *endpoint = (gw__endpoint){.user = NULL};
 }

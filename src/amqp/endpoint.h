@@ -11,14 +11,16 @@
 typedef struct gw__endpoint {
     gw_url url; /* owns the strings; its hosts have ports */
     const char *user;
-    const char *password; /* never in a log or an error */
+    const char *password; /* never in a log or an error; not used with a password_file */
+    char *password_file;  /* owned; read for every connection; NULL: none */
     const char *vhost;
     unsigned heartbeat_s;
 } gw__endpoint;
 
 /*
- * amqp://[user[:password]@]host[:port][,host...][/vhost][?heartbeat=seconds]. Defaults: guest,
- * guest, port 5672, vhost "/", and `heartbeat_s`.
+ * amqp://[user[:password]@]host[:port][,host...][/vhost][?heartbeat=seconds&password_file=path].
+ * Defaults: guest, guest, port 5672, vhost "/", and `heartbeat_s`. The file is not looked at here:
+ * it may come later, as the broker may.
  *
  * @return GW_OK; GW_E_INVALID, GW_E_LIMIT; GW_E_UNSUPPORTED for amqps; GW_E_NOMEM.
  */

@@ -18,7 +18,7 @@ typedef struct url_case {
     const char *last_host;
     uint16_t last_port;
     unsigned heartbeat_s;
-    const char *text; /* in the error */
+    const char *text; /* in the error; of a good one its password_file */
 } url_case;
 
 static const url_case cases[] = {
@@ -45,6 +45,15 @@ static const url_case cases[] = {
     {.url = "amqp://h?frame_max=9", .st = GW_E_INVALID, .text = "'frame_max'"},
     {.url = "amqp://h?heartbeat=9&x", .st = GW_E_INVALID, .text = "'x'"},
     {.url = "amqp://u:geheim@h?x=1", .st = GW_E_INVALID, .text = "'x'"},
+    {"amqp://me@h?password_file=/run/p", GW_OK, "me", "guest", "/", 1, "h", 5672, 10, "/run/p"},
+    {"amqp://h?heartbeat=5&password_file=%2Fa%20b", GW_OK, "guest", "guest", "/", 1, "h", 5672, 5,
+     "/a b"},
+    {.url = "amqp://h?password_file=", .st = GW_E_INVALID, .text = "absolute"},
+    {.url = "amqp://h?password_file", .st = GW_E_INVALID, .text = "'password_file'"},
+    {.url = "amqp://h?password_file=run/p", .st = GW_E_INVALID, .text = "absolute"},
+    {.url = "amqp://h?password_file=/p%00", .st = GW_E_INVALID, .text = "absolute"},
+    {.url = "amqp://u:geheim@h?password_file=/p", .st = GW_E_INVALID, .text = "one of them"},
+    {.url = "amqp://h?password_files=/p", .st = GW_E_INVALID, .text = "'password_files'"},
     {.url = "amqps://h", .st = GW_E_UNSUPPORTED, .text = "TLS"},
     {.url = "http://h", .st = GW_E_UNSUPPORTED, .text = "'http'"},
     {.url = "amqp://", .st = GW_E_INVALID, .text = "host"},
@@ -83,6 +92,11 @@ static void test_urls(void **state)
                      it->url, endpoint.user, endpoint.password, endpoint.vhost,
                      endpoint.url.n_hosts, last->name, last->port, endpoint.heartbeat_s);
         }
+        if (it->text != NULL
+                ? endpoint.password_file == NULL || strcmp(endpoint.password_file, it->text) != 0
+                : endpoint.password_file != NULL) {
+            fail_msg("%s: password_file '%s'", it->url, endpoint.password_file);
+        }
         gw__endpoint_dispose(&endpoint);
     }
 }
@@ -104,6 +118,10 @@ static void test_long_parts(void **state)
     memcpy(url, "amqp://", 7);
     memcpy(url + 7 + 256, "@h", 3);
     assert_int_equal(gw__endpoint_parse(url, 10, &endpoint, &err), GW_E_LIMIT);
+    static char long_path[8192];
+    memset(long_path, 'x', sizeof(long_path) - 1);
+    memcpy(long_path, "amqp://h?password_file=/", 24);
+    assert_int_equal(gw__endpoint_parse(long_path, 10, &endpoint, &err), GW_E_LIMIT);
 }
 
 int main(void)
