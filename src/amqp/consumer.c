@@ -83,8 +83,17 @@ static void retry_later(gw__amqp_consumer *consumer, const gw_error *why)
 
 /* ---- from nothing to consuming ------------------------------------------- */
 
+static void send_qos(gw__amqp_consumer *consumer)
+{
+    consumer->qos = atomic_load(&consumer->prefetch);
+    amqp_basic_qos_t qos = {.prefetch_count = (uint16_t)consumer->qos};
+    gw__channel_call(consumer->channel, AMQP_BASIC_QOS_METHOD, &qos, AMQP_BASIC_QOS_OK_METHOD);
+}
+
 static void send_consume(gw__amqp_consumer *consumer)
 {
+    /* A full prefetch on top of what an earlier consumer of this channel has out. */
+    consumer->n_open_most = consumer->unsettled.n_open + consumer->qos;
     /* A tag that was never used before: the broker closes the connection over one that is in use
      * still. */
     snprintf(consumer->tag, sizeof(consumer->tag), "%s.%" PRIu64, consumer->tag_base,
@@ -113,8 +122,11 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
     if (consumer->channel != NULL) {
         /* What it delivered before the broker ended the consumer can still be settled on it. */
         consumer->state = GW__CONSUMER_OPENING;
-        consumer->n_open_most = consumer->unsettled.n_open + consumer->spec.prefetch;
-        send_consume(consumer);
+        if (consumer->qos != atomic_load(&consumer->prefetch)) {
+            send_qos(consumer);
+        } else {
+            send_consume(consumer);
+        }
         return;
     }
     consumer->channel = gw__session_open_channel(consumer->session, &consumer_events, consumer);
@@ -127,7 +139,6 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
     }
     consumer->state = GW__CONSUMER_OPENING;
     consumer->epoch++;
-    consumer->n_open_most = consumer->spec.prefetch;
     gw__unsettled_reset(&consumer->unsettled);
 }
 
@@ -150,27 +161,85 @@ static void begin(gw__amqp_consumer *consumer)
 
 static void on_open(gw__channel *channel)
 {
-    gw__amqp_consumer *consumer = channel->ctx;
-    amqp_basic_qos_t qos = {.prefetch_count = consumer->spec.prefetch};
-    gw__channel_call(channel, AMQP_BASIC_QOS_METHOD, &qos, AMQP_BASIC_QOS_OK_METHOD);
+    send_qos(channel->ctx);
+}
+
+static void send_cancel(gw__amqp_consumer *consumer)
+{
+    amqp_basic_cancel_t method = {.consumer_tag = amqp_cstring_bytes(consumer->tag)};
+    gw__channel_call(consumer->channel, AMQP_BASIC_CANCEL_METHOD, &method,
+                     AMQP_BASIC_CANCEL_OK_METHOD);
+}
+
+/* A prefetch holds for consumers that come after it, so it takes a new one. The channel stays, and
+ * with it what is out; the new one begins where the old one ended. */
+static void tune(gw__amqp_consumer *consumer)
+{
+    if (consumer->state == GW__CONSUMER_CONSUMING &&
+        consumer->qos != atomic_load(&consumer->prefetch)) {
+        consumer->state = GW__CONSUMER_TUNING;
+        consumer->is_ended = false;
+        send_cancel(consumer);
+    }
 }
 
 static void on_consuming(gw__amqp_consumer *consumer)
 {
+    bool tuned = consumer->state == GW__CONSUMER_TUNING;
     consumer->state = GW__CONSUMER_CONSUMING;
-    consumer->consuming_since_ms = consumer->session->now_ms;
-    consumer->logged.text[0] = '\0';
-    gw_log_info(AREA, "consuming from queue '%s'", consumer->spec.queue);
-    consumer->sink.state(consumer->sink.ctx, true, NULL);
+    if (!tuned) {
+        consumer->consuming_since_ms = consumer->session->now_ms;
+        consumer->logged.text[0] = '\0';
+        gw_log_info(AREA, "consuming from queue '%s'", consumer->spec.queue);
+        consumer->sink.state(consumer->sink.ctx, true, NULL);
+    }
+    tune(consumer); /* it may have been asked meanwhile */
+}
+
+/* The channel stays, and with it what was delivered: it may exist nowhere else any more. */
+static void begin_again(gw__amqp_consumer *consumer)
+{
+    gw_error why;
+    gw_error_set(&why, GW_E_NOT_FOUND, 0,
+                 "queue '%s': the broker ended the consumer: the queue was deleted or moved",
+                 consumer->spec.queue);
+    retry_later(consumer, &why);
+}
+
+static void on_cancel_ok(gw__amqp_consumer *consumer)
+{
+    if (consumer->state != GW__CONSUMER_TUNING) {
+        become_cancelled(consumer);
+    } else if (consumer->is_ended) {
+        begin_again(consumer);
+    } else {
+        send_qos(consumer);
+    }
 }
 
 static void on_reply(gw__channel *channel, const amqp_method_t *reply)
 {
     gw__amqp_consumer *consumer = channel->ctx;
+    bool ending = consumer->state == GW__CONSUMER_CANCELLING;
+    if (consumer->state == GW__CONSUMER_CANCELLED) {
+        return; /* it was not waited for any longer */
+    }
     switch (reply->id) {
-    case AMQP_BASIC_QOS_OK_METHOD: send_consume(consumer); break;
-    case AMQP_BASIC_CONSUME_OK_METHOD: on_consuming(consumer); break;
-    case AMQP_BASIC_CANCEL_OK_METHOD: become_cancelled(consumer); break;
+    case AMQP_BASIC_QOS_OK_METHOD:
+        if (ending) {
+            become_cancelled(consumer);
+        } else {
+            send_consume(consumer);
+        }
+        break;
+    case AMQP_BASIC_CONSUME_OK_METHOD:
+        if (ending) {
+            send_cancel(consumer);
+        } else {
+            on_consuming(consumer);
+        }
+        break;
+    case AMQP_BASIC_CANCEL_OK_METHOD: on_cancel_ok(consumer); break;
     default: gw__channel_finish(channel); break; /* queue.delete-ok: the last thing it did */
     }
 }
@@ -209,12 +278,9 @@ static void on_notice(gw__channel *channel, const amqp_method_t *method)
         return;
     }
     if (consumer->state == GW__CONSUMER_CONSUMING) {
-        /* The channel stays, and with it what was delivered: it may exist nowhere else any more. */
-        gw_error why;
-        gw_error_set(&why, GW_E_NOT_FOUND, 0,
-                     "queue '%s': the broker ended the consumer: the queue was deleted or moved",
-                     consumer->spec.queue);
-        retry_later(consumer, &why);
+        begin_again(consumer);
+    } else if (channel->awaited == AMQP_BASIC_CANCEL_OK_METHOD) {
+        consumer->is_ended = true; /* one thing after the other: its answer comes still */
     }
 }
 
@@ -362,14 +428,18 @@ void gw__amqp_consumer_settle(gw__amqp_consumer *consumer)
 static void cancel(gw__amqp_consumer *consumer)
 {
     switch (consumer->state) {
-    case GW__CONSUMER_CONSUMING: {
-        amqp_basic_cancel_t method = {.consumer_tag = amqp_cstring_bytes(consumer->tag)};
+    case GW__CONSUMER_CONSUMING:
         consumer->state = GW__CONSUMER_CANCELLING;
-        gw__channel_call(consumer->channel, AMQP_BASIC_CANCEL_METHOD, &method,
-                         AMQP_BASIC_CANCEL_OK_METHOD);
+        send_cancel(consumer);
         break;
-    }
+    case GW__CONSUMER_TUNING:
+        consumer->state = GW__CONSUMER_CANCELLING; /* with the answer that is under way */
+        break;
     case GW__CONSUMER_OPENING: /* a call is under way on it */
+        if (consumer->unsettled.n_open > 0) {
+            consumer->state = GW__CONSUMER_CANCELLING; /* what it delivered earlier is kept */
+            break;
+        }
         drop_channel(consumer);
         tell_lost(consumer);
         become_cancelled(consumer);
@@ -408,6 +478,9 @@ void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked)
 {
     if ((asked & GW__ASK_START) != 0 && consumer->session != NULL) {
         gw__amqp_consumer_up(consumer, consumer->session);
+    }
+    if ((asked & GW__ASK_TUNE) != 0) {
+        tune(consumer);
     }
     if ((asked & GW__ASK_CANCEL) != 0) {
         cancel(consumer);
@@ -485,6 +558,7 @@ gw__amqp_consumer *gw__amqp_consumer_new(gw__consumers *set, const gw__consumer_
     consumer->spec.binding_key = copy_text(spec->binding_key, &failed);
     consumer->spec.consumer_name = copy_text(spec->consumer_name, &failed);
     consumer->retry_at_ms = UINT64_MAX;
+    atomic_init(&consumer->prefetch, spec->prefetch);
     pthread_mutex_init(&consumer->lock, NULL);
     gw__unsettled_init(&consumer->unsettled);
     gw__recovery_init(&consumer->recovery);

@@ -10,6 +10,7 @@
 #define GW_AMQP_CONSUMER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "amqp/recovery.h"
 #include "amqp/session.h"
@@ -38,7 +39,8 @@ enum {
     GW__ASK_CANCEL = 2,  /* no more deliveries, when the broker agrees */
     GW__ASK_MUTE = 4,    /* no more deliveries from now on, whatever comes */
     GW__ASK_RELEASE = 8, /* write the settlements, delete a temporary queue, close the channel */
-    GW__ASK_DROP = 16    /* be gone now */
+    GW__ASK_DROP = 16,   /* be gone now */
+    GW__ASK_TUNE = 32    /* consume with another prefetch */
 };
 
 typedef enum gw__consumer_state {
@@ -46,6 +48,7 @@ typedef enum gw__consumer_state {
     GW__CONSUMER_DECLARING,
     GW__CONSUMER_OPENING, /* open, qos, consume */
     GW__CONSUMER_CONSUMING,
+    GW__CONSUMER_TUNING, /* cancel, qos, consume: with another prefetch, on the same channel */
     GW__CONSUMER_CANCELLING,
     GW__CONSUMER_CANCELLED, /* deliveries can still be settled if there is a channel */
     GW__CONSUMER_RELEASING,
@@ -57,6 +60,7 @@ struct gw__amqp_consumer {
     gw__consumers *set;
     gw__consumer_spec spec; /* strings are owned */
     gw__sink sink;
+    atomic_uint prefetch; /* that is wanted; any thread */
 
     /* Any thread, with `lock`. */
     pthread_mutex_t lock;
@@ -80,6 +84,8 @@ struct gw__amqp_consumer {
     gw__recovery recovery;
     uint64_t epoch;     /* of the channel */
     uint64_t n_started; /* basic.consume was sent so often; makes the tag unique */
+    unsigned qos;       /* the prefetch that the channel was told */
+    bool is_ended;      /* the broker ended the consumer while we did */
     size_t n_open_most; /* deliveries that the broker may have out */
     uint64_t retry_at_ms;
     uint64_t consuming_since_ms;

@@ -259,11 +259,17 @@ void gw__consumers_settle(gw__consumers *set, gw__amqp_consumer *consumer,
     }
     list(set, consumer, was_listed);
     /* The broker sends no more once `prefetch` are out: half of them must not wait. */
-    size_t half = (consumer->spec.prefetch + 1u) / 2;
+    size_t half = (atomic_load(&consumer->prefetch) + 1u) / 2;
     bool crossed = n >= half && n - n_deliveries < half;
     if (!was_listed || crossed) {
         gw__connection_call(set->connection, crossed);
     }
+}
+
+void gw__consumers_set_prefetch(gw__consumers *set, gw__amqp_consumer *consumer, uint16_t prefetch)
+{
+    atomic_store(&consumer->prefetch, prefetch);
+    ask(set, consumer, GW__ASK_TUNE);
 }
 
 static struct timespec deadline_in(unsigned timeout_ms)

@@ -55,6 +55,7 @@ void gw__consumers_report(gw__consumers *set, gw__amqp_consumer *consumer, bool 
 void gw__consumers_start(gw__consumers *set, gw__amqp_consumer *consumer);
 void gw__consumers_settle(gw__consumers *set, gw__amqp_consumer *consumer,
                           const gw__delivery *deliveries, size_t n_deliveries, gw__settlement how);
+void gw__consumers_set_prefetch(gw__consumers *set, gw__amqp_consumer *consumer, uint16_t prefetch);
 void gw__consumers_cancel(gw__consumers *set, gw__amqp_consumer *consumer, unsigned timeout_ms);
 void gw__consumers_release(gw__consumers *set, gw__amqp_consumer *consumer, unsigned timeout_ms);
 

@@ -266,6 +266,12 @@ static void settle(gw__consumer *head, const gw__delivery *deliveries, size_t n_
     gw__consumers_settle(consumer->set, consumer, deliveries, n_deliveries, how);
 }
 
+static void set_prefetch(gw__consumer *head, uint16_t prefetch)
+{
+    gw__amqp_consumer *consumer = (gw__amqp_consumer *)head;
+    gw__consumers_set_prefetch(consumer->set, consumer, prefetch);
+}
+
 static void cancel(gw__consumer *head, unsigned timeout_ms)
 {
     gw__amqp_consumer *consumer = (gw__amqp_consumer *)head;
@@ -298,6 +304,7 @@ const gw__transport_type gw__amqp_transport = {
     .publish = NULL,
     .subscribe = subscribe,
     .settle = settle,
+    .set_prefetch = set_prefetch,
     .cancel = cancel,
     .release = release,
     .close = close_transport,

@@ -364,6 +364,15 @@ static void memory_settle(gw__consumer *head, const gw__delivery *deliveries, si
     pthread_mutex_unlock(&broker->lock);
 }
 
+static void memory_set_prefetch(gw__consumer *head, uint16_t prefetch)
+{
+    memory_consumer *consumer = (memory_consumer *)head;
+    gw__broker *broker = transport_of(consumer)->broker;
+    pthread_mutex_lock(&broker->lock);
+    gw__taker_set_prefetch(&consumer->taker, prefetch);
+    pthread_mutex_unlock(&broker->lock);
+}
+
 static void memory_cancel(gw__consumer *head, unsigned timeout_ms)
 {
     (void)timeout_ms; /* a running call to the sink ends soon, since sinks do not block */
@@ -420,6 +429,7 @@ const gw__transport_type gw__memory_transport = {
     .publish = memory_publish,
     .subscribe = memory_subscribe,
     .settle = memory_settle,
+    .set_prefetch = memory_set_prefetch,
     .cancel = memory_cancel,
     .release = memory_release,
     .close = memory_close,

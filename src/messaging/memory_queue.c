@@ -307,6 +307,15 @@ void gw__taker_detach(gw__taker *taker)
     }
 }
 
+void gw__taker_set_prefetch(gw__taker *taker, uint16_t prefetch)
+{
+    taker->prefetch = prefetch;
+    if (taker->attached) {
+        drop_expired(taker->queue);
+        pump(taker->queue);
+    }
+}
+
 gw__entry *gw__taker_fetch(gw__taker *taker)
 {
     gw__entry *entry = taker->undelivered;

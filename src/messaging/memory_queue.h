@@ -109,6 +109,9 @@ void gw__entry_free(gw__entry *entry); /* no lock */
 void gw__taker_attach(gw__taker *taker);
 void gw__taker_detach(gw__taker *taker);
 
+/* How many it may have unsettled; those that it has stay with it. */
+void gw__taker_set_prefetch(gw__taker *taker, uint16_t prefetch);
+
 /* The next message for the taker's owner, which stays unsettled; NULL if there is none. */
 gw__entry *gw__taker_fetch(gw__taker *taker);
 

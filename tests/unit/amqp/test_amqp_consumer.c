@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Consuming from a broker that follows a script. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include <godwit/clock.h>
 
+#include "amqp/consumer.h"
 #include "amqp/properties.h"
 #include "source.h"
 #include "support/fake_broker.h"
@@ -28,6 +30,7 @@ typedef struct sink {
     gw__delivery deliveries[N_MOST];
     size_t n_msgs;
     size_t n_told; /* of them, when the end of a batch was told last */
+    bool holds;    /* the transport's thread, at the next delivery */
     uint64_t lost;
     unsigned n_lost;
     bool consuming;
@@ -44,6 +47,10 @@ static void on_deliver(void *ctx, gw_message *msg, gw__delivery delivery)
     }
     to->msgs[to->n_msgs] = msg;
     to->deliveries[to->n_msgs++] = delivery;
+    pthread_cond_broadcast(&to->changed);
+    while (to->holds) { /* which is not allowed, but lets a test do several things at once */
+        pthread_cond_wait(&to->changed, &to->lock);
+    }
     pthread_mutex_unlock(&to->lock);
 }
 
@@ -104,6 +111,11 @@ typedef bool (*condition)(const sink *to, size_t n);
 static bool has_messages(const sink *to, size_t n)
 {
     return to->n_told >= n;
+}
+
+static bool is_held(const sink *to, size_t n)
+{
+    return to->holds && to->n_msgs >= n;
 }
 
 static bool was_lost(const sink *to, size_t n)
@@ -571,6 +583,158 @@ static void test_stale_settlements(void **state)
     assert_true(fake_is_quiet(fix->conn, 20));
 }
 
+/* ---- another prefetch while it consumes ---------------------------------- */
+
+static void send_ok(fixture *fix, amqp_method_number_t id)
+{
+    amqp_basic_cancel_ok_t cancelled = {.consumer_tag = amqp_cstring_bytes(fix->tag)};
+    amqp_basic_consume_ok_t consuming = {.consumer_tag = amqp_cstring_bytes(fix->tag)};
+    amqp_basic_qos_ok_t qos = {0};
+    void *method = id == AMQP_BASIC_CANCEL_OK_METHOD    ? (void *)&cancelled
+                   : id == AMQP_BASIC_CONSUME_OK_METHOD ? (void *)&consuming
+                                                        : (void *)&qos;
+    fake_send_method(fix->conn, fix->channel, id, method);
+}
+
+static void expect_qos(fixture *fix, unsigned prefetch)
+{
+    uint16_t channel;
+    const amqp_basic_qos_t *qos = fake_expect(fix->conn, AMQP_BASIC_QOS_METHOD, &channel);
+    assert_int_equal(qos->prefetch_count, prefetch);
+    assert_int_equal(channel, fix->channel);
+}
+
+static void expect_consume(fixture *fix)
+{
+    uint16_t channel;
+    const amqp_basic_consume_t *consume =
+        fake_expect(fix->conn, AMQP_BASIC_CONSUME_METHOD, &channel);
+    assert_int_equal(channel, fix->channel);
+    assert_memory_not_equal(consume->consumer_tag.bytes, fix->tag, strlen(fix->tag));
+    snprintf(fix->tag, sizeof(fix->tag), "%.*s", (int)consume->consumer_tag.len,
+             (const char *)consume->consumer_tag.bytes);
+}
+
+/* The whole way to another prefetch. */
+static void serve_tuning(fixture *fix, unsigned prefetch)
+{
+    fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+    expect_qos(fix, prefetch);
+    send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+    expect_consume(fix);
+    send_ok(fix, AMQP_BASIC_CONSUME_OK_METHOD);
+}
+
+static void set_prefetch(fixture *fix, uint16_t prefetch)
+{
+    gw__amqp_transport.set_prefetch(fix->consumer, prefetch);
+}
+
+/* What is out stays valid, what comes before the old consumer's end is taken, and at no moment is
+ * it said not to consume. */
+static void test_other_prefetch(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    deliver(fix, 1, 3);
+    WAIT(fix->to, has_messages, 3);
+    set_prefetch(fix, 20);
+    const amqp_basic_cancel_t *cancel = fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    assert_memory_equal(cancel->consumer_tag.bytes, fix->tag, strlen(fix->tag));
+    deliver(fix, 4, 10);
+    send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+    expect_qos(fix, 20);
+    settle(fix, 0, 1, GW__ACK);
+    expect_ack(fix, 1, false);
+    send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+    expect_consume(fix);
+    send_ok(fix, AMQP_BASIC_CONSUME_OK_METHOD);
+    deliver(fix, 11, 30); /* a full one on top of the nine that are out */
+    WAIT(fix->to, has_messages, 30);
+    for (size_t i = 0; i < 30; i++) {
+        assert_int_equal(fix->to->deliveries[i].tag, i + 1);
+        assert_int_equal(fix->to->deliveries[i].epoch, fix->to->deliveries[0].epoch);
+    }
+    settle(fix, 1, 29, GW__ACK);
+    expect_ack(fix, 30, true);
+    assert_int_equal(fix->to->n_consuming, 1);
+    assert_true(fix->to->consuming);
+    assert_int_equal(fix->to->n_lost, 0);
+    set_prefetch(fix, 20); /* as it is: nothing to do */
+    assert_true(fake_is_quiet(fix->conn, 20));
+}
+
+/* A smaller one holds for the new consumer: more than that is the broker's error. */
+static void test_smaller_prefetch(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    deliver(fix, 1, 10);
+    set_prefetch(fix, 2);
+    serve_tuning(fix, 2);
+    deliver(fix, 11, 12);
+    WAIT(fix->to, has_messages, 12);
+    assert_int_equal(fix->to->n_lost, 0);
+    deliver(fix, 13, 13);
+    fake_expect_hang_up(fix->conn);
+}
+
+static void test_other_prefetch_twice(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    set_prefetch(fix, 20);
+    fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+    expect_qos(fix, 20);
+    set_prefetch(fix, 30); /* too late for this time */
+    send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+    expect_consume(fix);
+    send_ok(fix, AMQP_BASIC_CONSUME_OK_METHOD);
+    serve_tuning(fix, 30);
+    deliver(fix, 1, 30);
+    WAIT(fix->to, has_messages, 30);
+}
+
+/* Both end the consumer: it is declared and consumed from again, and what is out is kept. */
+static void test_other_prefetch_and_cancelled_by_the_broker(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    deliver(fix, 1, 2);
+    WAIT(fix->to, has_messages, 2);
+    set_prefetch(fix, 20);
+    fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    amqp_basic_cancel_t cancel = {.consumer_tag = amqp_cstring_bytes(fix->tag), .nowait = 1};
+    fake_send_method(fix->conn, fix->channel, AMQP_BASIC_CANCEL_METHOD, &cancel);
+    send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+    wait_why(fix->to, "ended the consumer");
+    fake_serve_declarations(fix->conn, NULL);
+    expect_qos(fix, 20);
+    send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+    expect_consume(fix);
+    send_ok(fix, AMQP_BASIC_CONSUME_OK_METHOD);
+    WAIT(fix->to, was_consuming, 2);
+    assert_int_equal(fix->to->n_lost, 0);
+    settle(fix, 0, 2, GW__ACK);
+    expect_ack(fix, 2, true);
+}
+
+static void test_connection_lost_between_two_prefetches(void **state)
+{
+    fixture *fix = *state;
+    begin(fix);
+    set_prefetch(fix, 20);
+    fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+    fake_reset(fix->conn);
+    WAIT(fix->to, was_lost, 1);
+    connect_plain(fix);
+    fake_serve_declarations(fix->conn, NULL);
+    fix->channel = fake_serve_channel(fix->conn);
+    expect_qos(fix, 20);
+}
+
 /* ---- a consumer is lost, the connection is not --------------------------- */
 
 static void test_cancelled_by_the_broker(void **state)
@@ -784,6 +948,74 @@ static void test_cancel(void **state)
     expect_ack(fix, 2, true);
 }
 
+static void hold(fixture *fix, bool holds)
+{
+    pthread_mutex_lock(&fix->to->lock);
+    fix->to->holds = holds;
+    pthread_cond_broadcast(&fix->to->changed);
+    pthread_mutex_unlock(&fix->to->lock);
+}
+
+/* Wait until another thread has asked this of the consumer, whose own thread is held. */
+static void wait_until_asked(fixture *fix, unsigned what)
+{
+    gw__amqp_consumer *consumer = (gw__amqp_consumer *)fix->consumer;
+    uint64_t until_ms = gw_clock_ms() + WAIT_S * 1000;
+    bool asked = false;
+    while (!asked && gw_clock_ms() < until_ms) {
+        pthread_mutex_lock(&consumer->lock);
+        asked = (consumer->asked & what) != 0;
+        pthread_mutex_unlock(&consumer->lock);
+        sched_yield();
+    }
+    assert_true(asked);
+}
+
+/* It is ended for good on its way to another prefetch, at each step of it. */
+static void test_cancel_between_two_prefetches(void **state)
+{
+    for (int step = 0; step < 3; step++) {
+        fixture *fix = *state;
+        begin(fix);
+        deliver(fix, 1, 2);
+        WAIT(fix->to, has_messages, 2);
+        set_prefetch(fix, 20);
+        fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+        if (step > 0) {
+            send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+            expect_qos(fix, 20);
+        }
+        if (step > 1) {
+            send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+            expect_consume(fix);
+        }
+        ending cancelling;
+        hold(fix, true);
+        deliver(fix, 3, 3);
+        WAIT(fix->to, is_held, 3);
+        start_ending(fix, &cancelling, false);
+        wait_until_asked(fix, GW__ASK_CANCEL);
+        settle(fix, 0, 1, GW__ACK);
+        hold(fix, false);
+        expect_ack(fix, 1, false);
+        static const amqp_method_number_t answers[] = {
+            AMQP_BASIC_CANCEL_OK_METHOD, AMQP_BASIC_QOS_OK_METHOD, AMQP_BASIC_CONSUME_OK_METHOD};
+        send_ok(fix, answers[step]);
+        if (step == 2) {
+            fake_expect(fix->conn, AMQP_BASIC_CANCEL_METHOD, NULL);
+            deliver(fix, 4, 4);
+            send_ok(fix, AMQP_BASIC_CANCEL_OK_METHOD);
+        }
+        pthread_join(cancelling.thread, NULL);
+        assert_int_equal(n_messages(fix->to), step == 2 ? 4 : 3);
+        settle(fix, 1, 1, GW__ACK);
+        expect_ack(fix, 2, false);
+        assert_int_equal(fix->to->n_lost, 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
 /* The broker does not answer: cancel returns all the same, and nothing is delivered after that. */
 static void test_cancel_without_an_answer(void **state)
 {
@@ -955,6 +1187,11 @@ int main(void)
         TEST(test_acks_are_gathered),
         TEST(test_settled_out_of_order),
         TEST(test_stale_settlements),
+        TEST(test_other_prefetch),
+        TEST(test_smaller_prefetch),
+        TEST(test_other_prefetch_twice),
+        TEST(test_other_prefetch_and_cancelled_by_the_broker),
+        TEST(test_connection_lost_between_two_prefetches),
         TEST(test_cancelled_by_the_broker),
         TEST(test_cancelled_by_both),
         TEST(test_channel_closed_by_the_broker),
@@ -963,6 +1200,7 @@ int main(void)
         TEST(test_queue_with_other_properties),
         TEST(test_no_permission),
         TEST(test_cancel),
+        TEST(test_cancel_between_two_prefetches),
         TEST(test_cancel_without_an_answer),
         TEST(test_cancel_when_the_connection_is_lost),
         TEST(test_cancel_before_it_consumed),

@@ -367,6 +367,33 @@ static void test_prefetch_and_turns(void **state)
     recorder_dispose(&second);
 }
 
+/* More come at once; fewer only once enough of those that are out are settled. */
+static void test_other_prefetch(void **state)
+{
+    (void)state;
+    const char *url = "memory:other-prefetch";
+    gw__transport *transport = open_broker(url);
+    recorder rec;
+    recorder_init(&rec);
+    gw__consumer *consumer =
+        consume(transport, &rec, (gw__consumer_spec){.queue = "q", .prefetch = 2});
+    publish_numbers(transport, "q", 1, 9);
+    wait_for_n(&rec, 2);
+    type->set_prefetch(consumer, 4);
+    wait_for_n(&rec, 4);
+    assert_int_equal(queue_len(url, "q"), 5);
+    type->set_prefetch(consumer, 1);
+    type->settle(consumer, rec.deliveries, 3, GW__ACK);
+    assert_int_equal(queue_len(url, "q"), 5);
+    type->settle(consumer, &rec.deliveries[3], 1, GW__ACK);
+    wait_for_n(&rec, 5);
+    assert_string_equal(body_of(&rec, 4), "5");
+    assert_int_equal(queue_len(url, "q"), 4);
+    release(consumer, &rec);
+    type->close(transport, WAIT_MS);
+    recorder_dispose(&rec);
+}
+
 static void test_requeue_to_the_front(void **state)
 {
     (void)state;
@@ -811,6 +838,7 @@ int main(void)
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_order_and_properties),
         cmocka_unit_test(test_prefetch_and_turns),
+        cmocka_unit_test(test_other_prefetch),
         cmocka_unit_test(test_requeue_to_the_front),
         cmocka_unit_test(test_cancel_hands_the_rest_to_others),
         cmocka_unit_test(test_expiration),
