@@ -109,14 +109,16 @@ static gw_status recover(gw__journal *journal, gw_error *err)
     if (st != GW_OK) {
         return st;
     }
-    /* The store first, then the ring is empty; between the two, it is done once more. */
-    uint64_t next_seq = counts.last_seq + 1;
-    st = gw__ring_recover(journal->ring, next_seq, recover_entry, &it, &n_lost, err);
+    st = gw__ring_recover(journal->ring, recover_entry, &it, &n_lost, err);
     if (st != GW_OK) {
         gw__store_abort(it.txn);
         return st;
     }
     st = gw__store_commit(it.txn, true, err);
+    if (st == GW_OK) { /* only now; if it ends between the two, it is done once more */
+        gw__ring_restart(journal->ring, counts.last_seq + 1);
+        st = journal->options.durable ? gw__ring_sync(journal->ring, err) : GW_OK;
+    }
     it.n_damaged += n_lost;
     if (st == GW_OK && it.n_damaged > 0) {
         gw_counter_add(journal->n_damaged, it.n_damaged);

@@ -240,13 +240,6 @@ static gw_status apply_one(gw__journal *journal, gw__store_txn *txn, const reque
     return st == GW_OK ? gw__store_forget_asked(txn, it->seq, err) : st;
 }
 
-static gw_status refuse_entry(void *ctx, const gw__ring_entry *entry, gw_error *err)
-{
-    (void)ctx;
-    (void)entry;
-    return gw_error_set(err, GW_E_INTERNAL, 0, "the outbox's ring is not empty");
-}
-
 gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err)
 {
     uint64_t next_seq = gw__ring_next(journal->ring);
@@ -272,7 +265,6 @@ gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err)
         }
         st = gw__store_commit(txn, true, err);
     } while (st == GW_OK);
-    uint64_t n_lost;
-    return st == GW_OK ? gw__ring_recover(journal->ring, next_seq, refuse_entry, NULL, &n_lost, err)
-                       : st;
+    gw__ring_restart(journal->ring, next_seq);
+    return st;
 }
