@@ -153,6 +153,7 @@ static void free_journal(gw__journal *journal)
     gw__burials_free(journal->burials);
     free(journal->settled.items);
     free(journal->unreadable.items);
+    free(journal->hidden.items);
     pthread_cond_destroy(&journal->work);
     pthread_cond_destroy(&journal->progress);
     pthread_mutex_destroy(&journal->lock);
@@ -319,6 +320,19 @@ static gw_status append_large_locked(gw__journal *journal, uint32_t queue, const
     return st;
 }
 
+/* A commit that failed may have happened: its number is used up, and what may be in the store is
+ * taken out of it. @locks journal->lock held */
+static void skip_number_locked(gw__journal *journal, uint32_t queue)
+{
+    bool external;
+    gw__journal_ref ref = {.seq = gw__ring_commit(journal->ring, 0, queue, unix_ms(), true),
+                           .queue = queue};
+    gw__ring_settle(journal->ring, ref.seq, &external);
+    if (gw__ref_list_add(&journal->settled, ref)) {
+        gw__journal_write_in_locked(journal, GW__WRITE_DELAY_MS);
+    }
+}
+
 /* The ring is full. @locks journal->lock held */
 static gw_status no_room_locked(gw__journal *journal, gw_error *err)
 {
@@ -344,6 +358,8 @@ gw_status gw__journal_append(gw__journal *journal, uint32_t queue, const gw_mess
     }
     if (st == GW_OK) {
         *ret_seq = gw__ring_commit(journal->ring, large ? 0 : len, queue, unix_ms(), large);
+    } else if (place != NULL) {
+        skip_number_locked(journal, queue);
     }
     bool half_full = gw__journal_is_half_full_locked(journal);
     pthread_mutex_unlock(&journal->lock);
@@ -381,7 +397,7 @@ gw_status gw__journal_wait_synced(gw__journal *journal, uint64_t seq, gw_error *
     gw_status st = GW_OK;
     pthread_mutex_lock(&journal->lock);
     bool waiting = journal->synced <= seq;
-    if (waiting) {
+    if (waiting) { /* even if others wait: the thread may sleep, having served them */
         journal->n_waiting++;
         pthread_cond_signal(&journal->work);
     }
@@ -420,6 +436,14 @@ void gw__journal_settle(gw__journal *journal, const gw__journal_ref *refs, size_
     if (first || many) {
         pthread_cond_signal(&journal->work);
     }
+}
+
+bool gw__journal_hide(gw__journal *journal, gw__journal_ref ref)
+{
+    pthread_mutex_lock(&journal->lock);
+    bool hidden = gw__ref_list_add(&journal->hidden, ref);
+    pthread_mutex_unlock(&journal->lock);
+    return hidden;
 }
 
 bool gw__journal_bury(gw__journal *journal, gw__journal_ref ref, const gw_message *msg,

@@ -57,6 +57,7 @@ struct gw__journal {
     gw_error trouble;        /* of the last attempt to write to the store */
     gw__ref_list settled;    /* in the store, to be removed */
     gw__ref_list unreadable; /* in the store, to be set aside */
+    gw__ref_list hidden;     /* dropped for another process, and not yet out of the store */
     gw__burial *burials;
     uint64_t write_at_ms; /* when what waits is to be written; UINT64_MAX: nothing waits */
     bool stopping;
@@ -79,9 +80,9 @@ void gw__journal_write_in_locked(gw__journal *journal, uint64_t delay_ms);
  * store what is done with; until `stopping`. */
 void *gw__journal_writer_main(void *journal);
 
-/* Do what other processes have asked for. Returns whether all of it is done. @thread the journal's,
- * no lock held */
-bool gw__journal_serve_requests(gw__journal *journal);
+/* Do what other processes have asked for; what cannot be done now stays. @thread the journal's, no
+ * lock held */
+void gw__journal_serve_requests(gw__journal *journal);
 
 /* The same before anything is sent, without anybody to ask: what is done is done in the store. */
 gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err);

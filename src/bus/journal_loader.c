@@ -21,6 +21,7 @@ typedef struct loading {
     uint64_t last;
     uint64_t ring_first; /* from there on the ring is asked */
     gw__ref_list unreadable;
+    gw__ref_list hidden; /* a copy of the journal's */
     gw_status st;
 } loading;
 
@@ -29,9 +30,23 @@ static bool has_enough(const loading *it)
     return it->n + it->n_gone >= it->n_wanted || it->n_bytes >= LOAD_BYTES || it->st != GW_OK;
 }
 
+/* Dropped, and not yet out of the store. */
+static bool is_hidden(const loading *it, uint64_t seq)
+{
+    for (size_t i = 0; i < it->hidden.n_items; i++) {
+        if (it->hidden.items[i].seq == seq) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void load_damaged(void *ctx, uint32_t queue, uint64_t seq)
 {
     loading *it = ctx;
+    if (has_enough(it) || seq >= it->ring_first) { /* it is met again */
+        return;
+    }
     it->last = seq;
     it->n_gone++;
     gw_counter_add(it->journal->n_damaged, 1);
@@ -44,8 +59,12 @@ static void load_damaged(void *ctx, uint32_t queue, uint64_t seq)
 static bool load_record(void *ctx, const gw__store_record *record)
 {
     loading *it = ctx;
-    if (record->seq >= it->ring_first) {
+    if (record->seq >= it->ring_first || has_enough(it)) {
         return false;
+    }
+    if (is_hidden(it, record->seq)) {
+        it->last = record->seq;
+        return true;
     }
     gw_message *msg;
     gw_error why = GW_ERROR_INIT;
@@ -94,6 +113,19 @@ static gw_status load_from_ring_locked(loading *it, uint32_t queue, gw_error *er
     return st;
 }
 
+/* What is hidden before the store is read is passed over; what is hidden later is not loaded
+ * either, as that is not done while its queue is loading. @locks journal->lock held */
+static void copy_hidden_locked(loading *it)
+{
+    const gw__ref_list *from = &it->journal->hidden;
+    it->hidden.n_items = 0;
+    for (size_t i = 0; i < from->n_items; i++) {
+        if (!gw__ref_list_add(&it->hidden, from->items[i])) {
+            it->st = GW_E_NOMEM;
+        }
+    }
+}
+
 /* First the store, then the ring; once more when records went from the one to the other in
  * between. */
 static gw_status load_all(loading *it, uint32_t queue, gw_error *err)
@@ -105,8 +137,9 @@ static gw_status load_all(loading *it, uint32_t queue, gw_error *err)
         pthread_mutex_lock(&journal->lock);
         uint64_t n_spills = journal->n_spills;
         uint64_t ring_first = gw__ring_first(journal->ring);
+        copy_hidden_locked(it);
         pthread_mutex_unlock(&journal->lock);
-        st = load_from_store(it, queue, ring_first, err);
+        st = it->st == GW_OK ? load_from_store(it, queue, ring_first, err) : it->st;
         pthread_mutex_lock(&journal->lock);
         again = journal->n_spills != n_spills;
         if (st == GW_OK && !again && !has_enough(it)) {
@@ -131,11 +164,11 @@ static void forget_unreadable(gw__journal *journal, gw__ref_list *list)
     free(list->items);
 }
 
-gw_status gw__journal_load(gw__journal *journal, uint32_t queue, uint64_t after,
+gw_status gw__journal_load(gw__journal *journal, uint32_t queue, uint64_t *after,
                            gw__journal_item *ret_items, size_t n_wanted, size_t *ret_n,
                            size_t *ret_n_gone, gw_error *err)
 {
-    loading it = {.journal = journal, .items = ret_items, .n_wanted = n_wanted, .last = after};
+    loading it = {.journal = journal, .items = ret_items, .n_wanted = n_wanted, .last = *after};
     gw_status st = load_all(&it, queue, err);
     if (st == GW_OK && !has_enough(&it)) {
         size_t n_missing = n_wanted - it.n - it.n_gone;
@@ -144,10 +177,12 @@ gw_status gw__journal_load(gw__journal *journal, uint32_t queue, uint64_t after,
         it.n_gone += n_missing;
     }
     forget_unreadable(journal, &it.unreadable);
+    free(it.hidden.items);
     st = st == GW_OK ? it.st : st;
     if (st != GW_OK && it.n + it.n_gone == 0) {
         return it.st != GW_OK ? gw_error_set(err, st, 0, "no memory to read the outbox") : st;
     }
+    *after = it.last;
     *ret_n = it.n; /* what was read before it failed is not read again */
     *ret_n_gone = it.n_gone;
     return GW_OK;

@@ -2,7 +2,7 @@
 /*
  * What another process, the tool for operators, asks a running journal to do: drop a message, send
  * a dead one again, drop a dead one. The requests stand in the store, where they also survive the
- * process; they are looked for once a second, when somebody else has written to the store.
+ * process; they are looked for once a second.
  */
 #include "bus/journal.h"
 
@@ -86,16 +86,32 @@ static void note_damaged(void *ctx, uint32_t queue, uint64_t seq)
     (void)seq;
 }
 
+/* Its place in the list; the number of items when it is not there. @locks journal->lock held */
+static size_t find_hidden_locked(const gw__journal *journal, uint64_t seq)
+{
+    size_t i = 0;
+    while (i < journal->hidden.n_items && journal->hidden.items[i].seq != seq) {
+        i++;
+    }
+    return i;
+}
+
 /* What a message that waits counts for; 0 when there is none. */
 static size_t size_of(gw__journal *journal, uint32_t queue, uint64_t seq)
 {
     gw__store_record wanted = {.seq = seq};
     const gw__store_visitor visitor = {
         .record = note_size, .damaged = note_damaged, .ctx = &wanted};
+    gw__ring_entry entry = {.external = true};
     pthread_mutex_lock(&journal->lock);
+    bool hidden = find_hidden_locked(journal, seq) < journal->hidden.n_items;
     if (seq >= gw__ring_first(journal->ring) && seq < gw__ring_next(journal->ring)) {
-        gw__ring_entry entry = gw__ring_get(journal->ring, seq);
-        wanted.len = entry.settled || entry.queue != queue ? 0 : entry.len + GW__HEAD_BYTES;
+        entry = gw__ring_get(journal->ring, seq);
+    }
+    if (hidden || entry.settled) {
+        wanted.len = 0; /* dropped before, which could not be written down */
+    } else if (!entry.external) {
+        wanted.len = entry.queue != queue ? 0 : entry.len + GW__HEAD_BYTES;
     } else if (gw__store_read(journal->store, queue, seq - 1, &visitor, NULL) != GW_OK) {
         wanted.len = 0;
     }
@@ -154,6 +170,10 @@ static gw_status forget_done(gw__journal *journal, const requests *list, gw_erro
         bool external;
         if (list->items[i].is_done && list->items[i].what == GW__STORE_DROP) {
             gw__ring_settle(journal->ring, list->items[i].seq, &external);
+            size_t at = find_hidden_locked(journal, list->items[i].seq);
+            if (at < journal->hidden.n_items) {
+                journal->hidden.items[at] = journal->hidden.items[--journal->hidden.n_items];
+            }
         }
     }
     pthread_mutex_unlock(&journal->lock);
@@ -161,20 +181,22 @@ static gw_status forget_done(gw__journal *journal, const requests *list, gw_erro
 }
 
 /* What is asked of the relay comes first: it may write to the store itself. */
-bool gw__journal_serve_requests(gw__journal *journal)
+void gw__journal_serve_requests(gw__journal *journal)
 {
-    bool all = true;
     requests list = {.n_items = 0};
     gw_error why = GW_ERROR_INIT;
     gw_status st = gw__store_read_asked(journal->store, collect_request, &list, &why);
     if (st == GW_OK && list.n_items == 0) {
-        return true;
+        return;
     }
+    size_t n_done = 0;
     for (size_t i = 0; i < list.n_items; i++) {
         list.items[i].is_done = serve(journal, &list.items[i]);
-        all = all && list.items[i].is_done;
+        n_done += list.items[i].is_done;
     }
-    st = st == GW_OK ? forget_done(journal, &list, &why) : st;
+    if (st == GW_OK && n_done > 0) {
+        st = forget_done(journal, &list, &why);
+    }
     gw__store_counts counts;
     if (st == GW_OK) {
         st = gw__store_count(journal->store, &counts, &why);
@@ -184,7 +206,6 @@ bool gw__journal_serve_requests(gw__journal *journal)
     } else {
         gw_log_error(GW__JOURNAL_AREA, "%s", why.text);
     }
-    return all && st == GW_OK && list.n_items < N_REQUESTS;
 }
 
 /* ---- at the start --------------------------------------------------------------------- */

@@ -198,7 +198,10 @@ static void write_locked(gw__journal *journal)
     gw_error why = GW_ERROR_INIT;
     gw_status st = write_changes(journal, &it, &why);
     pthread_mutex_lock(&journal->lock);
-    note_trouble_locked(journal, &why);
+    if (st != GW_OK ||
+        !gw__journal_is_half_full_locked(journal)) { /* else a spill may still fail */
+        note_trouble_locked(journal, &why);
+    }
     if (st != GW_OK) {
         restore_locked(journal, &it);
         return;
@@ -229,7 +232,6 @@ void *gw__journal_writer_main(void *ctx)
 {
     gw__journal *journal = ctx;
     uint64_t tick_at_ms = gw_clock_ms() + TICK_MS;
-    bool all_served = true;
     pthread_mutex_lock(&journal->lock);
     while (!journal->stopping) {
         uint64_t until_ms = journal->write_at_ms < tick_at_ms ? journal->write_at_ms : tick_at_ms;
@@ -246,10 +248,9 @@ void *gw__journal_writer_main(void *ctx)
         if (now_ms >= journal->write_at_ms || many) {
             write_locked(journal);
         }
-        if (tick && journal->trouble.status == GW_OK &&
-            (gw__store_has_changed(journal->store) || !all_served)) {
+        if (tick && journal->trouble.status == GW_OK) {
             pthread_mutex_unlock(&journal->lock);
-            all_served = gw__journal_serve_requests(journal);
+            gw__journal_serve_requests(journal);
             pthread_mutex_lock(&journal->lock);
         }
         tick_at_ms = tick ? now_ms + TICK_MS : tick_at_ms;

@@ -58,7 +58,6 @@ struct gw__store {
     MDB_dbi dead;
     MDB_dbi damaged;
     MDB_dbi asked;
-    size_t seen_txn; /* the last commit that is known of */
     char *dir;
     void *map; /* where LMDB has mapped the file; NULL when that cannot be told */
     size_t map_len;
@@ -76,6 +75,7 @@ static gw_status fail(gw_error *err, int rc, const gw__store *store, const char 
 {
     switch (rc) {
     case MDB_MAP_FULL:
+        mdb_reader_check(store->env, &(int){0}); /* a killed one may keep pages from the next try */
         return gw_error_set(err, GW_E_NO_SPACE, rc,
                             "%s: the outbox in %s has reached its size limit", what, store->dir);
     case ENOSPC:
@@ -289,7 +289,6 @@ gw_status gw__store_open(const char *dir, size_t max_bytes, bool read_only, gw__
         gw__store_close(store);
         return st;
     }
-    gw__store_has_changed(store);
     find_map(store);
     *ret_store = store;
     return GW_OK;
@@ -305,16 +304,6 @@ void gw__store_close(gw__store *store)
     }
     free(store->dir);
     free(store);
-}
-
-bool gw__store_has_changed(gw__store *store)
-{
-    MDB_envinfo info;
-    if (mdb_env_info(store->env, &info) != 0 || info.me_last_txnid == store->seen_txn) {
-        return false;
-    }
-    store->seen_txn = info.me_last_txnid;
-    return true;
 }
 
 /* ---- writing ------------------------------------------------------------------ */
@@ -335,7 +324,6 @@ gw_status gw__store_begin(gw__store *store, gw__store_txn **ret_txn, gw_error *e
 gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err)
 {
     gw__store *store = txn->store;
-    size_t id = mdb_txn_id(txn->txn);
     if (txn->messages != NULL) {
         mdb_cursor_close(txn->messages);
     }
@@ -344,9 +332,6 @@ gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err)
     free(txn);
     if (rc == 0 && sync) {
         rc = mdb_env_sync(store->env, 1);
-    }
-    if (rc == 0 && id == store->seen_txn + 1) {
-        store->seen_txn = id; /* ours; anything else in between is somebody else's */
     }
     return rc == 0 ? GW_OK : fail(err, rc, store, "cannot write");
 }

@@ -131,7 +131,4 @@ typedef struct gw__store_counts {
 
 gw_status gw__store_count(gw__store *store, gw__store_counts *ret_counts, gw_error *err);
 
-/* Whether somebody else has committed since the last call or commit of ours. */
-bool gw__store_has_changed(gw__store *store);
-
 #endif

@@ -22,7 +22,8 @@ typedef struct gw__journal_options {
     /* What another process asks for. Called on the journal's thread, no lock held, which must not
      * wait for room in the journal; false: not now, ask again later. Forget a message that waits,
      * which the journal then removes: `size` is what it counts for, 0 when it is not there any
-     * more. Send a dead message, borrowed, once more. */
+     * more; one that is to be loaded yet must be hidden in the same moment. Send a dead message,
+     * borrowed, once more. */
     bool (*on_drop)(void *ctx, uint32_t queue, uint64_t seq, size_t size);
     bool (*on_resend)(void *ctx, const gw__target *target, const gw_message *msg);
     void *ctx;
@@ -78,16 +79,20 @@ void gw__journal_settle(gw__journal *journal, const gw__journal_ref *refs, size_
 bool gw__journal_bury(gw__journal *journal, gw__journal_ref ref, const gw_message *msg,
                       const gw_error *why);
 
+/* For on_drop(): load it no more. False when there is no memory. */
+bool gw__journal_hide(gw__journal *journal, gw__journal_ref ref);
+
 typedef struct gw__journal_item {
     uint64_t seq;
     size_t size; /* as gw__journal_size() */
     gw_message *msg;
 } gw__journal_item;
 
-/* Load `n_wanted` messages of a queue with numbers above `after`, of which there are that many, or
+/* Load `n_wanted` messages of a queue with numbers above `*after`, of which there are that many, or
  * fewer if they are large. `ret_n_gone`: those that could not be read, which were set aside and
- * logged; they come out of the count. The caller frees the messages. */
-gw_status gw__journal_load(gw__journal *journal, uint32_t queue, uint64_t after,
+ * logged; they come out of the count. `*after` becomes the last number that was looked at. The
+ * caller frees the messages. */
+gw_status gw__journal_load(gw__journal *journal, uint32_t queue, uint64_t *after,
                            gw__journal_item *ret_items, size_t n_wanted, size_t *ret_n,
                            size_t *ret_n_gone, gw_error *err);
 

@@ -311,7 +311,7 @@ static bool load_locked(gw__relay *relay)
     relay->loading = lane;
     pthread_mutex_unlock(&relay->lock);
     gw_status st =
-        gw__journal_load(relay->journal, lane->queue, after, items, n_wanted, &n, &n_gone, &why);
+        gw__journal_load(relay->journal, lane->queue, &after, items, n_wanted, &n, &n_gone, &why);
     pthread_mutex_lock(&relay->lock);
     relay->loading = NULL;
     if (st != GW_OK) {
@@ -322,6 +322,7 @@ static bool load_locked(gw__relay *relay)
     while (n_loaded < n && add_loaded_locked(relay, lane, &items[n_loaded])) {
         n_loaded++;
     }
+    lane->after = n_loaded == n ? after : lane->after; /* past those that are gone, too */
     for (size_t i = n_loaded; i < n; i++) {
         gw_message_free(items[i].msg);
     }
@@ -539,14 +540,18 @@ static bool on_drop(void *ctx, uint32_t queue, uint64_t seq, size_t size)
     gw__relay *relay = ctx;
     pthread_mutex_lock(&relay->lock);
     gw__lane *lane = find_lane_locked(relay, queue);
-    bool busy = lane == NULL || relay->loading == lane;
+    bool busy = lane == NULL ? size > 0 : relay->loading == lane;
     entry *ready = find(&relay->queue, seq);
     entry *delayed = find(&relay->delayed, seq);
     entry *it = ready != NULL ? ready : delayed;
     busy = busy || (it != NULL && it->handed_out);
     if (!busy && it != NULL) {
         take_out_locked(relay, it, it == delayed);
-    } else if (!busy && seq > lane->after && size > 0) {
+    } else if (!busy && size > 0 && seq > lane->after) {
+        /* At once, or it would be loaded in place of another one. */
+        busy = !gw__journal_hide(relay->journal, (gw__journal_ref){.seq = seq, .queue = queue});
+    }
+    if (!busy && it == NULL && size > 0 && seq > lane->after) {
         lane->n_cold--; /* a lane without any is passed over when its turn comes */
         subtract_locked(relay, 1, size, relay->flushing && seq <= relay->flush_seq ? 1 : 0);
     }
