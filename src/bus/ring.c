@@ -407,13 +407,21 @@ static gw__ring_entry entry_at(const gw__ring *ring, size_t offset)
     return entry_of(head, ring->data + offset + sizeof(*head));
 }
 
+/* Whether its place may have been written over since it was found. */
+static bool is_given_up(const gw__ring *ring, const found *it)
+{
+    record_head head;
+    uint64_t first_seq;
+    return !read_head(ring, it->offset, &head) || head.seq != it->seq ||
+           (read_first(ring, &first_seq) && it->seq < first_seq);
+}
+
 /* A record that was found, with its bytes copied: they and its head may be changing. Returns NULL
  * when it is not there any more, or out of memory (`ret_st`). The caller frees it. */
 static uint8_t *copy_record(const gw__ring *ring, const found *it, gw__ring_entry *ret_entry,
                             gw_status *ret_st)
 {
     record_head head;
-    record_head after;
     if (!read_head(ring, it->offset, &head) || head.seq != it->seq) {
         return NULL;
     }
@@ -425,8 +433,8 @@ static uint8_t *copy_record(const gw__ring *ring, const found *it, gw__ring_entr
     memcpy(bytes, ring->data + it->offset + sizeof(head), head.len);
     *ret_entry = entry_of(&head, bytes);
     ret_entry->damaged = gw__crc32c(0, bytes, head.len) != head.bytes_crc;
-    if (ret_entry->damaged && (!read_head(ring, it->offset, &after) || after.seq != it->seq)) {
-        free(bytes); /* written over meanwhile */
+    if (ret_entry->damaged && is_given_up(ring, it)) {
+        free(bytes);
         return NULL;
     }
     return bytes;
