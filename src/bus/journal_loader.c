@@ -74,8 +74,10 @@ static bool load_record(void *ctx, const gw__store_record *record)
     } else if (st != GW_OK) {
         load_damaged(ctx, record->queue, record->seq);
     } else {
-        it->items[it->n++] = (gw__journal_item){
-            .seq = record->seq, .size = record->len + GW__HEAD_BYTES, .msg = msg};
+        it->items[it->n++] = (gw__journal_item){.seq = record->seq,
+                                                .size = record->len + GW__HEAD_BYTES,
+                                                .accepted_ms = record->accepted_ms,
+                                                .msg = msg};
         it->n_bytes += record->len;
         it->last = record->seq;
     }
@@ -105,8 +107,11 @@ static gw_status load_from_ring_locked(loading *it, uint32_t queue, gw_error *er
             st = load_from_store(it, queue, seq + 1, err);
             continue;
         }
-        gw__store_record record = {
-            .queue = queue, .seq = seq, .bytes = entry.bytes, .len = entry.len};
+        gw__store_record record = {.queue = queue,
+                                   .seq = seq,
+                                   .accepted_ms = entry.accepted_ms,
+                                   .bytes = entry.bytes,
+                                   .len = entry.len};
         it->ring_first = seq + 1;
         load_record(it, &record);
     }

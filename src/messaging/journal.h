@@ -84,7 +84,8 @@ bool gw__journal_hide(gw__journal *journal, gw__journal_ref ref);
 
 typedef struct gw__journal_item {
     uint64_t seq;
-    size_t size; /* as gw__journal_size() */
+    size_t size;          /* as gw__journal_size() */
+    uint64_t accepted_ms; /* unix milliseconds */
     gw_message *msg;
 } gw__journal_item;
 

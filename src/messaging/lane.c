@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "messaging/lane.h"
 
+#include <stddef.h>
+
 static bool has_room(const gw__lanes *lanes, size_t size)
 {
     return lanes->n_hot < GW__HOT_MAX && lanes->n_hot_bytes + size <= GW__HOT_BYTES_MAX;
@@ -29,24 +31,41 @@ void gw__lane_add_cold(gw__lanes *lanes, gw__lane *lane, size_t n)
     }
 }
 
-gw__lane *gw__lanes_begin_loading(gw__lanes *lanes)
+/* When targets that take nothing fill what there is, each of the others still gets a little. */
+static bool may_load(const gw__lanes *lanes, const gw__lane *lane)
+{
+    if (has_room(lanes, 0)) {
+        return lane->n_hot < GW__LANE_HOT_MAX;
+    }
+    return lane->n_hot < (lanes->n_hot_bytes <= GW__HOT_BYTES_MAX ? GW__LOAD_MAX : 1);
+}
+
+static gw__lane *take_cold(gw__lanes *lanes)
 {
     gw__lane *lane = lanes->cold_first;
-    if (lane == NULL || !has_room(lanes, 0)) {
-        return NULL;
-    }
     lanes->cold_first = lane->next_cold;
     if (lanes->cold_first == NULL) {
         lanes->cold_last = NULL;
     }
     lane->is_listed = false;
-    if (lane->n_hot >= GW__LANE_HOT_MAX) { /* others first */
-        append_cold(lanes, lane);
-        return NULL;
-    }
-    lane->n_loading = lane->n_cold < GW__LOAD_MAX ? lane->n_cold : GW__LOAD_MAX;
-    lane->n_cold -= lane->n_loading;
     return lane;
+}
+
+gw__lane *gw__lanes_begin_loading(gw__lanes *lanes)
+{
+    const gw__lane *last = lanes->cold_last;
+    const gw__lane *passed = NULL;
+    while (lanes->cold_first != NULL && (passed == NULL || passed != last)) {
+        gw__lane *lane = take_cold(lanes);
+        if (may_load(lanes, lane)) {
+            lane->n_loading = lane->n_cold < GW__LOAD_MAX ? lane->n_cold : GW__LOAD_MAX;
+            lane->n_cold -= lane->n_loading;
+            return lane;
+        }
+        append_cold(lanes, lane);
+        passed = lane;
+    }
+    return NULL;
 }
 
 void gw__lanes_end_loading(gw__lanes *lanes, gw__lane *lane, size_t n_left)

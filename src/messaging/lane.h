@@ -12,7 +12,8 @@
 #include "messaging/journal.h"
 
 /* Messages that an outbox with a journal keeps in memory, all together and of one target, so that a
- * target that takes none leaves room for others; and their bytes. */
+ * target that takes none leaves room for others; and their bytes. When several such targets fill
+ * it, the others still get a few each. */
 #define GW__HOT_MAX       8192
 #define GW__LANE_HOT_MAX  4096
 #define GW__HOT_BYTES_MAX ((size_t)8 << 20)
@@ -46,8 +47,8 @@ bool gw__lane_is_hot(const gw__lanes *lanes, const gw__lane *lane, size_t size);
 /* A message of it is only in the journal. */
 void gw__lane_add_cold(gw__lanes *lanes, gw__lane *lane, size_t n);
 
-/* The lane whose turn it is, with `n_loading` set to what is to be loaded; NULL when there is none,
- * or no room. */
+/* The next lane that has room, with `n_loading` set to what is to be loaded; NULL when there is
+ * none. */
 gw__lane *gw__lanes_begin_loading(gw__lanes *lanes);
 
 /* Loaded, or not: `n_left` of them are cold still, and `after` says from where. */

@@ -265,6 +265,7 @@ static bool add_loaded_locked(gw__relay *relay, gw__lane *lane, const gw__journa
     fill_entry(it, lane->target, item->msg, item->size);
     it->lane = lane;
     it->seq = item->seq;
+    it->accepted_s = (time_t)(item->accepted_ms / 1000);
     lane->after = item->seq;
     add_hot_locked(relay, it);
     append_ready_locked(relay, it);
