@@ -176,6 +176,9 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
         snprintf(path, sizeof(path), "%s/ring", dir);
         st = gw__ring_open(path, &journal->ring, err);
     }
+    if (st == GW_OK && journal->options.durable) { /* its files may be new */
+        st = gw__owner_sync_dir(dir, err);
+    }
     if (st == GW_OK) {
         st = recover(journal, err);
     }

@@ -39,6 +39,46 @@ static gw_status check_file_system(const char *dir, gw_error *err)
     return GW_OK;
 }
 
+gw_status gw__owner_sync_dir(const char *dir, gw_error *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 ? fsync(fd) : -1;
+    int problem = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rc == 0 || problem == EINVAL /* not on this file system */
+               ? GW_OK
+               : gw_error_set_errno(err, problem, "cannot write the directory %s to the disk", dir);
+}
+
+/* So that the new directory is there after a loss of power. `path` is as before afterwards. */
+static gw_status sync_parent(char *path, gw_error *err)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) {
+        return gw__owner_sync_dir(slash == NULL ? "." : "/", err);
+    }
+    *slash = '\0';
+    gw_status st = gw__owner_sync_dir(path, err);
+    *slash = '/';
+    return st;
+}
+
+static gw_status make_one(char *path, gw_error *err)
+{
+    struct stat info;
+    if (mkdir(path, 0700) == 0) {
+        return sync_parent(path, err);
+    }
+    int problem = errno;
+    if (problem == EEXIST) { /* it may be a file */
+        problem = stat(path, &info) != 0 ? errno : S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+    }
+    return problem == 0 ? GW_OK
+                        : gw_error_set_errno(err, problem, "cannot make the directory %s", path);
+}
+
 gw_status gw__owner_make_dir(const char *dir, gw_error *err)
 {
     char path[GW__DIR_MAX + 1];
@@ -55,8 +95,9 @@ gw_status gw__owner_make_dir(const char *dir, gw_error *err)
         }
         char end = *p;
         *p = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            return gw_error_set_errno(err, errno, "cannot make the directory %s", path);
+        gw_status st = make_one(path, err);
+        if (st != GW_OK) {
+            return st;
         }
         *p = end;
     }

@@ -14,6 +14,9 @@
  * relied on. */
 gw_status gw__owner_make_dir(const char *dir, gw_error *err);
 
+/* What was made in it, files and directories, is there after a loss of power. */
+gw_status gw__owner_sync_dir(const char *dir, gw_error *err);
+
 /* Become the owner: `ret_fd` is to be kept open, and closed to let go, as the end of the process
  * does. GW_E_BUSY names the pid of the owner. */
 gw_status gw__owner_lock(const char *dir, int *ret_fd, gw_error *err);
