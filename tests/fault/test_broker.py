@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""The broker is stopped, restarted, killed and paused, runs out of memory, and ends connections."""
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+import processes
+from world import eventually
+
+
+@pytest.fixture
+def loaded(victim_scene):
+    """A publisher and a consumer under load, on the broker that may be broken."""
+    victim_scene.pub = victim_scene.publisher().start()
+    victim_scene.con = victim_scene.consumer().start()
+    victim_scene.settle()
+    return victim_scene
+
+
+@contextlib.contextmanager
+def noticed(scene, state="connecting"):
+    """Both clients notice what is done inside."""
+    marks = {client: client.mark() for client in (scene.pub, scene.con)}
+    yield
+    for client, mark in marks.items():
+        client.wait(f"state {state}", 30, mark)
+
+
+def beam(node):
+    """The pid of the node's Erlang machine."""
+    pid, = (p for p in processes.marked(node.directory)
+            if (processes.process_name(p) or "").startswith("beam"))
+    return pid
+
+
+def test_stopped_and_started(loaded):
+    """In order, and started again only when both clients have seen it; publishing goes on."""
+    with noticed(loaded):
+        loaded.node.stop()
+    mark = len(loaded.ledger.read().accepted)
+    eventually(lambda: len(loaded.ledger.read().accepted) > mark + 500, 30,
+               "publishing while the broker is away")
+    loaded.node.start(die_with_parent=True)
+    loaded.finish()
+
+
+def test_killed(loaded):
+    """What it had confirmed it still has; what it had not is sent again."""
+    with noticed(loaded):
+        loaded.node.kill()
+    loaded.node.start(die_with_parent=True)
+    loaded.finish()
+
+
+def test_restarted(loaded):
+    """The broker's application, inside its Erlang machine: as after an upgrade of a plugin."""
+    with noticed(loaded):
+        loaded.rabbitmqctl("eval", "rabbit:stop(), rabbit:start(), "
+                                   "application:ensure_all_started(rabbitmq_management).")
+    loaded.finish()
+
+
+@pytest.mark.parametrize("for_s", [1, 8])
+def test_paused(loaded, for_s):
+    """SIGSTOP: for less than the heartbeats need to notice it, and for longer."""
+    pid = beam(loaded.node)
+    marks = [client.mark() for client in (loaded.pub, loaded.con)]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        if for_s > 2 * 2:
+            for client, mark in zip((loaded.pub, loaded.con), marks):
+                client.wait("state connecting", for_s, mark)
+        else:
+            time.sleep(for_s)  # the pause is the fault, not a wait for something
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    loaded.wait_handled()
+    if for_s == 1:
+        assert not loaded.pub.said("state", marks[0]) and not loaded.con.said("state", marks[1])
+    loaded.finish()
+
+
+def test_memory_alarm(loaded):
+    """The broker takes nothing: the publisher says blocked and keeps it, consumers go on."""
+    with loaded.channel() as channel:  # something to consume while nothing can be published
+        channel.basic_publish("", "held", b"before-1 ")  # no queue: it only opens the channel
+        loaded.pub.ask("pause", "paused")
+        loaded.pub.flush()
+        loaded.con.ask("unsubscribe", "unsubscribed")
+        loaded.pub.ask("resume", "resumed")
+        eventually(lambda: loaded.queues().get("q", 0) >= 300, 30, "300 messages in the queue")
+        since = loaded.pub.mark()
+        loaded.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1")
+        try:
+            loaded.pub.wait("state blocked", 30, since)
+            loaded.con.ask("subscribe", "subscribed ok")
+            loaded.wait_handled(300)
+            mark = len(loaded.ledger.read().accepted)
+            eventually(lambda: len(loaded.ledger.read().accepted) > mark + 200, 30,
+                       "publishing goes on while blocked")
+            assert loaded.pub.last_state().startswith("blocked"), loaded.pub.last_state()
+        finally:
+            loaded.rabbitmqctl("set_vm_memory_high_watermark", "0.7")
+    loaded.pub.wait("state up", 30, since)
+    loaded.finish()
+
+
+def test_connections_closed_by_the_operator(loaded):
+    """Through the management pages, each of them, twice; the log has the operator's words."""
+    for round_number in range(2):
+        names = eventually(lambda: len(found := loaded.listed("connections")) >= 2 and found, 30,
+                           "connections in the management pages")
+        with noticed(loaded):
+            for connection in names:
+                loaded.close_connection(connection["name"], f"maintenance {round_number}")
+        for client in (loaded.pub, loaded.con):
+            client.wait_up()
+        loaded.wait_handled()
+    for client in (loaded.pub, loaded.con):
+        with open(client.log_path, encoding="utf-8") as log:
+            assert "maintenance 0" in log.read()
+    loaded.finish()
