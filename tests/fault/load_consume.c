@@ -38,12 +38,18 @@ static bool is_whole(const char *body, size_t len, size_t key_len)
     return true;
 }
 
+/* Whether the flags about how to behave concern this message. */
+static bool is_chosen(const load_options *options, const char *key)
+{
+    return options->every <= 1 || number_of(key) % options->every == 0;
+}
+
 static char verdict_of(const load_options *options, const char *key, unsigned attempt)
 {
     if (strncmp(key, POISON, strlen(POISON)) == 0) {
         return 'C';
     }
-    if (options->every > 1 && number_of(key) % options->every != 0) {
+    if (!is_chosen(options, key)) {
         return 'D';
     }
     if (options->rejects) {
@@ -65,7 +71,7 @@ static gw_verdict handle(void *ctx, const gw_message *msg, gw_error *why)
     if (!is_whole(body, len, strlen(key)) && verdict != 'C') {
         journal_write(con->journal, "B %s %zu", key, len);
     }
-    if (con->options->slow_ms > 0) {
+    if (is_chosen(con->options, key)) {
         sleep_ms(con->options->slow_ms);
     }
     journal_write(con->journal, "H %s %s %d %u %lld %c %d %s", key, id != NULL ? id : "-",

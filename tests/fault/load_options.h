@@ -21,8 +21,8 @@ typedef struct load_options {
     unsigned size;  /* of a body */
 
     gw_subscribe_options subscription;
-    unsigned slow_ms;    /* what a message takes to be handled */
-    unsigned every;      /* the two below concern each so many-th message; 0: all */
+    unsigned every;      /* what follows concerns each so many-th message; 0: all */
+    unsigned slow_ms;    /* that it takes to be handled */
     unsigned fail_first; /* attempts that fail */
     bool rejects;
 } load_options;
