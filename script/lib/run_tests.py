@@ -16,11 +16,12 @@ from processes import DIE_WITH_PARENT
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "e2e")
+KINDS = ("lint", "unit", "integration", "e2e", "fault")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
 STEP_TIMEOUT_S = 1500
+LONG_TIMEOUT_S = 4 * 3600  # of a step with --long, which tells how far it is
 LOGS = os.path.join(ROOT, "build", "test-logs")
 
 
@@ -38,14 +39,20 @@ def log_path(step):
     return os.path.join(LOGS, step.replace(" ", "-") + ".log")
 
 
-def run(command, log, env=None):
-    """Run a command with its output in the log; returns its status, or None after the time."""
+def run(command, log, env=None, timeout_s=STEP_TIMEOUT_S):
+    """Run a command with its output in the log; returns its status, or None after the time.
+
+    It inherits our standard output as well, as the descriptor GODWIT_PROGRESS_FD.
+    """
+    progress = os.dup(sys.stdout.fileno())
+    env = dict(os.environ if env is None else env, GODWIT_PROGRESS_FD=str(progress))
     with open(log, "ab") as out:
         child = subprocess.Popen(DIE_WITH_PARENT + command, cwd=ROOT, env=env,
                                  stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                 start_new_session=True)
+                                 pass_fds=(progress,), start_new_session=True)
+        os.close(progress)
         try:
-            return child.wait(STEP_TIMEOUT_S)
+            return child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
         finally:
@@ -113,16 +120,20 @@ def run_ctest(preset, label, log, env=None):
     return result
 
 
-def run_pytest(log):
-    """tests/e2e on the release programs."""
-    report = os.path.join(LOGS, "e2e.xml")
+def run_pytest(kind, log, long=False):
+    """tests/e2e or tests/fault on the release programs."""
+    report = os.path.join(LOGS, f"{kind}.xml")
     if os.path.exists(report):
         os.unlink(report)
-    env = dict(os.environ, GODWIT_BIN=os.path.join(ROOT, "build", "release", "bin"),
+    release = os.path.join(ROOT, "build", "release")
+    env = dict(os.environ, GODWIT_BUILD=release, GODWIT_BIN=os.path.join(release, "bin"),
                PYTHONDONTWRITEBYTECODE="1")
+    if long:
+        print(flush=True)  # lines about the progress follow
     status = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-v",
-                  "--durations=10", f"--basetemp={os.path.join(LOGS, 'e2e-files')}",
-                  f"--junitxml={report}", "tests/e2e"], log, env)
+                  "--durations=10", f"--basetemp={os.path.join(LOGS, f'{kind}-files')}",
+                  f"--junitxml={report}", f"tests/{kind}", *(["--long"] if long else [])],
+                 log, env, LONG_TIMEOUT_S if long else STEP_TIMEOUT_S)
     if not os.path.exists(report):
         return Result(failed=1, problems=log_tail(log, 60))
     suite = xml.parse(report).getroot().find("testsuite")
@@ -229,7 +240,8 @@ def choose(arguments):
 
 def main(arguments):
     """script/test. Returns the exit status."""
-    kinds, presets = choose(arguments)
+    long = "--long" in arguments
+    kinds, presets = choose([name for name in arguments if name != "--long"])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(LOGS, exist_ok=True)
     steps = Steps()
@@ -237,8 +249,10 @@ def main(arguments):
     if "lint" in kinds:
         steps.step("format", check_format)
     run_presets(steps, kinds, presets)
-    if "e2e" in kinds and steps.step("build release", build_step("release")):
-        steps.step("e2e", run_pytest)
+    with_pytest = [kind for kind in ("e2e", "fault") if kind in kinds]
+    if with_pytest and steps.step("build release", build_step("release")):
+        for kind in with_pytest:
+            steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {os.path.relpath(LOGS)}\n"
           f"{steps.passed} passed, {steps.failed} failed", flush=True)
     return 1 if steps.failed else 0

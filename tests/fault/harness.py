@@ -31,7 +31,7 @@ class Client:
         self.name = name
         self.args = args
         self.prefix = list(prefix)
-        self.expect_crash = False
+        self.may_end = True  # otherwise its end fails whatever waits for something
         self.log_path = os.path.join(scene.directory, f"{name}.log")
         self._events = []  # (monotonic time, line)
         self._changed = threading.Condition()
@@ -45,6 +45,7 @@ class Client:
         for flag, value in self.args.items():
             command += [f"-{flag.replace('_', '-')}", str(value)]
         self._ended = False
+        self.may_end = False
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 processes.DIE_WITH_PARENT + command, cwd=self.scene.directory,
@@ -108,8 +109,7 @@ class Client:
 
     def wait_up(self, timeout_s=60.0):
         """Wait until its last word is that it is up."""
-        eventually(lambda: self.last_state() == "up", timeout_s,
-                   f"{self.name} (last: {self.last_state()}) up")
+        self.scene.until(lambda: self.last_state() == "up", timeout_s, f"{self.name} being up")
         return self
 
     def tail(self):
@@ -145,6 +145,7 @@ class Client:
 
     def wait_end(self, timeout_s=30):
         """Wait for its end, and its last word; returns the exit code. Killed after the time."""
+        self.may_end = True
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -233,11 +234,25 @@ class Scene:
 
     # ---- the course of a test ----
 
+    def until(self, check, timeout_s=30, what="what is waited for"):
+        """As eventually(), but fails at once when a client ends that is not expected to."""
+        def checked():
+            ended = [f"{client.name} ended with status {client.exit_code}"
+                     for client in self.clients
+                     if not client.may_end and client.exit_code is not None]
+            assert not ended, "; ".join(ended)
+            return check()
+
+        try:
+            return eventually(checked, timeout_s, what)
+        except AssertionError as failed:
+            raise AssertionError(f"{failed}\n{self.tails()}") from None
+
     def wait_handled(self, more=300, timeout_s=60):
         """Wait until handlers were called so many times more."""
         target = self.ledger.read().n_handled + more
-        eventually(lambda: self.ledger.read().n_handled >= target, timeout_s,
-                   f"{more} more messages handled\n{self.tails()}")
+        self.until(lambda: self.ledger.read().n_handled >= target, timeout_s,
+                   f"{target} messages being handled")
 
     def settle(self):
         """Everything runs: keep what the processes have now, to compare with at the end."""
@@ -249,11 +264,11 @@ class Scene:
     def wait_complete(self, timeout_s=90):
         """Wait until all that was accepted is accounted for."""
         try:
-            eventually(lambda: not self.ledger.missing(), timeout_s)
-        except AssertionError:
-            raise AssertionError(
-                f"after {timeout_s} s, accepted and neither handled nor reported: "
-                f"{some(self.ledger.missing())}\nqueues: {self.queues()}\n{self.tails()}") from None
+            self.until(lambda: not self.ledger.missing(), timeout_s)
+        except AssertionError as failed:
+            raise AssertionError(f"accepted and neither handled nor reported: "
+                                 f"{some(self.ledger.missing())}; the broker has {self.queues()}\n"
+                                 f"{failed}") from None
 
     def quiesce(self):
         """Publishers pause and are confirmed, consumers have it all."""
@@ -361,6 +376,11 @@ class Scene:
             if conn.is_open:
                 conn.close()
 
+    @staticmethod
+    def properties(message_id):
+        """Of a persistent message of somebody else's."""
+        return pika.BasicProperties(message_id=message_id, delivery_mode=2)
+
     def dead_letters(self, queue="q"):
         """Take what is in the dead letter queue: [(properties, body)]. The ledger hears of it."""
         found = []
@@ -370,7 +390,7 @@ class Scene:
                 if method is None:
                     break
                 found.append((properties, body.decode()))
-        self.ledger.dead |= {body.split(" ")[0] for _, body in found}
+        self.ledger.elsewhere |= {body.split(" ")[0] for _, body in found}
         return found
 
     def rabbitmqctl(self, *arguments):

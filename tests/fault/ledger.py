@@ -113,7 +113,7 @@ class Ledger:
     def __init__(self):
         self.published = {}  # name: Published
         self.consumed = {}   # name: Consumed
-        self.dead = set()    # keys in a dead letter queue
+        self.elsewhere = set()  # keys that came to others: a dead letter queue, another's consumer
         self.lost_by_operator = set()  # keys that the test itself took away from the broker
 
     def read(self):
@@ -141,7 +141,7 @@ class Ledger:
     def missing(self):
         """What was accepted and is nowhere yet."""
         self.read()
-        accounted = self.done | self.dead | self.lost_by_operator
+        accounted = self.done | self.elsewhere | self.lost_by_operator
         for one in self.published.values():
             accounted |= one.failed.keys()
         return self.accepted.keys() - accounted

@@ -8,7 +8,6 @@ import time
 import pytest
 
 import processes
-from world import eventually
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_stopped_and_started(loaded):
     with noticed(loaded):
         loaded.node.stop()
     mark = len(loaded.ledger.read().accepted)
-    eventually(lambda: len(loaded.ledger.read().accepted) > mark + 500, 30,
+    loaded.until(lambda: len(loaded.ledger.read().accepted) > mark + 500, 30,
                "publishing while the broker is away")
     loaded.node.start(die_with_parent=True)
     loaded.finish()
@@ -94,7 +93,7 @@ def test_paused_until_it_is_noticed(loaded, paused):
 def test_memory_alarm(loaded):
     """The broker takes nothing: the publisher says blocked and keeps it, consumers go on."""
     loaded.con.ask("unsubscribe", "unsubscribed")
-    eventually(lambda: loaded.queues().get("q", 0) >= 300, 30, "300 messages in the queue")
+    loaded.until(lambda: loaded.queues().get("q", 0) >= 300, 30, "300 messages in the queue")
     since = loaded.pub.mark()
     loaded.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1")
     try:
@@ -102,7 +101,7 @@ def test_memory_alarm(loaded):
         loaded.con.ask("subscribe", "subscribed ok")
         loaded.wait_handled(300)
         mark = len(loaded.ledger.read().accepted)
-        eventually(lambda: len(loaded.ledger.read().accepted) > mark + 200, 30,
+        loaded.until(lambda: len(loaded.ledger.read().accepted) > mark + 200, 30,
                    "publishing goes on while blocked")
         assert loaded.pub.last_state().startswith("blocked"), loaded.pub.last_state()
     finally:
@@ -114,7 +113,7 @@ def test_memory_alarm(loaded):
 def test_connections_closed_by_the_operator(loaded):
     """Through the management pages, each of them, twice; the log has the operator's words."""
     for round_number in range(2):
-        names = eventually(lambda: len(found := loaded.listed("connections")) >= 2 and found, 30,
+        names = loaded.until(lambda: len(found := loaded.listed("connections")) >= 2 and found, 30,
                            "connections in the management pages")
         with noticed(loaded):
             for connection in names:

@@ -5,7 +5,6 @@ import signal
 
 import pytest
 
-from world import eventually
 
 LEVELS = ["memory", "process", "disk"]
 KILLS = 10
@@ -24,10 +23,10 @@ def test_paused_for_longer_than_the_broker_waits(scene):
     pub = scene.publisher().start()
     con = scene.consumer().start()
     scene.settle()
-    eventually(lambda: scene.listed("connections"), 30, "the connections in the management pages")
+    scene.until(lambda: scene.listed("connections"), 30, "the connections in the management pages")
     for client in (pub, con):
         client.signal(signal.SIGSTOP)
-    eventually(lambda: not scene.listed("connections"), 40, "the broker's giving up")
+    scene.until(lambda: not scene.listed("connections"), 40, "the broker's giving up")
     for client in (pub, con):
         client.signal(signal.SIGCONT)
     scene.wait_handled()
@@ -64,9 +63,9 @@ def test_publisher_killed_at_random_points(scene, level, is_long, progress):
         n_life = scene.rng.randrange(400)
         pub.start()
         if n_life % 4 == 0:  # while it opens what the life before it left
-            eventually(lambda: pub.said("state"), 30, "a first word")
+            scene.until(lambda: pub.said("state"), 30, "a first word")
         else:
-            eventually(lambda: len(published.read().accepted) >= n_before + n_life, 60,
+            scene.until(lambda: len(published.read().accepted) >= n_before + n_life, 60,
                        f"{n_life} accepted messages\n{pub.tail()}")
         pub.kill()
         first = published.killed("p")
@@ -87,7 +86,7 @@ def test_consumer_killed_at_random_points(scene, is_long, progress):
         con.start()
         consumed = scene.ledger.consumed["c"]
         n_wanted = len(consumed.read().handled) + scene.rng.randrange(1, 400)
-        eventually(lambda: len(consumed.read().handled) >= n_wanted, 60,
+        scene.until(lambda: len(consumed.read().handled) >= n_wanted, 60,
                    f"{n_wanted} handled messages\n{con.tail()}")
         con.kill()
         progress(f"round {number} of {n_rounds}, {len(consumed.handled)} handled")
@@ -120,7 +119,7 @@ def test_publisher_stopped_while_the_broker_is_away(scene, level):
     proxy.reset()
     published = scene.ledger.published["p"]
     n_wanted = len(published.read().accepted) + 300
-    eventually(lambda: len(published.read().accepted) >= n_wanted, 30, "publishing without a broker")
+    scene.until(lambda: len(published.read().accepted) >= n_wanted, 30, "publishing without a broker")
     pub.stop(timeout_s=1, expect=1)
     assert pub.said("closed GW_E_TIMEOUT .*[0-9]"), pub.tail()
     proxy.accept()
@@ -167,7 +166,7 @@ def test_scaling_a_work_queue_from_1_to_3_to_1(scene):
     joined = [scene.consumer(name, slow_ms=1).start() for name in ("c2", "c3")]
     for client in joined:
         handled = scene.ledger.consumed[client.name]
-        eventually(lambda: len(handled.read().handled) >= 300, 60, f"a share for {client.name}")
+        scene.until(lambda: len(handled.read().handled) >= 300, 60, f"a share for {client.name}")
     for client in joined:
         client.stop()
     scene.wait_handled(500)

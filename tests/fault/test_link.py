@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from world import eventually
 
 HEARTBEAT_S = 2
 NOTICE_S = 2 * HEARTBEAT_S + 3  # twice the heartbeat, and what a busy machine takes
@@ -45,7 +44,7 @@ def test_cut_in_the_middle_of_a_frame(linked, direction):
         for _ in range(3):
             n_accepted = proxy.n_accepted
             getattr(proxy, direction).cut_after(linked.rng.randrange(1, 3000))
-            eventually(lambda: proxy.n_accepted > n_accepted, 60, "a new connection")
+            linked.until(lambda: proxy.n_accepted > n_accepted, 60, "a new connection")
         proxy.heal()
     linked.finish()
 
@@ -81,7 +80,7 @@ def test_a_hole_that_new_connections_fall_into(linked):
         proxy.reset()
     for client, mark in marks.items():
         client.wait("state connecting", 20, mark)
-    eventually(lambda: linked.to_publisher.n_accepted >= 2 and linked.to_consumer.n_accepted >= 4,
+    linked.until(lambda: linked.to_publisher.n_accepted >= 2 and linked.to_consumer.n_accepted >= 4,
                60, "a connection into the hole")
     for proxy in (linked.to_publisher, linked.to_consumer):
         proxy.heal()

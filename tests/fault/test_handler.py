@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Handlers that are slow, fail, reject, and bring the process down."""
+import signal
+
+import pytest
+
+from ledger import number_of
+
+EVERY = 10  # each so many-th message is one that the handler has trouble with
+RETRY_MS = 200
+MAX_ATTEMPTS = 3
+CRASHES_MAX = 10  # the process may die so often of one message before that is parked
+
+
+def troubled(handled):
+    """The messages that the handler had trouble with: key: its verdicts, one after the other."""
+    found = {}
+    for it in handled:
+        if number_of(it.key)[1] % EVERY == 0:
+            found.setdefault(it.key, []).append(it)
+    return found
+
+
+def test_slow(scene):
+    """A handler that takes longer than any heartbeat: nobody takes the connection for dead."""
+    pub = scene.publisher(count=150, rate=0).start()
+    con = scene.consumer(every=100, slow_ms=7000, heartbeat=1).start()
+    mark = con.wait_up().mark()
+    pub.wait("done")
+    scene.wait_complete()
+    assert not con.said("state", mark)
+    scene.finish()
+    assert scene.ledger.duplicates() == 0
+
+
+def test_slow_workers_share(scene):
+    """Four workers handle a slow message each at the same time."""
+    pub = scene.publisher(count=400, rate=0).start()
+    scene.consumer(slow_ms=5, workers=4).start()
+    pub.wait("done")
+    scene.finish(ordered=False)
+    threads = {it.thread for it in scene.ledger.consumed["c"].handled}
+    assert len(threads) == 4
+    assert scene.ledger.duplicates() == 0
+
+
+def test_failing_at_first(scene):
+    """The first two attempts fail: the third comes, each is counted, neighbours do not wait."""
+    pub = scene.publisher(count=500, rate=1000).start()
+    scene.consumer(every=EVERY, fail_first=2, retry_delay_ms=RETRY_MS, max_attempts=5).start()
+    pub.wait("done")
+    scene.wait_complete()
+    handled = scene.ledger.consumed["c"].handled
+    attempts = troubled(handled)
+    assert len(attempts) == 50
+    for key, tries in attempts.items():
+        assert [it.verdict for it in tries] == ["T", "T", "D"], key
+        assert [it.attempt for it in tries] == [1, 2, 3], key
+    first_retry = next(i for i, it in enumerate(handled) if it.attempt == 2)
+    assert first_retry > EVERY + 1, "the neighbours were handled meanwhile"
+    scene.finish(ordered=False)
+
+
+def test_failing_while_the_connection_is_lost(scene):
+    """Retries survive resets of both sides: handled in the end, and not tried for ever."""
+    proxy = scene.proxy()
+    scene.publisher(proxy=proxy).start()
+    con = scene.consumer(proxy=proxy, every=EVERY, fail_first=1, retry_delay_ms=RETRY_MS).start()
+    scene.wait_handled(200)
+    for _ in range(4):
+        proxy.reset()
+        con.wait_up()
+        scene.wait_handled(150)
+    scene.finish(ordered=False)
+
+
+@pytest.mark.parametrize("behaviour", ["fails", "rejects"])
+def test_given_up(scene, behaviour):
+    """Into the dead letter queue, with what is needed to find out why; the others are handled."""
+    scene.publisher(count=200, rate=1000).start()
+    flags = {"fail_first": 1000} if behaviour == "fails" else {"reject": 1}
+    scene.consumer(every=EVERY, max_attempts=MAX_ATTEMPTS, retry_delay_ms=RETRY_MS,
+                   **flags).start()
+    scene.until(lambda: scene.queues().get("q.dead") == 20, 60, "20 dead letters")
+    letters = scene.dead_letters()
+    n_attempts = MAX_ATTEMPTS if behaviour == "fails" else 1
+    accepted = scene.ledger.read().accepted
+    for properties, body in letters:
+        key = body.split(" ")[0]
+        assert number_of(key)[1] % EVERY == 0, key
+        assert properties.message_id == accepted[key]
+        headers = properties.headers
+        assert behaviour in headers["x-godwit-reason"], headers
+        assert headers["x-godwit-attempts"] == n_attempts, headers
+        assert headers["x-godwit-queue"] == "q" and headers["x-godwit-service"] == "c", headers
+        assert headers["x-godwit-time"].endswith("Z"), headers
+    tried = troubled(scene.ledger.consumed["c"].handled)
+    assert {len(tries) for tries in tried.values()} == {n_attempts}
+    scene.finish(ordered=False)
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_poison(scene, queue_type):
+    """A message that kills the process is parked after some deaths; all others are handled."""
+    with scene.channel() as channel:
+        channel.queue_declare("q", durable=True, arguments={"x-queue-type": queue_type})
+    scene.publisher(rate=200).start()
+    con = scene.consumer(level="process", dir=scene.path("outbox-c"), slow_ms=1).start()
+    scene.wait_handled(100)
+    with scene.channel() as channel:
+        channel.basic_publish("", "q", b"poison-1 ", scene.properties("the-poison"))
+    n_crashes = 0
+    while not scene.queues().get("q.dead"):
+        if con.exit_code is not None:
+            assert con.wait_end() == -signal.SIGABRT, con.tail()
+            n_crashes += 1
+            assert n_crashes <= CRASHES_MAX, con.tail()
+            con.start()
+    assert n_crashes >= 2, "a process may die once by chance"
+    (properties, body), = scene.dead_letters()
+    assert body == "poison-1 " and properties.message_id == "the-poison"
+    assert properties.headers["x-godwit-queue"] == "q"
+    con.wait_up()
+    scene.wait_handled(100)
+    scene.finish(ordered=False)
