@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 import time
 
 import pytest
@@ -95,9 +94,8 @@ def load_program():
     return path
 
 
-def run_node(prefix):
+def run_node(directory):
     """A private RabbitMQ node for the time of the session."""
-    directory = tempfile.mkdtemp(prefix=prefix)
     node = RabbitNode(directory, Ports.free())
     node.start(die_with_parent=True)
     yield node
@@ -106,15 +104,15 @@ def run_node(prefix):
 
 
 @pytest.fixture(scope="session")
-def broker():
+def broker(tmp_path_factory):
     """The broker that nothing is done to but through a virtual host."""
-    yield from run_node("godwit-fault-broker-")
+    yield from run_node(tmp_path_factory.mktemp("broker"))
 
 
 @pytest.fixture(scope="session")
-def victim_node():
+def victim_node(tmp_path_factory):
     """The broker that is stopped and killed; a test leaves it running."""
-    yield from run_node("godwit-fault-victim-")
+    yield from run_node(tmp_path_factory.mktemp("victim"))
 
 
 @pytest.fixture
