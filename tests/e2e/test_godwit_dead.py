@@ -172,6 +172,31 @@ def test_many(world, godwit):
         assert [int(channel.basic_get(QUEUE, auto_ack=True)[2]) for _ in range(count)] == list(range(count))
 
 
+def test_killed_while_it_puts_back(world, godwit):
+    """Nothing is lost: each message is in one of the queues, or in both with the same id."""
+    count = 5000
+    with world.channel() as channel:
+        for queue in (QUEUE, DEAD):
+            channel.queue_declare(queue, durable=True)
+        for number in range(count):
+            channel.basic_publish("", DEAD, b"x", pika.BasicProperties(message_id=str(number)))
+    eventually(lambda: world.queue_length(DEAD) == count, what="all messages")
+    process = subprocess.Popen(
+        [os.path.join(world.programs, "godwit"), "dead", "putback", QUEUE, "--all"],
+        env=world.environment(amqp_server_url=world.amqp_url), stdout=subprocess.DEVNULL)
+    eventually(lambda: world.queue_length(QUEUE) > 0, what="the first one")
+    process.kill()
+    process.wait(30)
+    eventually(lambda: world.queue_length(QUEUE) + world.queue_length(DEAD) >= count,
+               what="all messages back")
+    eventually(lambda: godwit.good("putback", QUEUE, "--all") and world.queue_length(DEAD) == 0,
+               what="an empty queue")
+    with world.channel() as channel:
+        taken = [properties.message_id for _, properties, _ in
+                 iter(lambda: channel.basic_get(QUEUE, auto_ack=True), (None, None, None))]
+    assert len(taken) >= count and set(taken) == {str(number) for number in range(count)}
+
+
 def test_quorum_queues(world, godwit):
     """The same on quorum queues, which count and return in their own way."""
     count = 200
