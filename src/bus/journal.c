@@ -109,6 +109,7 @@ static gw_status recover(gw__journal *journal, gw_error *err)
     if (st != GW_OK) {
         return st;
     }
+    gw__store_use_reserve(it.txn); /* or it could not be opened to remove something */
     st = gw__ring_recover(journal->ring, recover_entry, &it, &n_lost, err);
     if (st != GW_OK) {
         gw__store_abort(it.txn);

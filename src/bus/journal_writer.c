@@ -114,7 +114,7 @@ static void sync_locked(gw__journal *journal)
 
 /* ---- what is done with in the store ---------------------------------- */
 
-/* What one commit takes out of the store. */
+/* What is to be taken out of the store, or moved to its dead. */
 typedef struct changes {
     gw__ref_list settled;
     gw__ref_list unreadable;
@@ -135,7 +135,16 @@ static gw_status bury_in(gw__store_txn *txn, const gw__burial *it, gw_error *err
     return st == GW_OK ? gw__store_remove(txn, it->ref.queue, it->ref.seq, err) : st;
 }
 
-static gw_status write_changes(gw__journal *journal, const changes *it, gw_error *err)
+static gw_status end_txn(gw__store_txn *txn, gw_status st, bool sync, gw_error *err)
+{
+    if (st != GW_OK) {
+        gw__store_abort(txn);
+        return st;
+    }
+    return gw__store_commit(txn, sync, err);
+}
+
+static gw_status write_removals(gw__journal *journal, const changes *it, gw_error *err)
 {
     gw__store_txn *txn;
     gw_status st = gw__store_begin(journal->store, &txn, err);
@@ -149,14 +158,39 @@ static gw_status write_changes(gw__journal *journal, const changes *it, gw_error
         st = gw__store_set_aside(txn, it->unreadable.items[i].queue, it->unreadable.items[i].seq,
                                  err);
     }
+    return end_txn(txn, st, false, err);
+}
+
+static gw_status write_burials(gw__journal *journal, const changes *it, gw_error *err)
+{
+    gw__store_txn *txn;
+    gw_status st = gw__store_begin(journal->store, &txn, err);
+    if (st != GW_OK) {
+        return st;
+    }
     for (const gw__burial *dead = it->burials; st == GW_OK && dead != NULL; dead = dead->next) {
         st = bury_in(txn, dead, err);
     }
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
+    return end_txn(txn, st, journal->options.durable, err);
+}
+
+/* What was written is taken off the lists. First what makes room: when there is none for the dead,
+ * that must go on. */
+static gw_status write_changes(gw__journal *journal, changes *it, gw__burial **ret_buried,
+                               gw_error *err)
+{
+    gw_status st = GW_OK;
+    if (it->settled.n_items > 0 || it->unreadable.n_items > 0) {
+        st = write_removals(journal, it, err);
+        it->settled.n_items = st == GW_OK ? 0 : it->settled.n_items;
+        it->unreadable.n_items = st == GW_OK ? 0 : it->unreadable.n_items;
     }
-    return gw__store_commit(txn, journal->options.durable && it->burials != NULL, err);
+    if (st == GW_OK && it->burials != NULL) {
+        st = write_burials(journal, it, err);
+        *ret_buried = st == GW_OK ? it->burials : NULL;
+        it->burials = st == GW_OK ? NULL : it->burials;
+    }
+    return st;
 }
 
 /* Put back what could not be written, in front of what came meanwhile. @locks journal->lock held */
@@ -196,24 +230,25 @@ static void write_locked(gw__journal *journal)
     }
     pthread_mutex_unlock(&journal->lock);
     gw_error why = GW_ERROR_INIT;
-    gw_status st = write_changes(journal, &it, &why);
+    gw__burial *buried = NULL;
+    gw_status st = write_changes(journal, &it, &buried, &why);
     pthread_mutex_lock(&journal->lock);
     if (st != GW_OK ||
         !gw__journal_is_half_full_locked(journal)) { /* else a spill may still fail */
         note_trouble_locked(journal, &why);
     }
-    if (st != GW_OK) {
-        restore_locked(journal, &it);
-        return;
-    }
-    for (const gw__burial *dead = it.burials; dead != NULL; dead = dead->next) {
+    for (const gw__burial *dead = buried; dead != NULL; dead = dead->next) {
         bool external; /* removed from the store just now */
         gw__ring_settle(journal->ring, dead->ref.seq, &external);
         gw_gauge_add(journal->n_dead, 1);
     }
+    gw__burials_free(buried);
+    if (st != GW_OK) {
+        restore_locked(journal, &it);
+        return;
+    }
     free(it.settled.items);
     free(it.unreadable.items);
-    gw__burials_free(it.burials);
 }
 
 /* ---- the thread -------------------------------------------------------------------- */

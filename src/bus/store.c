@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <lmdb.h>
 
@@ -32,8 +33,12 @@
 #define READERS_MAX 126
 
 /* LMDB needs room for old pages, and a page is seldom full. */
-#define MAP_SPARE    ((size_t)256 << 20)
-#define MAP_FACTOR   2
+#define MAP_SPARE  ((size_t)256 << 20)
+#define MAP_FACTOR 2
+#define MAX_BYTES  ((size_t)1 << 40) /* more address space than that may not be had */
+
+/* Removing a record needs a few new pages first: nothing else may use these. */
+#define MAP_RESERVE  ((size_t)32 << 20)
 
 #define GIVE_BACK_AT ((size_t)8 << 20)
 
@@ -59,7 +64,8 @@ struct gw__store {
     MDB_dbi damaged;
     MDB_dbi asked;
     char *dir;
-    void *map; /* where LMDB has mapped the file; NULL when that cannot be told */
+    size_t room; /* bytes of pages that may be in use */
+    void *map;   /* where LMDB has mapped the file; NULL when that cannot be told */
     size_t map_len;
     _Atomic size_t touched; /* bytes of it that were read since pages were given back, about */
 };
@@ -68,6 +74,7 @@ struct gw__store_txn {
     gw__store *store;
     MDB_txn *txn;
     MDB_cursor *messages; /* opened when first needed */
+    bool may_use_reserve;
     size_t touched;
 };
 
@@ -233,8 +240,29 @@ static int open_databases(gw__store *store, bool read_only, uint32_t *ret_versio
     return mdb_txn_commit(txn);
 }
 
+/* A file that was cut: LMDB would read behind its end, and be killed for it. Pages of zeros it
+ * refuses. (It may also end before pages that were never used.) */
+static int extend_file(gw__store *store)
+{
+    MDB_envinfo info;
+    MDB_stat stats;
+    struct stat file;
+    int fd;
+    int rc = mdb_env_info(store->env, &info);
+    rc = rc == 0 ? mdb_env_stat(store->env, &stats) : rc;
+    rc = rc == 0 ? mdb_env_get_fd(store->env, &fd) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    off_t least = (off_t)((info.me_last_pgno + 1) * stats.ms_psize);
+    return fstat(fd, &file) != 0 || (file.st_size < least && ftruncate(fd, least) != 0) ? errno : 0;
+}
+
 static int open_env(gw__store *store, size_t max_bytes, bool read_only)
 {
+    size_t bytes = max_bytes < MAX_BYTES ? max_bytes : MAX_BYTES;
+    size_t map_len = (MAP_FACTOR * bytes + MAP_SPARE) & ~(size_t)4095;
+    store->room = map_len - MAP_RESERVE;
     int rc = mdb_env_create(&store->env);
     if (rc == 0) {
         rc = mdb_env_set_maxdbs(store->env, 8);
@@ -243,7 +271,7 @@ static int open_env(gw__store *store, size_t max_bytes, bool read_only)
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
     }
     if (rc == 0) {
-        rc = mdb_env_set_mapsize(store->env, (MAP_FACTOR * max_bytes + MAP_SPARE) & ~(size_t)4095);
+        rc = mdb_env_set_mapsize(store->env, map_len);
     }
     if (rc == 0) {
         /* NOTLS: a reader belongs to its transaction, not to its thread. NORDAHEAD: what is read
@@ -251,6 +279,9 @@ static int open_env(gw__store *store, size_t max_bytes, bool read_only)
         rc = mdb_env_open(store->env, store->dir,
                           MDB_NOTLS | MDB_NOMETASYNC | MDB_NORDAHEAD | (read_only ? MDB_RDONLY : 0),
                           0600);
+    }
+    if (rc == 0 && !read_only) {
+        rc = extend_file(store);
     }
     if (rc == 0 && !read_only) {
         int n_dead;
@@ -319,6 +350,11 @@ gw_status gw__store_begin(gw__store *store, gw__store_txn **ret_txn, gw_error *e
     txn->store = store;
     *ret_txn = txn;
     return GW_OK;
+}
+
+void gw__store_use_reserve(gw__store_txn *txn)
+{
+    txn->may_use_reserve = true;
 }
 
 gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err)
@@ -402,11 +438,30 @@ gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, ui
     return done(err, rc, txn);
 }
 
+/* MDB_MAP_FULL when so much is in use that only removing may go on. */
+static int check_room(const gw__store_txn *txn)
+{
+    const gw__store *store = txn->store;
+    const MDB_dbi databases[] = {store->messages, store->dead, store->damaged};
+    size_t n_pages = 0;
+    MDB_stat stats;
+    for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++) {
+        int rc = mdb_stat(txn->txn, databases[i], &stats);
+        if (rc != 0) {
+            return rc;
+        }
+        n_pages += stats.ms_branch_pages + stats.ms_leaf_pages + stats.ms_overflow_pages;
+    }
+    return n_pages * stats.ms_psize > store->room && !txn->may_use_reserve ? MDB_MAP_FULL : 0;
+}
+
 /* Appending to the last queue fills pages; anywhere else LMDB splits them. */
 static int put_record(gw__store_txn *txn, MDB_val *key, MDB_val *value)
 {
-    int rc =
-        txn->messages != NULL ? 0 : mdb_cursor_open(txn->txn, txn->store->messages, &txn->messages);
+    int rc = check_room(txn);
+    if (rc == 0 && txn->messages == NULL) {
+        rc = mdb_cursor_open(txn->txn, txn->store->messages, &txn->messages);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -453,7 +508,8 @@ gw_status gw__store_put_dead(gw__store_txn *txn, const gw__store_dead *dead, gw_
     size_t reason_len = strnlen(dead->reason, GW_ERROR_TEXT_MAX - 1) + 1;
     MDB_val value = {.mv_size =
                          sizeof(record_value) + sizeof(dead_value) + reason_len + dead->record.len};
-    int rc = mdb_put(txn->txn, txn->store->dead, &key, &value, MDB_RESERVE);
+    int rc = check_room(txn);
+    rc = rc == 0 ? mdb_put(txn->txn, txn->store->dead, &key, &value, MDB_RESERVE) : rc;
     if (rc == 0) {
         record_value head = {.accepted_ms = dead->record.accepted_ms};
         dead_value more = {.died_ms = dead->died_ms,
@@ -737,19 +793,26 @@ static int find_last_seq(gw__store *store, MDB_txn *txn, uint64_t *ret_last)
         rc = rc == 0 ? mdb_cursor_get(cursor, &key, &value, MDB_PREV) : rc;
     }
     mdb_cursor_close(cursor);
-    if (rc == 0 || rc == MDB_NOTFOUND) {
-        rc = mdb_cursor_open(txn, store->dead, &cursor);
-    }
+    *ret_last = last;
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* The highest number of a database with numbers alone as keys, if that is higher. */
+static int raise_last_seq(MDB_txn *txn, MDB_dbi dbi, uint64_t *last)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_open(txn, dbi, &cursor);
     if (rc != 0) {
         return rc;
     }
     rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
     if (rc == 0 && key.mv_size == SEQ_KEY_LEN) {
         uint64_t seq = get_be(key.mv_data, SEQ_KEY_LEN);
-        last = seq > last ? seq : last;
+        *last = seq > *last ? seq : *last;
     }
     mdb_cursor_close(cursor);
-    *ret_last = last;
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
@@ -768,6 +831,8 @@ gw_status gw__store_count(gw__store *store, gw__store_counts *ret_counts, gw_err
     rc = rc == 0 ? mdb_stat(txn, store->damaged, &damaged) : rc;
     uint64_t last_seq = 0;
     rc = rc == 0 ? find_last_seq(store, txn, &last_seq) : rc;
+    rc = rc == 0 ? raise_last_seq(txn, store->dead, &last_seq) : rc;
+    rc = rc == 0 ? raise_last_seq(txn, store->damaged, &last_seq) : rc;
     mdb_txn_abort(txn);
     if (rc != 0) {
         return fail(err, rc, store, "cannot read");

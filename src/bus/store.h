@@ -54,6 +54,9 @@ void gw__store_close(gw__store *store);
 
 gw_status gw__store_begin(gw__store *store, gw__store_txn **ret_txn, gw_error *err);
 
+/* Of the room that is otherwise kept for removing. */
+void gw__store_use_reserve(gw__store_txn *txn);
+
 /* Ends the transaction, whatever it returns; then nothing of it has happened. `sync`: it survives
  * power loss when this returns; otherwise a later one may be needed for that. */
 gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err);
