@@ -29,7 +29,6 @@ typedef struct queue {
 /* A message that was in the ring. */
 typedef struct fresh {
     gw__store_record record;
-    bool in_store; /* seen there too: it moved meanwhile */
     uint8_t *bytes;
 } fresh;
 
@@ -188,6 +187,8 @@ typedef struct visit {
     gw_outbox *outbox;
     gw_outbox_visitor visitor;
     void *ctx;
+    uint32_t queue; /* that is being visited, ... */
+    size_t at;      /* ... and the first fresh one that has not been looked at */
     bool stopped;
 } visit;
 
@@ -213,12 +214,27 @@ static bool show(visit *it, gw_outbox_part part, const gw__store_record *record,
     return !it->stopped;
 }
 
+/* The fresh ones of the queue with lower numbers. */
+static bool show_fresh_before(visit *it, uint64_t seq)
+{
+    for (; it->at < it->outbox->n_fresh && it->outbox->fresh[it->at].record.seq < seq; it->at++) {
+        const gw__store_record *record = &it->outbox->fresh[it->at].record;
+        if (record->queue == it->queue && !show(it, GW_OUTBOX_WAITING, record, 0, NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One may be in both places: it moved meanwhile. */
 static bool show_stored(void *ctx, const gw__store_record *record)
 {
     visit *it = ctx;
-    fresh *same = find_fresh(it->outbox, record->seq);
-    if (same != NULL) {
-        same->in_store = true;
+    if (!show_fresh_before(it, record->seq)) {
+        return false;
+    }
+    if (it->at < it->outbox->n_fresh && it->outbox->fresh[it->at].record.seq == record->seq) {
+        it->at++;
     }
     return show(it, GW_OUTBOX_WAITING, record, 0, NULL);
 }
@@ -238,12 +254,11 @@ static bool show_dead(void *ctx, const gw__store_dead *dead)
 static gw_status visit_queue(visit *it, uint32_t number, gw_error *err)
 {
     const gw__store_visitor visitor = {.record = show_stored, .damaged = pass_damaged, .ctx = it};
+    it->queue = number;
+    it->at = 0;
     gw_status st = gw__store_read(it->outbox->store, number, 0, &visitor, err);
-    for (size_t i = 0; st == GW_OK && i < it->outbox->n_fresh && !it->stopped; i++) {
-        const fresh *one = &it->outbox->fresh[i];
-        if (one->record.queue == number && !one->in_store) {
-            show(it, GW_OUTBOX_WAITING, &one->record, 0, NULL);
-        }
+    if (st == GW_OK && !it->stopped) {
+        show_fresh_before(it, UINT64_MAX);
     }
     return st;
 }
