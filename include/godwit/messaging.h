@@ -126,8 +126,10 @@ typedef struct gw_subscribe_options {
         *consumer_name;      /**< operators see it as the consumer's tag; NULL: the client's name */
     const char *binding_key; /**< of an exchange subscription; NULL: the exchange's name, and "#"
                                 matches all of a topic exchange */
-    /** Most messages on their way or waiting for the handler; default 100. They are held in memory:
-     * where messages of many MiB (up to GW_MESSAGE_BODY_MAX) can come, choose it accordingly. */
+    /** Most messages on their way or waiting for the handler. 0, the default: as many as the
+     * workers handle in about a quarter of a second, as measured, up to 1000 and to 16 MiB of
+     * bodies. They are held in memory: a number of your own is kept, however large the messages
+     * are. */
     uint16_t prefetch;
     unsigned n_workers;    /**< threads that call the handler; default 1, which keeps the order */
     unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
@@ -143,7 +145,7 @@ typedef struct gw_subscribe_options {
 
 #define GW_SUBSCRIBE_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        .consumer_name = NULL, .binding_key = NULL, .prefetch = 100, .n_workers = 1,               \
+        .consumer_name = NULL, .binding_key = NULL, .prefetch = 0, .n_workers = 1,                 \
         .max_attempts = 5, .retry_delay_ms = 1000, .retry_delay_max_ms = 60000, .max_crashes = 5   \
     }
 

@@ -19,6 +19,7 @@
 #include <godwit/metrics.h>
 
 #include "base/cond.h"
+#include "messaging/prefetch.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
 
@@ -467,7 +468,8 @@ static gw_status subscribe(gw_client *client, gw__consumer_spec *spec,
         return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
     }
     spec->consumer_name = options->consumer_name != NULL ? options->consumer_name : client->name;
-    spec->prefetch = options->prefetch;
+    spec->prefetch =
+        options->prefetch != 0 ? options->prefetch : gw__prefetch_first(options->n_workers);
     gw_status st = gw__check_name("consumer", spec->consumer_name, err);
     if (st != GW_OK) {
         return st;

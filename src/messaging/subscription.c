@@ -18,6 +18,7 @@
 #include "messaging/forward.h"
 #include "messaging/jobs.h"
 #include "messaging/message.h"
+#include "messaging/prefetch.h"
 
 #define AGAIN_MS     5000   /* when a retry or a dead letter could not be published */
 #define ACK_BATCH    64     /* messages handled quickly are acknowledged together; */
@@ -45,8 +46,11 @@ typedef struct subscription {
     unsigned n_fresh; /* delivered since workers were woken last */
     bool consuming;
     char why[GW_ERROR_TEXT_MAX];
+    gw__prefetch tuning; /* unless options.prefetch says it */
 
     unsigned n_workers;
+    uint16_t prefetch; /* in the gauge */
+    gw_gauge *prefetches;
     gw_histogram *seconds;
     gw_counter *handled[3]; /* by verdict */
     gw_counter *dead;
@@ -59,12 +63,14 @@ typedef struct ack_batch {
     gw__delivery items[ACK_BATCH];
     size_t n_items;
     uint64_t start_ns; /* when the handler of the first one was called */
+    gw__prefetch_sample handled;
 } ack_batch;
 
 static void free_subscription(subscription *sub)
 {
     gw__forwarder_free(sub->forwarder);
     gw__jobs_dispose(&sub->jobs);
+    gw_gauge_add(sub->prefetches, -(int64_t)sub->prefetch);
     pthread_cond_destroy(&sub->changed);
     pthread_mutex_destroy(&sub->lock);
     free(sub->queue);
@@ -274,6 +280,26 @@ static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
 
 /* ---- handling ------------------------------------------------------------------- */
 
+/* Ask for more or fewer messages ahead, if that is left to us. */
+static void tune_prefetch(subscription *sub, gw__prefetch_sample *handled, uint64_t took_ns,
+                          const gw_message *msg)
+{
+    size_t body_len;
+    (void)gw_message_body(msg, &body_len);
+    if (sub->options.prefetch != 0 || sub->transport->type->set_prefetch == NULL ||
+        !gw__prefetch_note(handled, took_ns, body_len)) {
+        return;
+    }
+    pthread_mutex_lock(&sub->lock);
+    uint16_t wanted = gw__prefetch_update(&sub->tuning, handled, gw_clock_ms());
+    if (wanted != 0) {
+        sub->transport->type->set_prefetch(sub->consumer, wanted);
+        gw_gauge_add(sub->prefetches, (int64_t)wanted - sub->prefetch);
+        sub->prefetch = wanted;
+    }
+    pthread_mutex_unlock(&sub->lock);
+}
+
 /* Let the handler have it, and do what it says. `it` is taken. */
 static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_slot *slot)
 {
@@ -283,7 +309,9 @@ static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_sl
     gw__guard_enter(slot, it->msg);
     gw_verdict verdict = sub->handler(sub->handler_ctx, it->msg, &why);
     gw__guard_leave(slot);
-    gw_histogram_observe(sub->seconds, gw_clock_ns() - start_ns);
+    uint64_t took_ns = gw_clock_ns() - start_ns;
+    gw_histogram_observe(sub->seconds, took_ns);
+    tune_prefetch(sub, &acks->handled, took_ns, it->msg);
     gw_counter_add(sub->handled[verdict <= GW_REJECT ? verdict : GW_REJECT], 1);
     if (verdict == GW_DONE) {
         if (it->suspect) {
@@ -387,6 +415,9 @@ static void register_metrics(subscription *sub)
     sub->dead =
         gw_metrics_counter("godwit_dead_letters_total",
                            "Messages moved to a dead letter queue, or given up.", labels.data);
+    sub->prefetches = gw_metrics_gauge(
+        "godwit_prefetch", "Messages that may be on their way to the handlers.", labels.data);
+    gw_gauge_add(sub->prefetches, sub->prefetch);
     for (size_t i = 0; i < 3; i++) {
         labels.len = len;
         gw_metrics_label(&labels, "verdict", verdicts[i]);
@@ -416,6 +447,8 @@ static subscription *new_subscription(gw_client *client, gw__transport *transpor
     sub->queue = queue;
     sub->temporary = spec->temporary;
     gw__jobs_init(&sub->jobs);
+    sub->prefetch = spec->prefetch;
+    gw__prefetch_init(&sub->tuning, options->n_workers, !spec->temporary, gw_clock_ms());
     pthread_mutex_init(&sub->lock, NULL);
     gw__cond_init(&sub->changed);
     register_metrics(sub);
@@ -455,10 +488,10 @@ gw_status gw__subscription_start(gw_client *client, gw__transport *transport,
                                  gw_handler handler, void *ctx, gw_subscription **ret_sub,
                                  gw_error *err)
 {
-    if (options->n_workers < 1 || options->n_workers > WORKERS_MAX || options->prefetch < 1 ||
-        options->max_attempts < 1 || options->retry_delay_max_ms < 1 || options->max_crashes < 1) {
+    if (options->n_workers < 1 || options->n_workers > WORKERS_MAX || options->max_attempts < 1 ||
+        options->retry_delay_max_ms < 1 || options->max_crashes < 1) {
         return gw_error_set(err, GW_E_INVALID, 0,
-                            "subscription to '%s': n_workers must be 1 to %d, prefetch, "
+                            "subscription to '%s': n_workers must be 1 to %d, "
                             "max_attempts, max_crashes and retry_delay_max_ms 1 or more",
                             spec->queue, WORKERS_MAX);
     }

@@ -114,6 +114,16 @@ static void fake_settle(gw__consumer *consumer, const gw__delivery *deliveries, 
     pthread_mutex_unlock(&fix->lock);
 }
 
+static void fake_set_prefetch(gw__consumer *consumer, uint16_t prefetch)
+{
+    fixture *fix = fixture_of(consumer);
+    pthread_mutex_lock(&fix->lock);
+    fix->settled_late = fix->settled_late || fix->released;
+    fix->prefetch = prefetch;
+    pthread_cond_broadcast(&fix->changed);
+    pthread_mutex_unlock(&fix->lock);
+}
+
 static void fake_cancel(gw__consumer *consumer, unsigned timeout_ms)
 {
     (void)timeout_ms;
@@ -205,6 +215,7 @@ void fixture_init(fixture *fix)
     fix->type = (gw__transport_type){.scheme = "fake",
                                      .subscribe = fake_subscribe,
                                      .settle = fake_settle,
+                                     .set_prefetch = fake_set_prefetch,
                                      .cancel = fake_cancel,
                                      .release = fake_release};
     fix->transport.type = &fix->type;
@@ -226,7 +237,7 @@ gw_status start_on(fixture *fix, const char *queue, const gw_subscribe_options *
     gw__consumer_spec spec = {.queue = queue,
                               .temporary = strcmp(queue, "temporary") == 0,
                               .consumer_name = "tester",
-                              .prefetch = options->prefetch};
+                              .prefetch = options->prefetch != 0 ? options->prefetch : 100};
     return gw__subscription_start(fix->client, &fix->transport, &spec, options, on_message, fix,
                                   &fix->sub, err);
 }

@@ -862,12 +862,8 @@ static void test_options(void **state)
         {0, 1, 1, "q", GW_E_INVALID, "subscription to 'q': n_workers must be 1 to 256"},
         {257, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
         {UINT_MAX, 1, 1, "q", GW_E_INVALID, "n_workers must be 1 to 256"},
-        {1, 0, 1, "q", GW_E_INVALID,
-         "prefetch, max_attempts, max_crashes and "
-         "retry_delay_max_ms 1 or more"},
-        {1, 1, 0, "q", GW_E_INVALID,
-         "prefetch, max_attempts, max_crashes and "
-         "retry_delay_max_ms 1 or more"},
+        {1, 1, 0, "q", GW_E_INVALID, "max_attempts, max_crashes and retry_delay_max_ms 1 or more"},
+        {1, 0, 1, "q", GW_OK, ""},
         {1, 1, 1, "forbidden", GW_E_NOMEM, "no consumer"},
         {256, 1, 1, "q", GW_OK, ""},
     };
