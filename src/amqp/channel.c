@@ -10,6 +10,7 @@
 
 #include "amqp/frame.h"
 #include "amqp/properties.h"
+#include "amqp/reasons.h"
 #include "amqp/session.h"
 
 gw__channel *gw__channel_new(gw__session *session, uint16_t id, const gw__channel_events *events,
@@ -105,8 +106,7 @@ static void on_close(gw__channel *channel, const amqp_channel_close_t *close)
     st = close->reply_code == AMQP_NOT_FOUND ? GW_E_NOT_FOUND : st;
     st = close->reply_code == AMQP_RESOURCE_LOCKED ? GW_E_BUSY : st;
     st = close->reply_code == AMQP_PRECONDITION_FAILED ? GW_E_EXISTS : st;
-    gw_error_set(&why, st, close->reply_code, "%u %.*s", close->reply_code,
-                 (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    gw__reason_set(&why, st, close->reply_code, close->reply_text);
     gw__channel_end(channel, &why);
 }
 

@@ -12,6 +12,7 @@
 #include <godwit/version.h>
 
 #include "amqp/frame.h"
+#include "amqp/reasons.h"
 #include "amqp/wire.h"
 
 #define POOL_PAGE 8192
@@ -311,13 +312,20 @@ static void on_open_ok(gw__session *session)
 
 /* ---- methods of the connection ------------------------------------------- */
 
+static void refuse_login(gw__session *session)
+{
+    gw__session_fail(session, GW_E_DENIED, AMQP_ACCESS_REFUSED,
+                     "login refused for user '%s' (the user is unknown, or the password wrong, or "
+                     "the user may come from localhost only, as guest by default)",
+                     session->login.user);
+}
+
 static void on_connection_close(gw__session *session, const amqp_connection_close_t *close)
 {
     amqp_connection_close_ok_t ok = {0};
     gw__session_send(session, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
     if (session->state == GW__SESSION_LOGIN && close->reply_code == AMQP_ACCESS_REFUSED) {
-        gw__session_fail(session, GW_E_DENIED, close->reply_code, "login refused for user '%s'",
-                         session->login.user);
+        refuse_login(session);
         return;
     }
     /* Between login and open-ok it is the virtual host that is refused or not there. */
@@ -325,9 +333,10 @@ static void on_connection_close(gw__session *session, const amqp_connection_clos
         session->state == GW__SESSION_OPENING &&
         (close->reply_code == AMQP_NOT_ALLOWED || close->reply_code == AMQP_INVALID_PATH ||
          close->reply_code == AMQP_ACCESS_REFUSED);
-    gw__session_fail(session, refused ? GW_E_DENIED : GW_E_UNAVAILABLE, close->reply_code,
-                     "broker closed the connection: %u %.*s", close->reply_code,
-                     (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    gw_error why;
+    gw__reason_set(&why, refused ? GW_E_DENIED : GW_E_UNAVAILABLE, close->reply_code,
+                   close->reply_text);
+    gw__session_fail(session, why.status, why.native, "broker closed the connection: %s", why.text);
 }
 
 static void on_blocked(gw__session *session, const amqp_connection_blocked_t *blocked)
@@ -529,8 +538,7 @@ void gw__session_eof(gw__session *session)
     switch (session->state) {
     case GW__SESSION_LOGIN:
         /* How a broker that knows no authentication_failure_close refuses. */
-        gw__session_fail(session, GW_E_DENIED, AMQP_ACCESS_REFUSED, "login refused for user '%s'",
-                         session->login.user);
+        refuse_login(session);
         break;
     case GW__SESSION_CLOSING: session->state = GW__SESSION_CLOSED; break;
     default: gw__session_fail(session, GW_E_UNAVAILABLE, 0, "the broker closed the connection");

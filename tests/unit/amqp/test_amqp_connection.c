@@ -72,6 +72,7 @@
 #include <godwit/clock.h>
 
 #include "amqp/password.h"
+#include "amqp/reasons.h"
 #include "source.h"
 #include "support/fake_broker.h"
 
@@ -484,6 +485,7 @@ static void test_heartbeats(void **state)
     fix->conn = fake_accept_open(fix->broker);
 }
 
+/* What the broker says, and what that means. */
 static void test_close_reason_in_words(void **state)
 {
     fixture *fix = *state;
@@ -492,11 +494,67 @@ static void test_close_reason_in_words(void **state)
     source_wait_state(fix->src, GW_CLIENT_UP, "");
     fake_close_connection(fix->conn, 320, "CONNECTION_FORCED - maintenance");
     source_wait_state(fix->src, GW_CLIENT_CONNECTING,
-                      "broker closed the connection: 320 CONNECTION_FORCED - maintenance");
+                      "broker closed the connection: 320 CONNECTION_FORCED - maintenance (an "
+                      "operator closed the connection");
     fake_expect_after(fix->conn, AMQP_CONNECTION_CLOSE_OK_METHOD, AMQP_CHANNEL_OPEN_METHOD, NULL);
     fake_hang_up(fix->conn);
     fix->conn = fake_accept_open(fix->broker); /* the first retry is immediate */
     source_wait_state(fix->src, GW_CLIENT_UP, "");
+}
+
+static void test_reasons(void **state)
+{
+    (void)state;
+    static const struct {
+        int code;
+        const char *text; /* RabbitMQ's */
+        const char *words;
+    } cases[] = {
+        {311, "CONTENT_TOO_LARGE", "larger than"},
+        {320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+         "shutting down"},
+        {320, "CONNECTION_FORCED - Closed via management plugin", "operator"},
+        {402, "INVALID_PATH", "virtual host"},
+        {403, "ACCESS_REFUSED - write access to exchange 'x' in vhost '/' refused", "permission"},
+        {403, "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use", "another consumer"},
+        {404, "NOT_FOUND - no exchange 'x' in vhost '/'", "does not exist"},
+        {404, "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' is down", "node"},
+        {405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q'",
+         "another connection"},
+        {406,
+         "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value "
+         "used: 1800000 ms.",
+         "consumer_timeout, 30 minutes"},
+        {406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q'", "other properties"},
+        {406, "PRECONDITION_FAILED - unknown delivery tag 7", "report"},
+        {406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8",
+         "max_message_size"},
+        {406, "PRECONDITION_FAILED", "does not allow"},
+        {501, "FRAME_ERROR - type 1, all octets = <<>>", "damaged"},
+        {502, "SYNTAX_ERROR", "wrong value"},
+        {503, "COMMAND_INVALID - unknown exchange type", "out of order"},
+        {504, "CHANNEL_ERROR - expected 'channel.open'", "not open"},
+        {505, "UNEXPECTED_FRAME", "out of order"},
+        {506, "RESOURCE_ERROR", "disk"},
+        {530, "NOT_ALLOWED - vhost v not found", "virtual host"},
+        {530, "NOT_ALLOWED - attempt to reuse consumer tag 't'", "consumer tag"},
+        {530, "NOT_ALLOWED", "rules"},
+        {540, "NOT_IMPLEMENTED", "RabbitMQ 3.8"},
+        {541, "INTERNAL_ERROR", "leader"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        gw_error err;
+        gw__reason_set(&err, GW_E_UNAVAILABLE, cases[i].code, amqp_cstring_bytes(cases[i].text));
+        const char *words = strchr(err.text, '(');
+        assert_int_equal(err.native, cases[i].code);
+        if (words == NULL || strstr(words, cases[i].words) == NULL ||
+            strstr(err.text, cases[i].text) == NULL || err.text[strlen(err.text) - 1] != ')') {
+            fail_msg("%d %s: '%s'", cases[i].code, cases[i].text, err.text);
+        }
+    }
+    gw_error err;
+    gw__reason_set(&err, GW_E_UNAVAILABLE, 999, amqp_empty_bytes);
+    assert_string_equal(err.text, "999 ");
 }
 
 static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
@@ -663,6 +721,7 @@ int main(void)
         TEST(test_no_answer_to_connecting_or_looking_up),
         TEST(test_heartbeats),
         TEST(test_close_reason_in_words),
+        TEST(test_reasons),
         TEST(test_refused_login_is_not_tried_by_both),
         TEST(test_subscribe_before_the_broker),
         TEST(test_goodbye),
