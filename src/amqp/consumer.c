@@ -16,6 +16,8 @@
 #include "messaging/message.h"
 
 #define AREA "amqp"
+/* Patience with a locked queue when no heartbeat is agreed on. */
+#define LOCKED_DEFAULT_MS 20000
 
 static const gw__channel_events consumer_events;
 
@@ -98,15 +100,55 @@ static void send_consume(gw__amqp_consumer *consumer)
      * still. */
     snprintf(consumer->tag, sizeof(consumer->tag), "%s.%" PRIu64, consumer->tag_base,
              ++consumer->n_started);
-    amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(consumer->spec.queue),
+    amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(consumer->queue),
                                     .consumer_tag = amqp_cstring_bytes(consumer->tag)};
     gw__channel_call(consumer->channel, AMQP_BASIC_CONSUME_METHOD, &consume,
                      AMQP_BASIC_CONSUME_OK_METHOD);
 }
 
+/* A name like the one that was asked for, and new. */
+static void rename_queue(gw__amqp_consumer *consumer)
+{
+    char id[GW_ID_LEN + 1];
+    gw_id_new(id);
+    const char *old = consumer->spec.queue;
+    size_t len = strlen(old);
+    if (len > GW_ID_LEN && old[len - GW_ID_LEN - 1] == '.') {
+        len -= GW_ID_LEN + 1; /* an id is at its end already */
+    }
+    size_t most = GW_MESSAGE_TEXT_MAX - GW_ID_LEN - 1;
+    snprintf(consumer->queue, sizeof(consumer->queue), "%.*s.%s", (int)(len < most ? len : most),
+             old, id);
+    gw_log_warn(AREA, "queue '%s' stays locked: '%s' takes its place", old, consumer->queue);
+}
+
+/* Another connection has the queue for itself. If that is dead, the broker finds out in time; if
+ * not, a queue that is ours alone can as well have another name. */
+static void on_locked(gw__amqp_consumer *consumer, const gw_error *why)
+{
+    uint64_t now_ms = consumer->session->now_ms;
+    unsigned heartbeat_ms = consumer->session->heartbeat_ms;
+    uint64_t patience_ms = heartbeat_ms > 0 ? 2 * (uint64_t)heartbeat_ms : LOCKED_DEFAULT_MS;
+    if (consumer->locked_since_ms == 0) {
+        consumer->locked_since_ms = now_ms;
+    }
+    retry_later(consumer, why);
+    if (consumer->spec.temporary && now_ms >= consumer->locked_since_ms + patience_ms) {
+        rename_queue(consumer);
+        consumer->locked_since_ms = 0;
+        consumer->retry_at_ms = now_ms;
+        gw__consumers_set_timer(consumer->set, now_ms);
+    }
+}
+
 static void on_declared(void *ctx, gw_status st, const gw_error *why)
 {
     gw__amqp_consumer *consumer = ctx;
+    if (st == GW_E_BUSY) {
+        on_locked(consumer, why);
+        return;
+    }
+    consumer->locked_since_ms = 0;
     if (st != GW_OK) {
         retry_later(consumer, why);
         return;
@@ -133,7 +175,7 @@ static void on_declared(void *ctx, gw_status st, const gw_error *why)
     if (consumer->channel == NULL) {
         gw_error err;
         gw_error_set(&err, GW_E_LIMIT, 0, "no channel left to consume from queue '%s'",
-                     consumer->spec.queue);
+                     consumer->queue);
         retry_later(consumer, &err);
         return;
     }
@@ -149,7 +191,7 @@ static void begin(gw__amqp_consumer *consumer)
     }
     const gw__topology_spec spec = {.exchange = consumer->spec.exchange,
                                     .exchange_type = consumer->spec.exchange_type,
-                                    .queue = consumer->spec.queue,
+                                    .queue = consumer->queue,
                                     .temporary = consumer->spec.temporary,
                                     .queue_type = consumer->spec.queue_type,
                                     .binding_key = consumer->spec.binding_key,
@@ -190,7 +232,7 @@ static void on_consuming(gw__amqp_consumer *consumer)
     if (!tuned) {
         consumer->consuming_since_ms = consumer->session->now_ms;
         consumer->logged.text[0] = '\0';
-        gw_log_info(AREA, "consuming from queue '%s'", consumer->spec.queue);
+        gw_log_info(AREA, "consuming from queue '%s'", consumer->queue);
         consumer->sink.state(consumer->sink.ctx, true, NULL);
     }
     tune(consumer); /* it may have been asked meanwhile */
@@ -202,7 +244,7 @@ static void begin_again(gw__amqp_consumer *consumer)
     gw_error why;
     gw_error_set(&why, GW_E_NOT_FOUND, 0,
                  "queue '%s': the broker ended the consumer: the queue was deleted or moved",
-                 consumer->spec.queue);
+                 consumer->queue);
     retry_later(consumer, &why);
 }
 
@@ -261,7 +303,7 @@ static void on_closed(gw__channel *channel, const gw_error *why)
         gw_error reason = *why;
         if (why->native != 0) {
             gw_error_prefix(&reason, why->status, "queue '%s': the broker closed the channel",
-                            consumer->spec.queue);
+                            consumer->queue);
         }
         retry_later(consumer, &reason);
     }
@@ -286,7 +328,7 @@ static void on_notice(gw__channel *channel, const amqp_method_t *method)
 
 static gw_status fill_arriving(gw__amqp_consumer *consumer, const gw__content *content)
 {
-    size_t queue_len = strlen(consumer->spec.queue);
+    size_t queue_len = strlen(consumer->queue);
     size_t spare = content->exchange.len + content->routing_key.len + queue_len + 3;
     gw_message *msg =
         gw__properties_to_message(content->properties, content->pool, content->headers_left_out,
@@ -296,7 +338,7 @@ static gw_status fill_arriving(gw__amqp_consumer *consumer, const gw__content *c
     }
     consumer->arriving = msg;
     gw__message_set_redelivered(msg, content->redelivered);
-    gw_status st = gw__message_set_text(msg, GW__TEXT_QUEUE, consumer->spec.queue, queue_len);
+    gw_status st = gw__message_set_text(msg, GW__TEXT_QUEUE, consumer->queue, queue_len);
     if (st != GW_E_NOMEM) {
         st = gw__message_set_text(msg, GW__TEXT_EXCHANGE, content->exchange.bytes,
                                   content->exchange.len);
@@ -315,7 +357,7 @@ static char *on_header(gw__channel *channel, const gw__content *content)
         strcmp(content->text.bytes, consumer->tag) != 0) {
         gw__session_fail(consumer->session, GW_E_PROTOCOL, 0,
                          "content for another than the consumer of queue '%s' on its channel",
-                         consumer->spec.queue);
+                         consumer->queue);
         return NULL;
     }
     if (content->body_size > GW_MESSAGE_BODY_MAX) {
@@ -326,7 +368,7 @@ static char *on_header(gw__channel *channel, const gw__content *content)
         consumer->arriving = NULL;
         gw__session_fail(consumer->session, GW_E_NOMEM, 0,
                          "no memory for a message of %" PRIu64 " bytes from queue '%s'",
-                         content->body_size, consumer->spec.queue);
+                         content->body_size, consumer->queue);
         return NULL;
     }
     return gw__message_body_buffer(consumer->arriving);
@@ -345,7 +387,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
         gw_message_free(msg);
         gw__session_fail(consumer->session, st, 0,
                          "the broker delivered from queue '%s' out of order or more than was asked",
-                         consumer->spec.queue);
+                         consumer->queue);
         return;
     }
     if (msg == NULL) {
@@ -354,7 +396,7 @@ static void on_content(gw__channel *channel, const gw__content *content)
         gw_log_error(AREA,
                      "a message of %" PRIu64 " bytes in queue '%s' is larger than the %zu "
                      "that are taken: it is left alone",
-                     content->body_size, consumer->spec.queue, GW_MESSAGE_BODY_MAX);
+                     content->body_size, consumer->queue, GW_MESSAGE_BODY_MAX);
         return;
     }
     gw_counter_add(consumer->set->delivered, 1);
@@ -466,7 +508,7 @@ static void release(gw__amqp_consumer *consumer)
     /* One call at a time: when the broker has not answered the cancel, the queue is left to expire.
      */
     if (consumer->spec.temporary && consumer->channel->awaited == 0) {
-        amqp_queue_delete_t method = {.queue = amqp_cstring_bytes(consumer->spec.queue)};
+        amqp_queue_delete_t method = {.queue = amqp_cstring_bytes(consumer->queue)};
         gw__channel_call(consumer->channel, AMQP_QUEUE_DELETE_METHOD, &method,
                          AMQP_QUEUE_DELETE_OK_METHOD);
     } else {
@@ -557,6 +599,7 @@ gw__amqp_consumer *gw__amqp_consumer_new(gw__consumers *set, const gw__consumer_
     consumer->spec.exchange = copy_text(spec->exchange, &failed);
     consumer->spec.binding_key = copy_text(spec->binding_key, &failed);
     consumer->spec.consumer_name = copy_text(spec->consumer_name, &failed);
+    snprintf(consumer->queue, sizeof(consumer->queue), "%s", spec->queue);
     consumer->retry_at_ms = UINT64_MAX;
     atomic_init(&consumer->prefetch, spec->prefetch);
     pthread_mutex_init(&consumer->lock, NULL);

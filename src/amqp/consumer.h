@@ -89,13 +89,15 @@ struct gw__amqp_consumer {
     size_t n_open_most; /* deliveries that the broker may have out */
     uint64_t retry_at_ms;
     uint64_t consuming_since_ms;
-    gw__settlings settling; /* taken from `incoming` */
+    uint64_t locked_since_ms; /* the broker says so since; 0: it does not */
+    gw__settlings settling;   /* taken from `incoming` */
     gw__unsettled unsettled;
     gw_message *arriving;
     bool is_muted;
     gw__amqp_consumer *next_fresh; /* of those with deliveries in this turn */
     bool is_fresh;
-    gw_error logged; /* the reason that was logged last */
+    gw_error logged;                     /* the reason that was logged last */
+    char queue[GW_MESSAGE_TEXT_MAX + 1]; /* spec.queue, or what took its place */
     char tag[GW_MESSAGE_TEXT_MAX + 1];
     char tag_base[GW_MESSAGE_TEXT_MAX - 24];
 };

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -862,6 +863,93 @@ static void test_refused_declarations(void **state)
     WAIT(fix->to, was_consuming, 1);
 }
 
+typedef struct beating {
+    fake_conn *conn;
+    atomic_bool stop;
+    pthread_t thread;
+} beating;
+
+static void *beat(void *arg)
+{
+    beating *it = arg;
+    const struct timespec pause = {.tv_nsec = 300000000};
+    while (!atomic_load(&it->stop)) {
+        fake_send_frame(it->conn, AMQP_FRAME_HEARTBEAT, 0, NULL, 0);
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* The next declaration of a queue, whose name is returned; refused if it is `locked`. */
+static uint16_t expect_declare(fixture *fix, char *ret_name, const char *locked)
+{
+    uint16_t channel = fake_serve_channel(fix->conn);
+    const amqp_queue_declare_t *method = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    snprintf(ret_name, 256, "%.*s", (int)method->queue.len, (const char *)method->queue.bytes);
+    if (strcmp(ret_name, locked) == 0) {
+        fake_close_channel(fix->conn, channel, 405,
+                           "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q'");
+        fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL);
+    }
+    return channel;
+}
+
+/* A queue of our own name is held by another: for two heartbeats it may be a connection of ours
+ * that the broker has not found dead yet; then another name will do. */
+static void test_locked_temporary_queue(void **state)
+{
+    fixture *fix = *state;
+    fix->spec.temporary = true;
+    fix->consumer = subscribe(fix, fix->to);
+    fix->conn = fake_accept_tuned(fix->broker, (fake_tuning){2047, 131072, 1});
+    beating beats = {.conn = fix->conn};
+    assert_int_equal(pthread_create(&beats.thread, NULL, beat, &beats), 0);
+    char name[256];
+    uint16_t channel;
+    unsigned n = 0;
+    uint64_t before = gw_clock_ms();
+    do {
+        channel = expect_declare(fix, name, "q");
+        n++;
+    } while (strcmp(name, "q") == 0);
+    assert_true(gw_clock_ms() - before >= 2000);
+    assert_true(n > 3);
+    assert_memory_equal(name, "q.", 2);
+    wait_why(fix->to, "405 RESOURCE_LOCKED");
+    amqp_queue_declare_ok_t ok = {.queue = amqp_cstring_bytes(name)};
+    fake_send_method(fix->conn, channel, AMQP_QUEUE_DECLARE_OK_METHOD, &ok);
+    fake_expect(fix->conn, AMQP_CHANNEL_CLOSE_METHOD, NULL);
+    amqp_channel_close_ok_t closed = {0};
+    fake_send_method(fix->conn, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
+    fix->channel = fake_serve_channel(fix->conn);
+    expect_qos(fix, 10);
+    send_ok(fix, AMQP_BASIC_QOS_OK_METHOD);
+    const amqp_basic_consume_t *consume = fake_expect(fix->conn, AMQP_BASIC_CONSUME_METHOD, NULL);
+    assert_int_equal(consume->queue.len, strlen(name));
+    assert_memory_equal(consume->queue.bytes, name, strlen(name));
+    atomic_store(&beats.stop, true);
+    pthread_join(beats.thread, NULL);
+}
+
+/* A work queue has the name that it has: it is tried for as long as it takes. */
+static void test_locked_work_queue(void **state)
+{
+    fixture *fix = *state;
+    fix->consumer = subscribe(fix, fix->to);
+    fix->conn = fake_accept_tuned(fix->broker, (fake_tuning){2047, 131072, 1});
+    beating beats = {.conn = fix->conn};
+    assert_int_equal(pthread_create(&beats.thread, NULL, beat, &beats), 0);
+    uint64_t until = gw_clock_ms() + 2500;
+    char name[256];
+    do {
+        expect_declare(fix, name, "q");
+        assert_string_equal(name, "q");
+    } while (gw_clock_ms() < until);
+    wait_why(fix->to, "405 RESOURCE_LOCKED");
+    atomic_store(&beats.stop, true);
+    pthread_join(beats.thread, NULL);
+}
+
 static void test_queue_with_other_properties(void **state)
 {
     fixture *fix = *state;
@@ -1197,6 +1285,8 @@ int main(void)
         TEST(test_channel_closed_by_the_broker),
         TEST(test_channel_and_connection_closed_at_once),
         TEST(test_refused_declarations),
+        TEST(test_locked_temporary_queue),
+        TEST(test_locked_work_queue),
         TEST(test_queue_with_other_properties),
         TEST(test_no_permission),
         TEST(test_cancel),
