@@ -400,6 +400,9 @@ static void on_content(gw__channel *channel, const gw__content *content)
         return;
     }
     gw_counter_add(consumer->set->delivered, 1);
+    if (content->redelivered) {
+        gw_counter_add(consumer->set->redelivered, 1);
+    }
     if (consumer->is_muted) {
         gw_message_free(msg);
         return;
@@ -439,6 +442,7 @@ void gw__amqp_consumer_settle(gw__amqp_consumer *consumer)
 {
     gw__settlings *settling = &consumer->settling;
     if (consumer->channel == NULL || consumer->channel->state != GW__CHANNEL_OPEN) {
+        gw_counter_add(consumer->set->stale, settling->n_items);
         settling->n_items = 0; /* what it was about is the broker's again */
         return;
     }
@@ -446,6 +450,8 @@ void gw__amqp_consumer_settle(gw__amqp_consumer *consumer)
         const gw__settling *item = &settling->items[i];
         if (item->delivery.epoch == consumer->epoch) {
             gw__unsettled_mark(&consumer->unsettled, item->delivery.tag, item->how);
+        } else {
+            gw_counter_add(consumer->set->stale, 1);
         }
     }
     uint64_t tag;

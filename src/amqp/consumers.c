@@ -30,11 +30,21 @@ gw_status gw__consumers_init(gw__consumers *set)
         gw_metrics_counter("godwit_amqp_acked_total", "Deliveries that were acknowledged.", NULL);
     set->requeued = gw_metrics_counter("godwit_amqp_requeued_total",
                                        "Deliveries that were given back to the queue.", NULL);
+    set->redelivered =
+        gw_metrics_counter("godwit_amqp_redelivered_total",
+                           "Deliveries that the broker says it has made before.", NULL);
+    set->stale = gw_metrics_counter("godwit_amqp_stale_settlements_total",
+                                    "Deliveries that were settled too late: the broker delivers "
+                                    "them again.",
+                                    NULL);
+    set->unsettled = gw_metrics_gauge("godwit_amqp_unsettled",
+                                      "Messages that were delivered and not settled yet.", NULL);
     return GW_OK;
 }
 
 void gw__consumers_dispose(gw__consumers *set)
 {
+    gw_gauge_add(set->unsettled, -set->n_unsettled);
     pthread_cond_destroy(&set->changed);
     pthread_mutex_destroy(&set->lock);
 }
@@ -183,6 +193,16 @@ static bool work_listed(gw__consumers *set, bool congested)
     return settled;
 }
 
+static void count_unsettled(gw__consumers *set)
+{
+    int64_t n = 0;
+    for (const gw__amqp_consumer *it = set->all; it != NULL; it = it->next) {
+        n += (int64_t)it->unsettled.n_open;
+    }
+    gw_gauge_add(set->unsettled, n - set->n_unsettled);
+    set->n_unsettled = n;
+}
+
 gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / GW_NS_PER_MS;
@@ -196,6 +216,7 @@ gw__turn gw__consumers_work(gw__consumers *set, uint64_t now_ns)
         }
     }
     remove_released(set);
+    count_unsettled(set);
     bool busy = set->n_delivered >= BATCH_LEN;
     set->n_delivered = 0;
     return (gw__turn){

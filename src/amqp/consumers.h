@@ -26,6 +26,10 @@ struct gw__consumers {
     gw_counter *delivered;
     gw_counter *acked;
     gw_counter *requeued;
+    gw_counter *redelivered;
+    gw_counter *stale;
+    gw_gauge *unsettled;
+    int64_t n_unsettled; /* in the gauge */
 };
 
 gw_status gw__consumers_init(gw__consumers *set);

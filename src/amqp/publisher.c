@@ -67,6 +67,8 @@ struct gw__publisher {
     gw_counter *returned;
     gw_counter *nacked;
     gw_histogram *latency;
+    gw_gauge *unconfirmed;
+    int64_t n_unconfirmed; /* in the gauge */
 };
 
 static const gw__channel_events publisher_events;
@@ -553,9 +555,15 @@ static void replace_channel(gw__publisher *pub)
     gw__channel_close(channel);
 }
 
-gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
+static void count_unconfirmed(gw__publisher *pub)
 {
-    gw__publisher *pub = publisher;
+    int64_t n = (int64_t)gw__confirms_count(&pub->confirms);
+    gw_gauge_add(pub->unconfirmed, n - pub->n_unconfirmed);
+    pub->n_unconfirmed = n;
+}
+
+static gw__turn work(gw__publisher *pub, uint64_t now_ns)
+{
     uint64_t now_ms = now_ns / GW_NS_PER_MS;
     gw__turn turn = {.timer_ms = now_ms + PULL_EVERY_MS};
     pub->now_ns = now_ns;
@@ -602,6 +610,13 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
     return turn;
 }
 
+gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
+{
+    gw__turn turn = work(publisher, now_ns);
+    count_unconfirmed(publisher);
+    return turn;
+}
+
 /* ---- life ---------------------------------------------------------------- */
 
 gw__publisher *gw__publisher_new(const gw__source *source)
@@ -624,12 +639,15 @@ gw__publisher *gw__publisher_new(const gw__source *source)
         gw_metrics_counter("godwit_amqp_nacked_total", "Messages that the broker refused.", NULL);
     pub->latency = gw_metrics_histogram("godwit_amqp_confirm_seconds",
                                         "From sending a message to its confirm.", NULL);
+    pub->unconfirmed = gw_metrics_gauge("godwit_amqp_unconfirmed",
+                                        "Messages that were sent and not confirmed yet.", NULL);
     return pub;
 }
 
 void gw__publisher_free(gw__publisher *publisher)
 {
     if (publisher != NULL) {
+        gw_gauge_add(publisher->unconfirmed, -publisher->n_unconfirmed);
         empty_amqp_pool(&publisher->pool);
         free(publisher);
     }

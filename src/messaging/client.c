@@ -16,10 +16,10 @@
 #include <godwit/clock.h>
 #include <godwit/id.h>
 #include <godwit/log.h>
-#include <godwit/metrics.h>
 
 #include "base/cond.h"
 #include "messaging/prefetch.h"
+#include "messaging/state_metrics.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
 
@@ -55,7 +55,7 @@ struct gw_client {
     bool ending;        /* gw_close() began: no new subscriptions, ... */
     bool closing;       /* ... and later: handlers have finished, no new messages */
 
-    gw_gauge *up;
+    gw__state_metrics metrics;
 };
 
 const char *gw_client_state_name(gw_client_state state)
@@ -132,7 +132,7 @@ void gw__client_update_state(gw_client *client)
         client->state = state;
         memcpy(client->reason, reason, sizeof(reason));
         pthread_cond_broadcast(&client->changed);
-        gw_gauge_set(client->up, state == GW_CLIENT_UP ? 1 : 0);
+        gw__state_metrics_set(&client->metrics, state);
         if (client->options.on_state != NULL) {
             pthread_mutex_unlock(&client->lock);
             client->options.on_state(client->options.ctx, state, reason);
@@ -212,6 +212,7 @@ static void free_client(gw_client *client)
     gw__relay_free(client->relay);
     gw__targets_free(client->targets);
     gw__guard_close(client->guard);
+    gw__state_metrics_dispose(&client->metrics);
     pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
     free(client->outbox_dir);
@@ -254,9 +255,7 @@ static gw_status new_client(const gw_client_options *options, bool remote, gw_cl
     client->transport_state = client->state = GW_CLIENT_CONNECTING;
     snprintf(client->reason, sizeof(client->reason), "connecting");
     memcpy(client->transport_reason, client->reason, sizeof(client->reason));
-    client->up =
-        gw_metrics_gauge("godwit_broker_up",
-                         "1 while the broker is connected and every subscription consumes.", NULL);
+    gw__state_metrics_init(&client->metrics);
     client->targets = gw__targets_new(options->queue_type);
     client->outbox_dir = strdup(options->outbox_dir != NULL ? options->outbox_dir : "");
     client->options.outbox_dir = client->outbox_dir;

@@ -51,6 +51,8 @@ typedef struct subscription {
     unsigned n_workers;
     uint16_t prefetch; /* in the gauge */
     gw_gauge *prefetches;
+    gw_gauge *consumes;
+    gw_gauge *waits;
     gw_histogram *seconds;
     gw_counter *handled[3]; /* by verdict */
     gw_counter *dead;
@@ -71,6 +73,7 @@ static void free_subscription(subscription *sub)
     gw__forwarder_free(sub->forwarder);
     gw__jobs_dispose(&sub->jobs);
     gw_gauge_add(sub->prefetches, -(int64_t)sub->prefetch);
+    gw_gauge_add(sub->consuming ? sub->consumes : sub->waits, -1);
     pthread_cond_destroy(&sub->changed);
     pthread_mutex_destroy(&sub->lock);
     free(sub->queue);
@@ -143,6 +146,8 @@ static void sink_state(void *ctx, bool consuming, const gw_error *why)
 {
     subscription *sub = ctx;
     pthread_mutex_lock(&sub->lock);
+    gw_gauge_add(sub->consumes, (int64_t)consuming - sub->consuming);
+    gw_gauge_add(sub->waits, (int64_t)sub->consuming - consuming);
     sub->consuming = consuming;
     snprintf(sub->why, sizeof(sub->why), "%s", why != NULL ? why->text : "");
     pthread_mutex_unlock(&sub->lock);
@@ -418,6 +423,16 @@ static void register_metrics(subscription *sub)
     sub->prefetches = gw_metrics_gauge(
         "godwit_prefetch", "Messages that may be on their way to the handlers.", labels.data);
     gw_gauge_add(sub->prefetches, sub->prefetch);
+    gw_metrics_label(&labels, "state", "consuming");
+    sub->consumes =
+        gw_metrics_gauge("godwit_subscriptions",
+                         "Subscriptions, by whether the broker delivers to them.", labels.data);
+    labels.len = len;
+    gw_metrics_label(&labels, "state", "waiting");
+    sub->waits =
+        gw_metrics_gauge("godwit_subscriptions",
+                         "Subscriptions, by whether the broker delivers to them.", labels.data);
+    gw_gauge_add(sub->waits, 1);
     for (size_t i = 0; i < 3; i++) {
         labels.len = len;
         gw_metrics_label(&labels, "verdict", verdicts[i]);
