@@ -1,62 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Getting a connection and keeping it. And the index of what is known to go wrong between RabbitMQ
- * and its clients: each trap that this code could fall into, with the test that watches over it
- * (file test_amqp_<file>.c; the others are in this folder as well).
- *
- * Sending and receiving
- *   publish that blocks without limit               publisher    test_broker_that_does_not_read
- *   send without a deadline, peer still beating     publisher    test_broker_that_does_not_read
- *   writer stuck, reader never notices              publisher    test_broker_that_does_not_read
- *   frames of other channels dropped                consumer     test_channel_closed_by_the_broker
- *   last frame of an exact multiple held back       publisher    test_bodies_at_frame_edges
- *   inbound memory grows under backpressure         publisher    test_window; frame test_frames
- *   heartbeats too late                             session test_heartbeats_are_sent_at_half_...
- *   heartbeat 0 is off                              session      test_tuning; endpoint test_urls
- *   silence                                         session      test_silence_is_noticed
- *   body larger than a frame                        publisher    test_bodies_at_frame_edges,
- * _large_body connect and look-up without a limit             connection
- * test_no_answer_to_connecting_or_... first address that hangs hides the others       connection
- * test_hosts_are_tried_in_turn connecting to itself                            link.c
- * is_to_itself(): no test can bring it about Hostile input undersized frames (CVE-2026-44235) frame
- * test_frames; consumer test_wrong_... frame_max below 4096 (CVE-2026-44236)           session
- * test_tuning frames of unknown type or channel               frame        test_frames; session
- * test_what_must_... tables nested 18,000 levels deep                frame        test_nesting;
- * session test_deep_table_ in_start; consumer test_deep_headers going on after bad data consumer
- * test_wrong_deliveries frame too large, wrong end byte                 frame        test_frames;
- * consumer test_wrong_... a confirm of what was not (wholly) sent         publisher
- * test_confirm_of_what_..., _half_a_... Protocol capabilities not announced connection
- * test_who_we_are channel exception                               publisher
- * test_channel_lost_over_a_missing_... channel number used again before close-ok       session
- * test_late_frames_of_a_closed_channel close-ok for the broker's close                 session
- * test_channels_are_told_of_the_end calls without an answer                         session
- * test_call_without_an_answer answer that never comes, phantom consumer       session
- * test_call_without_an_answer sequence numbers start anew                     publisher
- * test_lost_connection_sends_again_... confirms out of order, multiple, twice          publisher
- * test_confirms_out_of_order_... return before its ack                           publisher
- * test_returned_before_its_ack confirms that never come                        publisher.c
- * check_confirm_timeout(): conversation test_confirms_that_never_come one message that ends the
- * channel again and     publisher    test_one_poisonous_message, again
- * test_message_that_ends_the_connection Recovery server-named queues, exclusive queues consumer
- * test_temporary_queue locked queue                                    consumer
- * test_refused_declarations consumer tag used again                         consumer
- * test_stale_settlements stale acks                                      consumer
- * test_stale_settlements subscription forgotten after a failure          consumer
- * test_refused_declarations 406 at declaring stalls everything              consumer
- * test_queue_with_other_properties 404 while a node restarts                       consumer
- * test_refused_declarations consumer_timeout closes the channel             consumer
- * test_channel_closed_by_the_broker consumer cancelled by the broker                consumer
- * test_cancelled_by_the_broker subscribe while the broker is away              connection
- * test_subscribe_before_the_broker storms, giving up                               recovery
- * test_backoff hammering with a refused login                  recovery test_refused_waits_longer;
- *                                                   connection   test_refused_login
- *   credentials lost after the first login          connection   test_login_again
- *   an alarm taken for a dead peer                  publisher
- * test_blocked_broker_that_does_not_read deliveries before cancel-ok                     consumer
- * test_cancel shutdown that nacks                             consumer     test_release
- */
+/* Getting a connection and keeping it. test_amqp_index.c says what else is known to go wrong. */
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -485,6 +431,63 @@ static void test_heartbeats(void **state)
     fix->conn = fake_accept_open(fix->broker);
 }
 
+/* Halves belong together however long the second one takes; a half that is all there is ends
+ * nothing but the connection. */
+static void test_half_frames(void **state)
+{
+    fixture *fix = *state;
+    static const uint8_t beat[8] = {AMQP_FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0, AMQP_FRAME_END};
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept_open(fix->broker);
+    fake_serve_confirm_channel(fix->conn);
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    for (size_t half = 1; half < sizeof(beat); half++) {
+        fake_send_bytes(fix->conn, beat, half);
+        assert_true(fake_is_quiet(fix->conn, 5));
+        fake_send_bytes(fix->conn, beat + half, sizeof(beat) - half);
+    }
+    fake_send_bytes(fix->conn, beat, 5);
+    assert_true(fake_is_quiet(fix->conn, 20));
+    fake_hang_up(fix->conn);
+    fix->conn = fake_accept_open(fix->broker);
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+}
+
+/* Our end of the connection to this port. */
+static int find_socket(uint16_t port)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_in peer = {.sin_port = 0};
+        socklen_t len = sizeof(peer);
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.sin_family == AF_INET &&
+            ntohs(peer.sin_port) == port) {
+            return fd;
+        }
+    }
+    fail_msg("no connection to port %u", port);
+    return -1;
+}
+
+/* What was sent and stays without an answer of the peer's system ends the connection after two
+ * heartbeats; but not in an alarm, in which a broker may not read for hours. */
+static void test_user_timeout(void **state)
+{
+    fixture *fix = *state;
+    source_open(fix->src, fake_broker_url(fix->broker));
+    fix->conn = fake_accept_tuned(fix->broker, (fake_tuning){2047, 131072, 7});
+    source_wait_state(fix->src, GW_CLIENT_UP, "");
+    int fd = find_socket(fake_broker_port(fix->broker));
+    int timeout_ms = 0;
+    socklen_t len = sizeof(timeout_ms);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &len), 0);
+    assert_int_equal(timeout_ms, 14000);
+    amqp_connection_blocked_t blocked = {.reason = amqp_cstring_bytes("low on memory")};
+    fake_send_method(fix->conn, 0, AMQP_CONNECTION_BLOCKED_METHOD, &blocked);
+    source_wait_state(fix->src, GW_CLIENT_BLOCKED, "low on memory");
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &len), 0);
+    assert_int_equal(timeout_ms, 0);
+}
+
 /* What the broker says, and what that means. */
 static void test_close_reason_in_words(void **state)
 {
@@ -720,6 +723,8 @@ int main(void)
         TEST(test_hosts_are_tried_in_turn),
         TEST(test_no_answer_to_connecting_or_looking_up),
         TEST(test_heartbeats),
+        TEST(test_half_frames),
+        TEST(test_user_timeout),
         TEST(test_close_reason_in_words),
         TEST(test_reasons),
         TEST(test_refused_login_is_not_tried_by_both),
