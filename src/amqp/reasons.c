@@ -41,6 +41,8 @@ static const reason reasons[] = {
      "a delivery was acknowledged twice; please report this"},
     {AMQP_PRECONDITION_FAILED, "larger than configured max size",
      "the message is larger than the broker's max_message_size"},
+    {AMQP_PRECONDITION_FAILED, "user_id property",
+     "a message's user id must be the user of the login, or none"},
     {AMQP_PRECONDITION_FAILED, NULL, "what exists at the broker does not allow it"},
     {AMQP_FRAME_ERROR, NULL,
      "the broker could not read what it was sent: data was damaged on the way, or please report "

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include <godwit/metrics.h>
+
 #include "contract/contract.h"
 
 static void test_publish_before_subscribe(void **state)
@@ -94,6 +96,48 @@ static void test_prefetch(void **state)
     assert_int_equal(inbox_count(quick), 17);
 }
 
+static gw_verdict slow_handler(void *ctx, const gw_message *msg, gw_error *why)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    return inbox_handler(ctx, msg, why);
+}
+
+/* Nobody says how many are to come ahead, and the handler is slow: it becomes fewer, while each
+ * message is handled once and in order. */
+static void test_automatic_prefetch(void **state)
+{
+    enum { N = 120 };
+    fixture *fix = fixture_of(state);
+    const char *queue = new_queue(fix, "automatic");
+    gw_client *client = new_client(fix, "automatic");
+    inbox *box = new_inbox(fix);
+    for (int i = 0; i < N; i++) {
+        send_number(client, queue, i);
+    }
+    assert_int_equal(gw_subscribe_to_queue(client, queue, NULL, slow_handler, box, NULL, NULL),
+                     GW_OK);
+    wait_up(client);
+    char label[300];
+    snprintf(label, sizeof(label), "queue=\"%s\"", queue);
+    const gw_gauge *prefetch = gw_metrics_gauge(
+        "godwit_prefetch", "Messages that may be on their way to the handlers.", label);
+    assert_int_equal(gw_gauge_get(prefetch), 100);
+    inbox_wait(box, N);
+    assert_in_range(gw_gauge_get(prefetch), 2, 8);
+    assert_int_equal(gw_client_get_state(client, NULL, 0), GW_CLIENT_UP);
+    for (size_t i = 0; i < N; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%zu", i);
+        assert_string_equal(inbox_body(box, i), text);
+        assert_false(inbox_at(box, i)->redelivered);
+    }
+    for (int i = N; i < N + 50; i++) { /* it goes on so */
+        send_number(client, queue, i);
+    }
+    inbox_wait(box, N + 50);
+    assert_int_equal(inbox_count(box), N + 50);
+}
+
 static void *unsubscribe(void *sub)
 {
     gw_unsubscribe(sub);
@@ -170,6 +214,7 @@ contract_group contract_queue(void)
         CONTRACT_TEST(test_without_waiting_for_up),
         CONTRACT_TEST(test_fair_sharing),
         CONTRACT_TEST(test_prefetch),
+        CONTRACT_TEST(test_automatic_prefetch),
         CONTRACT_TEST(test_unsubscribe_returns_what_waits),
         CONTRACT_TEST(test_expiration),
     };

@@ -532,6 +532,7 @@ static void test_reasons(void **state)
         {406, "PRECONDITION_FAILED - unknown delivery tag 7", "report"},
         {406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8",
          "max_message_size"},
+        {406, "PRECONDITION_FAILED - user_id property set to 'x'", "user of the login"},
         {406, "PRECONDITION_FAILED", "does not allow"},
         {501, "FRAME_ERROR - type 1, all octets = <<>>", "damaged"},
         {502, "SYNTAX_ERROR", "wrong value"},
