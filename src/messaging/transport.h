@@ -151,8 +151,9 @@ typedef struct gw__transport_type {
     void (*settle)(gw__consumer *consumer, const gw__delivery *deliveries, size_t n_deliveries,
                    gw__settlement how);
 
-    /* From now on so many deliveries may be out unsettled, 1 or more. Any thread; does not wait.
-     * Nothing that is out changes hands, nothing is lost, the order stays. NULL: it cannot. */
+    /* From now on so many deliveries may be out unsettled, 1 or more. Any thread; does not wait
+     * and does not call back. Nothing that is out changes hands, nothing is lost, the order stays.
+     * NULL: it cannot. */
     void (*set_prefetch)(gw__consumer *consumer, uint16_t prefetch);
 
     /* Ask the broker for no more; waits for its answer, for the loss of the connection, or for
