@@ -53,7 +53,7 @@ typedef struct fixture {
     unsigned n_requeued;
     size_t n_acks;
     size_t n_ack_calls;
-    size_t n_stale; /* settled in an epoch that is lost */
+    size_t n_stale;    /* settled in an epoch that is lost */
     unsigned prefetch; /* asked for last; 0: none */
     bool cancelled;
     bool released;
