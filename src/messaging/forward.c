@@ -42,11 +42,9 @@ static void note_outcome_locked(gw__forwarder *fwd, const gw__job *it, const gw_
     if (why != NULL && !is_new && !*failing && fwd->consumer != NULL) {
         gw_log_warn("messaging",
                     it->reason != NULL
-                        ? "messages of queue '%s' cannot be moved to '%s" GW__DEAD_SUFFIX
-                          "' and wait: %s"
-                        : "messages of queue '%s' wait for their retry in memory, since those for "
-                          "'%s' cannot be sent: %s",
-                    fwd->queue, fwd->queue, why->text);
+                        ? "dead letters of queue '%s' cannot be moved and wait: %s"
+                        : "messages of queue '%s' wait for their retry in memory: %s",
+                    fwd->queue, why->text);
     }
     *failing = why != NULL && !is_new;
 }
