@@ -43,7 +43,8 @@ class Estate:
     """A World's accountservices and vipservices by number. Each has a port, and with it the
     directory of its outbox, that it keeps when it is started again."""
 
-    def __init__(self, world, *, n_accounts=2, n_vips=3, account_settings=None, vip_settings=None, **settings):
+    def __init__(self, world, *, n_accounts=2, n_vips=3, account_settings=None,
+                 vip_settings=None, **settings):
         self.world = world
         self.account_settings = {**settings, **(account_settings or {})}
         self.vip_settings = {**settings, **(vip_settings or {})}

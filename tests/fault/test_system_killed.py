@@ -15,12 +15,13 @@ from readers import HOST, Readers, Tap
 from world import eventually
 
 ROUNDS = 2
-ROUNDS_LONG = 40
+ROUNDS_LONG = 20
 
 
-def kill_in_turn(estate, readers, rng, n_rounds):
+def kill_in_turn(estate, readers, rng, n_rounds, progress):
     """Kill each service once a round, at random points, and start it again at once."""
-    for _ in range(n_rounds):
+    for number_of_round in range(1, n_rounds + 1):
+        progress(f"round {number_of_round} of {n_rounds}; {readers}")
         turns = [("account", n) for n in range(len(estate.accounts))]
         turns += [("vip", n) for n in range(len(estate.vips))]
         rng.shuffle(turns)
@@ -36,22 +37,23 @@ def kill_in_turn(estate, readers, rng, n_rounds):
     estate.wait_healthy()
 
 
-@pytest.mark.parametrize("level", ["process", pytest.param("disk", marks=pytest.mark.long)])
-def test_services_killed_in_turn(world, rng, is_long, level):
+@pytest.mark.parametrize("level,queue_type", [
+    ("process", "classic"), ("disk", "classic"), ("process", "quorum")])
+def test_services_killed_in_turn(world, rng, is_long, progress, level, queue_type):
     """Exactly: the ids that the broker was given are as many as the reads that were counted.
 
     The broker is a little away, so that there is always something in the outbox that is killed.
     """
     with FaultProxy(HOST, world.broker.ports.amqp) as proxy, Tap(world, QUEUE) as tap:
         proxy.to_broker.delay_s = 0.03
-        estate = Estate(world, account_settings={
+        estate = Estate(world, queue_type=queue_type, account_settings={
             "outbox_level": level, "amqp_server_url": url_through(world, proxy)}).start()
         with Readers(estate.account_ports) as readers:
-            kill_in_turn(estate, readers, rng, ROUNDS_LONG if is_long else ROUNDS)
+            kill_in_turn(estate, readers, rng, ROUNDS_LONG if is_long else ROUNDS, progress)
         estate.check(readers, tap)
 
 
-def test_services_and_the_broker_killed(world, victim_node, rng, is_long):
+def test_services_and_the_broker_killed(world, victim_node, rng, is_long, progress):
     """The same while the broker dies too: accepted reads wait in the outboxes of both lives."""
     world.make_vhost(victim_node)
     estate = Estate(world).start()
@@ -67,7 +69,7 @@ def test_services_and_the_broker_killed(world, victim_node, rng, is_long):
             estate.start_vip(1)
             victim_node.start(die_with_parent=True)
             estate.wait_healthy(90)
-            kill_in_turn(estate, readers, rng, 1)
+            kill_in_turn(estate, readers, rng, 1, progress)
     estate.check(readers)
 
 

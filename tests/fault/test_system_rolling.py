@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Restarts in order and scaling under load: nobody notices, and nothing is lost."""
-from estate import Estate
-from readers import Readers
+from estate import Estate, url_through
+from fault_proxy import FaultProxy
+from readers import HOST, Readers
 from world import eventually
 
 PASSES = 1
@@ -53,3 +54,22 @@ def test_scaling_1_3_1(world):
     counted = estate.check(readers)
     assert counted == readers.answered
     assert n_printed + len(world.messages(third)) == counted  # none was handled twice
+
+
+def test_stopped_while_the_broker_is_away(world, broker):
+    """What could not be sent in time stays in the outbox, and is sent by the next start."""
+    with FaultProxy(HOST, broker.ports.amqp) as proxy:
+        estate = Estate(world, n_accounts=1, n_vips=1, account_settings={
+            "amqp_server_url": url_through(world, proxy), "shutdown_timeout": "1s"}).start()
+        with Readers(estate.account_ports) as readers:
+            readers.wait_answered(50)
+            proxy.refuse()
+            proxy.reset()
+            readers.wait_answered(200)
+            estate.stop(estate.accounts[0])
+        again = estate.start_account(0)
+        again.wait_lines("serving HTTP", timeout_s=30)
+        n_left = estate.metric(again, "godwit_outbox_messages")
+        assert 200 <= n_left <= readers.answered + readers.undecided, (n_left, str(readers))
+        proxy.accept()
+        estate.check(readers)
