@@ -6,6 +6,7 @@
 #include "vip_store.h"
 
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +14,18 @@
 
 #include "store/lmdb_env.h"
 
-#define MAX_BYTES  ((size_t)4 << 30)
-#define RECORD_MAX (sizeof(uint64_t) + VIP_READ_AT_MAX + 1 + VIP_MESSAGE_MAX + 1)
+#define MAX_BYTES ((size_t)4 << 30)
+/* Counts between two looks for readers that were killed: they keep old pages in use, so that the
+ * file grows with each write. */
+#define CHECK_READERS_AT 256
+#define RECORD_MAX       (sizeof(uint64_t) + VIP_READ_AT_MAX + 1 + VIP_MESSAGE_MAX + 1)
 
 struct vip_store {
     MDB_env *env;
     MDB_dbi reads;
     gw_duplicates *seen;
     char *dir;
+    atomic_uint n_counts;
 };
 
 static MDB_val val_of(const void *bytes, size_t len)
@@ -203,6 +208,10 @@ gw_status vip_store_count(vip_store *store, const char *account_id, const char *
         strnlen(read_at, VIP_READ_AT_MAX + 1) > VIP_READ_AT_MAX) {
         return gw_error_set(err, GW_E_INVALID, 0,
                             "account id, message id or time is empty or too long");
+    }
+    if (atomic_fetch_add(&store->n_counts, 1) % CHECK_READERS_AT == 0) {
+        int n_dead;
+        mdb_reader_check(store->env, &n_dead); /* if it fails, the next one will do */
     }
     MDB_txn *txn;
     bool is_new = false;

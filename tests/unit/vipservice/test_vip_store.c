@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -329,6 +330,62 @@ static void test_killed(void **state)
     }
 }
 
+static off_t file_size(void)
+{
+    char path[300];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+static void count_some(vip_store *store, unsigned *next)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        char id[64];
+        snprintf(id, sizeof(id), "%u", (*next)++);
+        assert_true(count(store, "10000", id));
+    }
+}
+
+/* A process that was killed while it read keeps its place in the lock file. The store must not grow
+ * for it, though nobody opens it again. */
+static void test_killed_while_reading(void **state)
+{
+    (void)state;
+    vip_store *store = open_store(10, 86400);
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        lmdb_env_options options = {.dir = dir, .max_dbs = 3, .max_bytes = (size_t)1 << 30};
+        MDB_env *env;
+        MDB_txn *txn;
+        bool is_held = lmdb_env_open(&options, &env, NULL) == GW_OK &&
+                       mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0;
+        if (!is_held || write(ready[1], "x", 1) != 1) {
+            _exit(1);
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    close(ready[1]);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    unsigned next = 0;
+    count_some(store, &next);
+    off_t before = file_size();
+    for (int i = 0; i < 5; i++) {
+        count_some(store, &next);
+    }
+    assert_int_equal(file_size(), before);
+    vip_store_close(store);
+}
+
 /* ---- forgetting ------------------------------------------------------------------------------ */
 
 static void test_forget_by_number(void **state)
@@ -553,6 +610,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_processes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_killed_while_reading, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget_by_number, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget_by_age, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_records, setup, teardown),
