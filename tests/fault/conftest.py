@@ -110,9 +110,17 @@ def broker(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def victim_node(tmp_path_factory):
-    """The broker that is stopped and killed; a test leaves it running."""
+def victim_of_session(tmp_path_factory):
+    """The node behind victim_node."""
     yield from run_node(tmp_path_factory.mktemp("victim"))
+
+
+@pytest.fixture
+def victim_node(victim_of_session):
+    """The broker that is stopped and killed; it runs when a test gets it."""
+    if victim_of_session.exit_code is not None:  # the test before failed while it was down
+        victim_of_session.start(die_with_parent=True)
+    return victim_of_session
 
 
 @pytest.fixture
@@ -147,6 +155,4 @@ def scene(tmp_path, load_program, broker, request, rng):
 @pytest.fixture
 def victim_scene(tmp_path, load_program, victim_node, request, rng):
     """A test's clients, on the broker that may be stopped and killed."""
-    if victim_node.exit_code is not None:  # the test before failed while it was down
-        victim_node.start(die_with_parent=True)
     yield from run_scene(tmp_path, load_program, victim_node, request, rng)

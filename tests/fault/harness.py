@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The world of one fault test: clients under load, a broker's virtual host, proxies, a ledger."""
 import contextlib
+import glob
 import os
 import re
 import signal
@@ -185,6 +186,7 @@ class Scene:
         self.clients = []
         self.proxies = []
         self._baseline = {}
+        self._baseline_held = {}
         os.makedirs(self.directory)
         requests.delete(self._api(f"vhosts/{self.vhost}"), auth=LOGIN, timeout=30)
         assert requests.put(self._api(f"vhosts/{self.vhost}"), auth=LOGIN, timeout=30).ok
@@ -260,6 +262,10 @@ class Scene:
             client.wait_up()
         self.wait_handled()
         self._baseline = {client: client.resources() for client in self.clients}
+        n_expected = sum(2 if client.role == "consume" else 1 for client in self.clients)
+        self.until(lambda: self.held()["connections"] == n_expected, 30,
+                   f"{n_expected} connections, and no others")
+        self._baseline_held = self.held()
 
     def wait_complete(self, timeout_s=90):
         """Wait until all that was accepted is accounted for."""
@@ -285,9 +291,12 @@ class Scene:
         """The end of a test that went well: nothing lost, nothing left over, all as before."""
         self.quiesce()
         self.ledger.check(ordered)
-        for client in self.clients:
-            if client in self._baseline and client.is_running:
-                self._check_resources(client)
+        as_before = [client for client in self.clients
+                     if client in self._baseline and client.is_running]
+        for client in as_before:
+            self._check_resources(client)
+        if self._baseline and as_before == self.clients:
+            self._check_held()
         for client in self.clients:
             if client.is_running:
                 client.stop()
@@ -308,12 +317,17 @@ class Scene:
             raise AssertionError(f"{client.name} has more than it had: {before}, now "
                                  f"{client.resources()}\n{client.tail()}") from None
 
+    def _check_held(self):
+        """The broker has neither more nor less of us than it had."""
+        try:
+            eventually(lambda: self.held() == self._baseline_held, 40)
+        except AssertionError:
+            raise AssertionError(f"the broker had {self._baseline_held}, now it has "
+                                 f"{self.held()}") from None
+
     def wait_broker_quiet(self, timeout_s=40):
         """No connection, channel or consumer of this test is left, and no work queue holds any."""
-        def left():
-            return [what for what in ("connections", "channels", "consumers") if self.listed(what)]
-
-        eventually(lambda: not left(), timeout_s, f"an end of the broker's {left()}")
+        eventually(lambda: not any(self.held().values()), timeout_s, "an end of all connections")
         held = {name: n for name, n in self.queues().items() if n and not name.endswith(".dead")}
         assert not held, f"messages were left in {held}"
 
@@ -340,12 +354,34 @@ class Scene:
     def _api(self, path):
         return f"{self.node.management_url}/api/{path}"
 
-    def listed(self, what):
-        """Connections, channels or consumers of the virtual host, as the management API has them."""
-        path = f"consumers/{self.vhost}" if what == "consumers" else f"vhosts/{self.vhost}/{what}"
-        answer = requests.get(self._api(path), auth=LOGIN, timeout=30)
+    def held(self):
+        """How many connections, channels and consumers of the virtual host the broker has now.
+
+        From the broker itself: the management pages are up to 5 s behind.
+        """
+        vhost = f'<<"{self.vhost}">>'
+        answer = self.erlang(
+            f"Of = fun(All) -> length([1 || [{{vhost, V}}] <- All, V =:= {vhost}]) end, "
+            f"{{Of(rabbit_networking:connection_info_all([vhost])), "
+            f"Of(rabbit_channel:info_all([vhost])), "
+            f"length(rabbit_amqqueue:consumers_all({vhost}))}}.")
+        numbers = re.fullmatch(r"\{ok, *\{(\d+), *(\d+), *(\d+)\}\}", answer)
+        assert numbers, answer
+        return dict(zip(("connections", "channels", "consumers"), map(int, numbers.groups())))
+
+    def erlang(self, expression):
+        """What the broker's Erlang machine says to an expression: much quicker than rabbitmqctl."""
+        _, env = self.node.control()
+        erl_call = sorted(glob.glob("/usr/lib/erlang/erts-*/bin/erl_call"))[-1]
+        return subprocess.run([erl_call, "-sname", self.node.name, "-e"], env=env, timeout=60,
+                              input=f"{expression}\n".encode(), check=True, cwd=self.node.directory,
+                              stdout=subprocess.PIPE).stdout.decode().strip()
+
+    def connection_names(self):
+        """Of the virtual host, as the management pages have them, which takes up to 5 s."""
+        answer = requests.get(self._api(f"vhosts/{self.vhost}/connections"), auth=LOGIN, timeout=30)
         answer.raise_for_status()
-        return answer.json()
+        return [connection["name"] for connection in answer.json()]
 
     def close_connection(self, name, reason="closed by the test"):
         """What an operator does in the management pages."""

@@ -50,7 +50,9 @@ def test_cut_in_the_middle_of_a_frame(linked, direction):
 
 
 @pytest.mark.parametrize("who, direction", [
-    ("publisher", "to_broker"), ("publisher", "to_client"), ("consumer", "to_broker"),
+    ("publisher", "to_broker"),
+    pytest.param("publisher", "to_client", marks=pytest.mark.long),
+    pytest.param("consumer", "to_broker", marks=pytest.mark.long),
     ("consumer", "to_client"), ("both", "both")])
 def test_black_hole(linked, who, direction):
     """Bytes go nowhere, and nobody says so: the client notices within two heartbeats."""
