@@ -84,11 +84,13 @@ static size_t fill_body(publisher *pub, char key[KEY_MAX])
 
 static void refused(publisher *pub, const char *key, gw_status st, const gw_error *err)
 {
+    if (!pub->told_refused || st == GW_E_IO) {
+        journal_write(pub->journal, "R %s %s %s", key, gw_status_name(st), err->text);
+    }
     if (pub->told_refused) {
         return;
     }
     pub->told_refused = true;
-    journal_write(pub->journal, "R %s %s %s", key, gw_status_name(st), err->text);
     printf("refused %s %s %s\n", key, gw_status_name(st), err->text);
     fflush(stdout);
 }
@@ -106,6 +108,7 @@ static bool publish_next(publisher *pub, gw_client *client)
     if (st != GW_OK) {
         refused(pub, key, st, &err);
         gw_message_free(msg);
+        pub->next += st == GW_E_IO; /* it may be sent all the same, with its id: never again */
         return false;
     }
     journal_write(pub->journal, "A %s %s %s", key, gw_message_id(msg), queue);

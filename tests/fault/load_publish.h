@@ -6,7 +6,8 @@
  * whether a repeated message has the id it had. The journal has, in this order of events,
  *
  *   A <key> <message id> <queue>   accepted: written as soon as gw_publish_on_queue() said so
- *   R <key> <status> <text>        refused; the same number is tried again until it is accepted
+ *   R <key> <status> <text>        refused; the same number is tried again until it is accepted,
+ *                                  but for GW_E_IO, after which the next one is
  *   F <key> <message id> <status>  reported as failed, through on_failed
  */
 #ifndef GODWIT_TESTS_FAULT_LOAD_PUBLISH_H

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The client itself is paused, killed, stopped under load, and joined by others."""
 import os
+import re
 import signal
 
 import pytest
@@ -119,8 +120,9 @@ def test_publisher_stopped_while_the_broker_is_away(scene, level):
     published = scene.ledger.published["p"]
     n_wanted = len(published.read().accepted) + 300
     scene.until(lambda: len(published.read().accepted) >= n_wanted, 30, "publishing without a broker")
-    pub.stop(timeout_s=1, expect=1)
-    assert pub.said("closed GW_E_TIMEOUT .*[0-9]"), pub.tail()
+    pub.stop(timeout_s=1)
+    with open(pub.log_path, encoding="utf-8") as log:
+        assert re.search(r"[1-9]\d* messages stay in the outbox", log.read()), pub.tail()
     proxy.accept()
     scene.publisher(proxy=proxy, first=published.read().last + 1, count=10,
                     **outbox(scene, level)).start().wait("done")

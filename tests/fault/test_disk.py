@@ -5,6 +5,7 @@ The disk is a small tmpfs in a mount namespace of the publisher's own, which the
 through /proc/<pid>/root.
 """
 import os
+import re
 
 import pytest
 
@@ -38,17 +39,20 @@ def test_disk_full(scene, small_disk, level):
     scene.consumer().start()
     scene.wait_handled(100)
     ballast = as_seen_by(pub, os.path.join(scene.path(DISK), "ballast"))
+    pub.ask("pause", "paused")
+    pub.flush()
+    proxy.refuse()
+    proxy.reset()
     with open(ballast, "wb") as file:
         free = os.statvfs(ballast)
         os.posix_fallocate(file.fileno(), 0,
                            free.f_bavail * free.f_frsize - (8 << 20))
-    proxy.refuse()
-    proxy.reset()
+    pub.ask("resume", "resumed")
     _, line = pub.wait("refused", 60)
-    assert "GW_E_FULL" in line, line
-    assert directory in line or "outbox" in line, line
-    os.unlink(ballast)
+    # LMDB makes an I/O error of a write that the full disk has cut short.
+    assert re.search(r"GW_E_(NO_SPACE|IO) .*full", line) and directory in line, line
     mark = pub.mark()
+    os.unlink(ballast)
     pub.wait("accepted again", 60, mark)
     pub.ask("pause", "paused")
     proxy.accept()
