@@ -65,6 +65,7 @@ typedef struct ack_batch {
     gw__delivery items[ACK_BATCH];
     size_t n_items;
     uint64_t start_ns; /* when the handler of the first one was called */
+    uint64_t end_ns;   /* when the last handler returned */
     gw__prefetch_sample handled;
 } ack_batch;
 
@@ -176,7 +177,7 @@ static void add_ack(subscription *sub, ack_batch *acks, const gw__job *it, uint6
         acks->start_ns = start_ns;
     }
     acks->items[acks->n_items++] = it->delivery;
-    if (acks->n_items == ACK_BATCH || gw_clock_ns() - acks->start_ns >= ACK_DELAY_NS) {
+    if (acks->n_items == ACK_BATCH || acks->end_ns >= acks->start_ns + ACK_DELAY_NS) {
         flush_acks(sub, acks);
     }
 }
@@ -314,7 +315,8 @@ static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_sl
     gw__guard_enter(slot, it->msg);
     gw_verdict verdict = sub->handler(sub->handler_ctx, it->msg, &why);
     gw__guard_leave(slot);
-    uint64_t took_ns = gw_clock_ns() - start_ns;
+    acks->end_ns = gw_clock_ns();
+    uint64_t took_ns = acks->end_ns - start_ns;
     gw_histogram_observe(sub->seconds, took_ns);
     tune_prefetch(sub, &acks->handled, took_ns, it->msg);
     gw_counter_add(sub->handled[verdict <= GW_REJECT ? verdict : GW_REJECT], 1);
