@@ -343,8 +343,12 @@ static bool read_head(const gw__ring *ring, size_t offset, record_head *ret_head
     if (ring->size - offset < sizeof(record_head)) {
         return false;
     }
+    memcpy(ret_head, ring->data + offset, sizeof(ret_head->check));
+    if (ret_head->check == 0) { /* most of a young ring */
+        return false;
+    }
     memcpy(ret_head, ring->data + offset, sizeof(*ret_head));
-    return ret_head->check != 0 && ret_head->seq <= SEQ_MASK / 2 &&
+    return ret_head->seq <= SEQ_MASK / 2 &&
            ret_head->len <= ring->size - offset - sizeof(record_head) &&
            ret_head->check == check_of(ring, offset, ret_head);
 }
