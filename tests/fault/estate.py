@@ -39,6 +39,13 @@ def url_through(world, proxy):
     return f"amqp://guest:guest@127.0.0.1:{proxy.port}/{vhost}"
 
 
+def check_tap(tap, counted):
+    """As many ids as the broker was given, so each of them once."""
+    eventually(lambda: len(tap.ids) >= counted, 30, "the tap's end")
+    print(f"{tap.n_published} published with {len(tap.ids)} ids")
+    assert len(tap.ids) == counted, f"{len(tap.ids)} ids published, {counted} counted"
+
+
 class Estate:
     """A World's accountservices and vipservices by number. Each has a port, and with it the
     directory of its outbox, that it keeps when it is started again."""
@@ -131,8 +138,6 @@ class Estate:
         print(books)
         assert not readers.errors, readers.errors[:3]
         assert readers.answered <= counted <= readers.answered + readers.undecided, books
-        if tap:  # what the broker was given, each id once
-            eventually(lambda: len(tap.ids) >= counted, 20, "the tap's end")
-            print(f"{tap.n_published} published with {len(tap.ids)} ids")
-            assert len(tap.ids) == counted, f"{len(tap.ids)} ids published; {books}"
+        if tap:
+            check_tap(tap, counted)
         return counted

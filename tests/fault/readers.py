@@ -141,24 +141,49 @@ class Readers:
         return True
 
 
-def burst(port, count, path="/accounts/10000", at_once=200):
-    """So many reads over one connection without waiting for each answer: {status: how many}.
+class Burst:
+    """Reads over one connection without waiting for each answer, in this thread.
 
-    For filling what needs tens of thousands. All of them are answered, so none is undecided.
+    For filling what needs tens of thousands. Tells by status how many answers came, and how many
+    reads are undecided because the connection broke.
     """
-    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
-    found = collections.Counter()
-    with socket.create_connection((HOST, port), TIMEOUT_S) as sock, sock.makefile("rb") as answers:
-        while count > 0:
-            sock.sendall(request * min(count, at_once))
-            for _ in range(min(count, at_once)):
-                status = int(answers.readline().split()[1])
-                headers = dict(line.split(b": ", 1) for line in iter(answers.readline, b"\r\n"))
-                answers.read(int(headers[b"Content-Length"]))
-                assert status != 503 or b"Retry-After" in headers, headers
-                found[status] += 1
-            count -= at_once
-    return found
+
+    def __init__(self, port, path="/accounts/10000", at_once=200):
+        self.found = collections.Counter()
+        self.undecided = 0
+        self._port = port
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        self._at_once = at_once
+
+    def read(self, count):
+        """So many, or until the connection breaks; returns itself."""
+        n_open = 0
+        try:
+            with socket.create_connection((HOST, self._port), TIMEOUT_S) as sock, \
+                    sock.makefile("rb") as answers:
+                for start in range(0, count, self._at_once):
+                    n_open = min(count - start, self._at_once)
+                    sock.sendall(self._request * n_open)
+                    while n_open > 0:
+                        self._take(answers)
+                        n_open -= 1
+        except OSError:
+            self.undecided += n_open
+        return self
+
+    def _take(self, answers):
+        head = []
+        while not head or head[-1] != b"\r\n":
+            head.append(answers.readline())
+            if not head[-1].endswith(b"\n"):
+                raise ConnectionError("the answer is not whole")
+        status = int(head[0].split()[1])
+        headers = dict(line.split(b": ", 1) for line in head[1:-1])
+        length = int(headers[b"Content-Length"])
+        if len(answers.read(length)) < length:
+            raise ConnectionError("the answer is not whole")
+        assert status != 503 or b"Retry-After" in headers, headers
+        self.found[status] += 1
 
 
 class Tap:

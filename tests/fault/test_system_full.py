@@ -7,7 +7,7 @@ import pytest
 
 from estate import QUEUE, VIP, Estate, SmallDisk, url_through
 from fault_proxy import FaultProxy
-from readers import HOST, Readers, burst
+from readers import HOST, Burst, Readers
 from world import eventually
 
 NOT_VIP = "/accounts/10042"
@@ -72,16 +72,16 @@ def test_disk_full_under_the_outbox(world, proxy, level):
     cut(proxy)
     answered = refused = 0
     while refused == 0:
-        found = burst(port, 2000)
+        found = Burst(port).read(2000).found
         assert set(found) <= {200, 503}, found
         answered += found[200]
         refused += found[503]
         assert answered < 200000, "it takes more than there is room for"
     check_refusal(world, port)
-    assert burst(port, 500, NOT_VIP) == {200: 500}
+    assert Burst(port, NOT_VIP).read(500).found == {200: 500}
     assert account.exit_code is None
     make_room()
-    eventually(lambda: burst(port, 1)[200], 30, "a VIP read is accepted again")
+    eventually(lambda: Burst(port).read(1).found[200], 30, "a VIP read is accepted again")
     answered += 1
     proxy.accept()
     with Readers(estate.account_ports) as readers:

@@ -6,16 +6,18 @@ is started again; vipservice counts a read and notes its message id in one trans
 """
 import os
 import signal
+import threading
 
 import pytest
 
-from estate import QUEUE, Estate, url_through
+from estate import QUEUE, Estate, check_tap, url_through
 from fault_proxy import FaultProxy
-from readers import HOST, Readers, Tap
+from readers import HOST, Burst, Readers, Tap
 from world import eventually
 
 ROUNDS = 2
 ROUNDS_LONG = 20
+MANY = 40000  # more than the part of the outbox that fresh messages are in
 
 
 def kill_in_turn(estate, readers, rng, n_rounds, progress):
@@ -88,6 +90,35 @@ def test_what_a_killed_accountservice_left_is_sent_by_the_next(world, victim_nod
     victim_node.start(die_with_parent=True)
     estate.wait_healthy(90)
     estate.check(readers)
+
+
+def test_a_large_outbox_killed_at_random(world, rng, is_long, progress):
+    """Filled by one life after the other, each killed while it accepts, and sent by the last."""
+    with FaultProxy(HOST, world.broker.ports.amqp) as proxy, Tap(world, QUEUE) as tap:
+        estate = Estate(world, n_accounts=1, n_vips=2, account_settings={
+            "amqp_server_url": url_through(world, proxy)}).start()
+        bursts = []
+        for number in range(12 if is_long else 4):
+            progress(f"life {number}")
+            if number % 2 == 0:  # every other life sends what was left, while it accepts more
+                proxy.refuse()
+                proxy.reset()
+            bursts.append(Burst(estate.account_ports[0]))
+            thread = threading.Thread(target=bursts[-1].read, args=(MANY,))
+            thread.start()
+            wanted = rng.randrange(MANY)
+            eventually(lambda w=wanted: bursts[-1].found[200] >= w, 60, f"{wanted} answers")
+            world.kill(estate.accounts[0])
+            thread.join()
+            proxy.accept()
+            estate.start_account(0).wait_lines("serving HTTP", timeout_s=30)
+        counted = estate.settle()
+        answered = sum(burst.found[200] for burst in bursts)
+        undecided = sum(burst.undecided for burst in bursts)
+        print(f"{counted} counted; {answered} answered, {undecided} undecided")
+        assert answered == sum(sum(burst.found.values()) for burst in bursts)
+        assert answered <= counted <= answered + undecided
+        check_tap(tap, counted)
 
 
 def test_a_paused_vipservice(world, rng):
