@@ -80,6 +80,7 @@ static bool parse_flags(int argc, char **argv, load_options *options, numbers *n
         {"prefetch", NULL, &n->prefetch},
         {"workers", NULL, &options->subscription.n_workers},
         {"max-attempts", NULL, &options->subscription.max_attempts},
+        {"max-crashes", NULL, &options->subscription.max_crashes},
         {"retry-delay-ms", NULL, &options->subscription.retry_delay_ms},
         {"slow-ms", NULL, &options->slow_ms},
         {"every", NULL, &options->every},
