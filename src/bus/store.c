@@ -42,6 +42,9 @@
 
 #define GIVE_BACK_AT ((size_t)8 << 20)
 
+/* A reader that was killed keeps old pages in use: it is looked for with each so many commits. */
+#define CHECK_READERS_EVERY 256
+
 typedef struct record_value {
     uint32_t crc; /* of all that follows, and of the key */
     uint32_t reserved;
@@ -67,7 +70,8 @@ struct gw__store {
     size_t room; /* bytes of pages that may be in use */
     void *map;   /* where LMDB has mapped the file; NULL when that cannot be told */
     size_t map_len;
-    _Atomic size_t touched; /* bytes of it that were read since pages were given back, about */
+    _Atomic unsigned n_begun; /* transactions that write */
+    _Atomic size_t touched;   /* bytes of it that were read since pages were given back, about */
 };
 
 struct gw__store_txn {
@@ -341,6 +345,9 @@ void gw__store_close(gw__store *store)
 
 gw_status gw__store_begin(gw__store *store, gw__store_txn **ret_txn, gw_error *err)
 {
+    if (atomic_fetch_add(&store->n_begun, 1) % CHECK_READERS_EVERY == 0) {
+        mdb_reader_check(store->env, NULL); /* if not now, then with a later one */
+    }
     gw__store_txn *txn = calloc(1, sizeof(*txn));
     int rc = txn == NULL ? ENOMEM : mdb_txn_begin(store->env, NULL, 0, &txn->txn);
     if (rc != 0) {

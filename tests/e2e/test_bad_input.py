@@ -321,7 +321,8 @@ def test_a_full_disk_under_the_counts(world):
     """
     world.start_config()
     vip, = world.start_vips(1, prefix=["env", "--ignore-signal=XFSZ", "prlimit",
-                                       "--fsize=131072:unlimited"])
+                                       "--fsize=131072:unlimited"],
+                            outbox_level="memory")  # whose file would be larger than that
     vip.wait_healthy()
     sent = 0
 

@@ -83,10 +83,10 @@ def test_messages_wait_for_a_vipservice(running):
 
 
 def test_a_second_signal_ends_a_program_that_cannot_drain(world, own_broker):
-    """Messages wait for a broker that is away: the first SIGTERM drains, the second one ends."""
+    """Messages in memory wait for a broker that is away: the first SIGTERM drains, the second one ends."""
     world.broker = own_broker
     world.start_config(wait=False)
-    account = world.start_account()
+    account = world.start_account(outbox_level="memory")
     account.wait_lines("serving HTTP")
     world.read("10000")
     os.kill(account.pid, signal.SIGTERM)
