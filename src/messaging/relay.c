@@ -643,9 +643,10 @@ static gw_status open_journal(gw__relay *relay, gw_error *err)
     if (st == GW_OK) {
         st = gw__journal_left(relay->journal, add_left, relay, err);
     }
-    if (st == GW_OK && relay->n_messages > 0) {
-        gw_log_info("messaging", "%zu messages that were left in %s are sent first",
-                    relay->n_messages, relay->options.dir);
+    size_t n_left = gw__relay_count(relay);
+    if (st == GW_OK && n_left > 0) {
+        gw_log_info("messaging", "%zu messages that were left in %s are sent first", n_left,
+                    relay->options.dir);
     }
     return st;
 }
@@ -817,7 +818,9 @@ static gw_status put_locked(gw__relay *relay, entry *wanted, bool *ret_kept, gw_
     return GW_OK;
 }
 
-/* `may_wait`: for room in the journal; otherwise GW_E_BUSY. */
+/* `may_wait`: for room in the journal, and wake the transport. The journal's thread may do neither,
+ * which is there before the transport and after it: GW_E_BUSY, and the transport looks by itself.
+ */
 static gw_status put(gw__relay *relay, gw__target *target, gw_message *msg, gw__done done,
                      void *done_ctx, bool may_wait, uint64_t *ret_seq, gw_error *err)
 {
@@ -838,7 +841,7 @@ static gw_status put(gw__relay *relay, gw__target *target, gw_message *msg, gw__
         pthread_mutex_lock(&relay->lock);
         wanted.flush_epoch = relay->flush_epoch;
         st = put_locked(relay, &wanted, &kept, err);
-        wake = st == GW_OK && relay->hungry;
+        wake = st == GW_OK && relay->hungry && may_wait;
         relay->hungry = relay->hungry && !wake;
         pthread_mutex_unlock(&relay->lock);
     } while (st == GW_E_BUSY && may_wait &&
