@@ -26,6 +26,11 @@
 /* A channel whose oldest message waits longer is suspect: a queue without a leader, say. */
 #define CONFIRM_TIMEOUT_MS 60000
 #define PULL_EVERY_MS      1000
+/* Messages that come faster than this are gathered for so long, and so are their confirms: a system
+ * call and a turn of the broker for some of them, not for each. Single ones are not kept waiting.
+ */
+#define BUSY_NS   100000u
+#define GATHER_NS 200000u
 struct gw__publisher {
     gw__source source;
     gw__session *session; /* NULL: none */
@@ -52,6 +57,8 @@ struct gw__publisher {
     gw__outgoing *held[GW__CONFIRM_WINDOW];
     size_t n_held;
     gw__declarations declarations;
+    unsigned n_sent;  /* in this turn */
+    uint64_t sent_ns; /* the last turn in which anything was sent */
     /* To be settled, all with the same outcome. */
     gw__outgoing *batch[BATCH_MAX];
     size_t n_batch;
@@ -167,6 +174,7 @@ static void send_item(gw__publisher *pub, gw__outgoing *item)
         return;
     }
     gw_counter_add(pub->published, 1);
+    pub->n_sent++;
     pub->current = item;
     pub->body_at = 0;
     send_body(pub);
@@ -562,6 +570,16 @@ static void count_unconfirmed(gw__publisher *pub)
     pub->n_unconfirmed = n;
 }
 
+/* Whether more is about to come, so that it pays to wait for it. Never with a full window, which
+ * only confirms can open. */
+static bool is_busy(gw__publisher *pub)
+{
+    bool busy = pub->n_sent > 1 || (pub->n_sent == 1 && pub->now_ns - pub->sent_ns < BUSY_NS);
+    pub->sent_ns = pub->n_sent > 0 ? pub->now_ns : pub->sent_ns;
+    pub->n_sent = 0;
+    return busy && !pub->full && pub->current == NULL && pub->n_held == 0;
+}
+
 static gw__turn work(gw__publisher *pub, uint64_t now_ns)
 {
     uint64_t now_ms = now_ns / GW_NS_PER_MS;
@@ -606,6 +624,9 @@ static gw__turn work(gw__publisher *pub, uint64_t now_ns)
     }
     if (pub->session->out.len >= GW__OUT_HIGH_WATER && before < GW__OUT_HIGH_WATER) {
         turn.timer_ms = now_ms; /* there may be more */
+    } else if (is_busy(pub)) {
+        turn.doze_ns = GATHER_NS;
+        turn.deaf = true;
     }
     return turn;
 }
