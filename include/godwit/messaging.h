@@ -73,6 +73,18 @@ typedef enum gw_verdict {
  */
 typedef gw_verdict (*gw_handler)(void *ctx, const gw_message *msg, gw_error *why);
 
+/**
+ * Make what the handler did last. With it, handlers can share a transaction: each does its part,
+ * and this ends it for all of them, before they are acknowledged together. Called on the worker's
+ * thread after at most 64 handlers that returned GW_DONE, or half a millisecond of them, and always
+ * before the worker waits; with several workers, each calls it for its own.
+ *
+ * @return GW_DONE; anything else, with `why`: nothing of it lasts, and each of those messages is
+ * tried again as if its handler had returned GW_RETRY. (A handler that returns something else than
+ * GW_DONE has undone its own part; if that took others' with it, this has to say so.)
+ */
+typedef gw_verdict (*gw_commit)(void *ctx, gw_error *why);
+
 /** The state changed. Called on a thread of the client, one call at a time, no lock held; must not
  * block or close the client. */
 typedef void (*gw_state_callback)(void *ctx, gw_client_state state, const char *reason);
@@ -132,6 +144,7 @@ typedef struct gw_subscribe_options {
      * are. */
     uint16_t prefetch;
     unsigned n_workers;    /**< threads that call the handler; default 1, which keeps the order */
+    gw_commit commit;      /**< NULL: what a handler did lasts when it returns */
     unsigned max_attempts; /**< of handing it to the handler; default 5; UINT_MAX: for ever */
     /** Before the second attempt, doubling with each further one; default 1000. A message of a work
      * queue waits in the broker's queue "<queue>.retry.<delay>", one of the exchange's subscription
@@ -145,7 +158,7 @@ typedef struct gw_subscribe_options {
 
 #define GW_SUBSCRIBE_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        .consumer_name = NULL, .binding_key = NULL, .prefetch = 0, .n_workers = 1,                 \
+        .consumer_name = NULL, .binding_key = NULL, .prefetch = 0, .n_workers = 1, .commit = NULL, \
         .max_attempts = 5, .retry_delay_ms = 1000, .retry_delay_max_ms = 60000, .max_crashes = 5   \
     }
 

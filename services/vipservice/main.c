@@ -12,7 +12,7 @@ static void stop(void *ctx, gw_service *service)
 {
     (void)service;
     vips *self = ctx;
-    vip_store_close(self->store);
+    vips_dispose(self);
     gw_health_remove(self->health);
 }
 
@@ -48,14 +48,16 @@ static gw_status read_store_options(const gw_config_snapshot *snapshot,
 
 static gw_status open_store(vips *self, const gw_config_snapshot *snapshot, gw_error *err)
 {
+    vip_store *store;
     vip_store_options options = {.dir = "data/vipservice"};
     gw_status st = read_store_options(snapshot, &options, err);
     if (st == GW_OK) {
-        st = vip_store_open(&options, &self->store, err);
+        st = vip_store_open(&options, &store, err);
     }
     if (st != GW_OK) {
         return st;
     }
+    vips_init(self, store);
     self->duplicates = gw_metrics_counter("godwit_vip_duplicates_total",
                                           "Notifications that were delivered again.", NULL);
     self->health = gw_health_add("store", true);
@@ -75,6 +77,7 @@ static gw_status start(void *ctx, gw_service *service, gw_error *err)
     if (st == GW_OK) {
         gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
         options.max_attempts = UINT_MAX; /* a store that fails is no fault of the message */
+        options.commit = vips_commit;
         st = gw_subscribe_to_queue(gw_service_client(service), queue, &options, vips_on_message,
                                    self, NULL, err);
         if (st != GW_OK) {

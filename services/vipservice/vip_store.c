@@ -199,9 +199,33 @@ static int add_read(vip_store *store, MDB_txn *txn, const char *account_id, cons
     return put_reads(store, txn, &reads);
 }
 
-gw_status vip_store_count(vip_store *store, const char *account_id, const char *read_at,
+static gw_status begin(vip_batch *batch, gw_error *err)
+{
+    vip_store *store = batch->store;
+    if (batch->txn != NULL) {
+        return GW_OK;
+    }
+    if (atomic_fetch_add(&store->n_counts, 1) % CHECK_READERS_AT == 0) {
+        int n_dead;
+        mdb_reader_check(store->env, &n_dead); /* if it fails, the next one will do */
+    }
+    int rc = mdb_txn_begin(store->env, NULL, 0, &batch->txn);
+    return rc == 0 ? GW_OK : lmdb_env_error(err, rc, store->dir, "cannot count a read");
+}
+
+static void undo(vip_batch *batch)
+{
+    if (batch->txn != NULL) {
+        mdb_txn_abort(batch->txn);
+        batch->txn = NULL;
+    }
+    batch->is_broken = batch->n_counted > 0;
+}
+
+gw_status vip_batch_count(vip_batch *batch, const char *account_id, const char *read_at,
                           const char *message_id, bool *ret_is_new, gw_error *err)
 {
+    vip_store *store = batch->store;
     size_t id_len = strnlen(account_id, VIP_ID_MAX + 1);
     size_t message_len = strnlen(message_id, VIP_MESSAGE_MAX + 1);
     if (id_len == 0 || id_len > VIP_ID_MAX || message_len == 0 || message_len > VIP_MESSAGE_MAX ||
@@ -209,33 +233,56 @@ gw_status vip_store_count(vip_store *store, const char *account_id, const char *
         return gw_error_set(err, GW_E_INVALID, 0,
                             "account id, message id or time is empty or too long");
     }
-    if (atomic_fetch_add(&store->n_counts, 1) % CHECK_READERS_AT == 0) {
-        int n_dead;
-        mdb_reader_check(store->env, &n_dead); /* if it fails, the next one will do */
-    }
-    MDB_txn *txn;
     bool is_new = false;
-    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    if (rc != 0) {
-        return lmdb_env_error(err, rc, store->dir, "cannot count a read");
+    gw_status st = begin(batch, err);
+    if (st == GW_OK) {
+        st = gw_duplicates_check(store->seen, batch->txn, message_id, &is_new, err);
+        st = st == GW_OK ? GW_OK : gw_error_prefix(err, st, "cannot count a read");
     }
-    gw_status st = gw_duplicates_check(store->seen, txn, message_id, &is_new, err);
     if (st == GW_OK && is_new) {
-        rc = add_read(store, txn, account_id, read_at, message_id);
-    }
-    if (st == GW_OK && is_new && rc == 0) {
-        rc = mdb_txn_commit(txn); /* the id and the read, or neither */
-    } else {
-        mdb_txn_abort(txn);
+        int rc = add_read(store, batch->txn, account_id, read_at, message_id);
+        st = rc == 0 ? GW_OK : lmdb_env_error(err, rc, store->dir, "cannot count a read");
     }
     if (st != GW_OK) {
-        return gw_error_prefix(err, st, "cannot count a read");
+        undo(batch);
+        return st;
     }
-    if (rc != 0) {
-        return lmdb_env_error(err, rc, store->dir, "cannot count a read");
-    }
+    batch->n_counted++;
     *ret_is_new = is_new;
     return GW_OK;
+}
+
+/* The ids and the reads, or nothing of either. */
+gw_status vip_batch_commit(vip_batch *batch, gw_error *err)
+{
+    bool is_broken = batch->is_broken;
+    MDB_txn *txn = batch->txn;
+    batch->is_broken = false;
+    batch->n_counted = 0;
+    batch->txn = NULL;
+    if (is_broken) {
+        if (txn != NULL) {
+            mdb_txn_abort(txn);
+        }
+        return gw_error_set(err, GW_E_IO, 0, "another read of the same transaction failed");
+    }
+    int rc = txn != NULL ? mdb_txn_commit(txn) : 0;
+    return rc == 0 ? GW_OK : lmdb_env_error(err, rc, batch->store->dir, "cannot count a read");
+}
+
+gw_status vip_store_count(vip_store *store, const char *account_id, const char *read_at,
+                          const char *message_id, bool *ret_is_new, gw_error *err)
+{
+    vip_batch batch = {.store = store};
+    bool is_new;
+    gw_status st = vip_batch_count(&batch, account_id, read_at, message_id, &is_new, err);
+    if (st == GW_OK) {
+        st = vip_batch_commit(&batch, err);
+    }
+    if (st == GW_OK) {
+        *ret_is_new = is_new;
+    }
+    return st;
 }
 
 gw_status vip_store_get(vip_store *store, const char *account_id, vip_reads *ret_reads,

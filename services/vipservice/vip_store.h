@@ -40,8 +40,25 @@ gw_status vip_store_open(const vip_store_options *options, vip_store **ret_store
 /* Accepts NULL. */
 void vip_store_close(vip_store *store);
 
-/* Count a read, unless the message was seen before. `ret_is_new` says which. GW_E_NO_SPACE,
- * GW_E_IO. */
+/* Reads that are counted in one transaction. On one thread; while it is open, others that count
+ * wait. Starts as zeros with a store. */
+typedef struct vip_batch {
+    vip_store *store;
+    struct MDB_txn *txn; /* NULL: none is open */
+    size_t n_counted;
+    bool is_broken; /* one failed, and took the others with it */
+} vip_batch;
+
+/* Count a read, unless the message was seen before; `ret_is_new` says which. It lasts when the
+ * batch is committed. After a failure nothing of the batch does. GW_E_NO_SPACE, GW_E_IO. */
+gw_status vip_batch_count(vip_batch *batch, const char *account_id, const char *read_at,
+                          const char *message_id, bool *ret_is_new, gw_error *err);
+
+/* End the batch: it can be used again. Nothing was counted, if this fails, or a count did before.
+ */
+gw_status vip_batch_commit(vip_batch *batch, gw_error *err);
+
+/* The same for a single read. */
 gw_status vip_store_count(vip_store *store, const char *account_id, const char *read_at,
                           const char *message_id, bool *ret_is_new, gw_error *err);
 

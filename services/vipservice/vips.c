@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vips.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,30 +14,64 @@
 #define LIST_DEFAULT 100
 #define LIST_MAX     1000
 
-/* One line, in one write, so that lines of several threads and processes do not mix. */
-static void print_message(const char *body, size_t len)
+/* Of a batch, which has at most 64 notifications. */
+#define LINES_MAX ((size_t)64 * (NOTIFICATION_MAX + 64))
+
+/* What a pipe takes in one piece, so that lines of several processes do not mix. */
+#define PIECE_MAX PIPE_BUF
+
+void vips_init(vips *self, vip_store *store)
 {
-    gw_buf line;
-    gw_buf_init(&line, NOTIFICATION_MAX + 64);
-    gw_buf_add_str(&line, "Got a message: ");
-    size_t start = line.len;
-    gw_buf_add(&line, body, len);
-    for (size_t i = start; i < line.len; i++) {
-        unsigned char c = (unsigned char)line.data[i];
-        unsigned char next = i + 1 < line.len ? (unsigned char)line.data[i + 1] : 0;
+    self->store = store;
+    self->batch = (vip_batch){.store = store};
+    gw_buf_init(&self->lines, LINES_MAX);
+}
+
+void vips_dispose(vips *self)
+{
+    gw_buf_dispose(&self->lines);
+    vip_store_close(self->store);
+    self->store = NULL;
+}
+
+static void add_line(gw_buf *lines, const char *body, size_t len)
+{
+    size_t before = lines->len;
+    gw_buf_add_str(lines, "Got a message: ");
+    size_t start = lines->len;
+    gw_buf_add(lines, body, len);
+    for (size_t i = start; i < lines->len; i++) {
+        unsigned char c = (unsigned char)lines->data[i];
+        unsigned char next = i + 1 < lines->len ? (unsigned char)lines->data[i + 1] : 0;
         if (c == 0xc2 && next >= 0x80 && next <= 0x9f) { /* U+009B is a terminal's escape */
-            line.data[i++] = ' ';
-            line.data[i] = ' ';
+            lines->data[i++] = ' ';
+            lines->data[i] = ' ';
         } else if (c < 0x20 || c == 0x7f) { /* JSON allows line breaks between its tokens */
-            line.data[i] = ' ';
+            lines->data[i] = ' ';
         }
     }
-    gw_buf_add_char(&line, '\n');
-    if (gw_buf_status(&line) == GW_OK) {
-        ssize_t n = write(STDOUT_FILENO, line.data, line.len);
-        (void)n; /* a lost line is no reason to refuse the message */
+    gw_buf_add_char(lines, '\n');
+    if (gw_buf_status(lines) != GW_OK) {
+        lines->len = before; /* a lost line is no reason to refuse the message */
     }
-    gw_buf_dispose(&line);
+}
+
+/* As many whole lines at once as fit a piece; a longer line alone. */
+static void print_lines(gw_buf *lines)
+{
+    size_t at = 0;
+    while (at < lines->len) {
+        size_t len = lines->len - at;
+        if (len > PIECE_MAX) {
+            const char *end = memrchr(lines->data + at, '\n', PIECE_MAX);
+            end = end != NULL ? end : memchr(lines->data + at, '\n', len);
+            len = (size_t)(end - (lines->data + at)) + 1;
+        }
+        ssize_t n = write(STDOUT_FILENO, lines->data + at, len);
+        (void)n;
+        at += len;
+    }
+    lines->len = 0;
 }
 
 /* The id that makes a message unique: its own, or what it says if its sender gave it none. */
@@ -64,18 +99,31 @@ gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
     char buf[VIP_MESSAGE_MAX + 1];
     const char *id = unique_id(msg, &note, buf, sizeof(buf));
     bool is_new;
-    st = vip_store_count(self->store, note.account_id, note.read_at, id, &is_new, why);
+    st = vip_batch_count(&self->batch, note.account_id, note.read_at, id, &is_new, why);
     if (st != GW_OK) {
         gw_health_down(self->health, "%s", why != NULL ? why->text : gw_status_text(st));
         return GW_RETRY;
     }
-    gw_health_up(self->health);
     if (is_new) {
-        print_message(body, len);
+        add_line(&self->lines, body, len);
     } else {
         gw_counter_add(self->duplicates, 1);
         gw_log_debug("vips", "message %s was counted before", id);
     }
+    return GW_DONE;
+}
+
+gw_verdict vips_commit(void *ctx, gw_error *why)
+{
+    vips *self = ctx;
+    gw_status st = vip_batch_commit(&self->batch, why);
+    if (st != GW_OK) {
+        self->lines.len = 0; /* they come again */
+        gw_health_down(self->health, "%s", why->text);
+        return GW_RETRY;
+    }
+    gw_health_up(self->health);
+    print_lines(&self->lines);
     return GW_DONE;
 }
 

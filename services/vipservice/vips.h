@@ -3,6 +3,7 @@
 #ifndef VIPSERVICE_VIPS_H
 #define VIPSERVICE_VIPS_H
 
+#include <godwit/buf.h>
 #include <godwit/health.h>
 #include <godwit/http.h>
 #include <godwit/messaging.h>
@@ -12,16 +13,25 @@
 
 typedef struct vips {
     vip_store *store;
+    vip_batch batch; /* the worker's, as the lines to be printed when it is committed */
+    gw_buf lines;
     gw_health *health; /* of the store */
     gw_counter *duplicates;
 } vips;
 
+/* The store is open; `health` and `duplicates` are the caller's to set. */
+void vips_init(vips *self, vip_store *store);
+void vips_dispose(vips *self);
+
 /**
- * A gw_handler; `ctx` is a vips. Counts the read and prints "Got a message: {...}" on standard
- * output, once a message id. What is no notification is rejected; when the store fails the message
- * is tried again.
+ * A gw_handler; `ctx` is a vips. Counts the read, to last when it is committed. What is no
+ * notification is rejected; when the store fails the message is tried again.
  */
 gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why);
+
+/** Its gw_commit, of one worker, since a batch belongs to a thread. Prints "Got a message: {...}"
+ * on standard output, once a message id. */
+gw_verdict vips_commit(void *ctx, gw_error *why);
 
 /** GET /vips?limit=&after= */
 void vips_list(void *ctx, const gw_http_request *req, gw_http_response *res);

@@ -63,6 +63,7 @@ typedef struct subscription {
  * nothing when there is no next message. */
 typedef struct ack_batch {
     gw__delivery items[ACK_BATCH];
+    gw__job *jobs[ACK_BATCH]; /* theirs, if they are still to be committed */
     size_t n_items;
     uint64_t start_ns; /* when the handler of the first one was called */
     uint64_t end_ns;   /* when the last handler returned */
@@ -162,21 +163,60 @@ static void settle(subscription *sub, const gw__delivery *items, size_t n_items,
     sub->transport->type->settle(sub->consumer, items, n_items, how);
 }
 
+static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict verdict,
+                     gw_error *why);
+
+/* What the handlers did does not last: all of them once more. */
+static void undo(subscription *sub, ack_batch *acks, gw_error *why)
+{
+    gw__job *jobs[ACK_BATCH];
+    size_t n = acks->n_items;
+    memcpy(jobs, acks->jobs, n * sizeof(jobs[0]));
+    acks->n_items = 0; /* what is given up now can be added again */
+    for (size_t i = 0; i < n; i++) {
+        if (sub->stopping) {
+            gw__job_free(jobs[i]); /* unsettled: the broker delivers it again */
+        } else {
+            gw_error own = *why;
+            not_done(sub, jobs[i], acks, GW_RETRY, &own);
+        }
+    }
+}
+
+static bool commit(subscription *sub, ack_batch *acks)
+{
+    gw_error why = GW_ERROR_INIT;
+    if (sub->options.commit(sub->handler_ctx, &why) != GW_DONE) {
+        undo(sub, acks, &why);
+        return false;
+    }
+    for (size_t i = 0; i < acks->n_items; i++) {
+        gw__job_free(acks->jobs[i]);
+    }
+    return true;
+}
+
 static void flush_acks(subscription *sub, ack_batch *acks)
 {
-    if (acks->n_items > 0) {
+    if (acks->n_items > 0 && (sub->options.commit == NULL || commit(sub, acks))) {
         settle(sub, acks->items, acks->n_items, GW__ACK);
         acks->n_items = 0;
     }
 }
 
-/* `start_ns` is when the handler of `it` was called. */
-static void add_ack(subscription *sub, ack_batch *acks, const gw__job *it, uint64_t start_ns)
+/* `it` is taken; `start_ns` is when its handler was called. */
+static void add_ack(subscription *sub, ack_batch *acks, gw__job *it, uint64_t start_ns)
 {
     if (acks->n_items == 0) {
         acks->start_ns = start_ns;
     }
-    acks->items[acks->n_items++] = it->delivery;
+    acks->items[acks->n_items] = it->delivery;
+    if (sub->options.commit != NULL) {
+        acks->jobs[acks->n_items] = it;
+    } else {
+        gw__job_free(it);
+    }
+    acks->n_items++;
     if (acks->n_items == ACK_BATCH || acks->end_ns >= acks->start_ns + ACK_DELAY_NS) {
         flush_acks(sub, acks);
     }
@@ -238,7 +278,6 @@ static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t st
                      id != NULL ? id : "without an id", sub->queue, reason);
         gw_counter_add(sub->dead, 1);
         add_ack(sub, acks, it, start_ns);
-        gw__job_free(it);
         return;
     }
     gw_log_warn("messaging", "message %s of queue '%s' goes to '%s%s': %s",
@@ -250,6 +289,28 @@ static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t st
         return;
     }
     gw__forward_dead_letter(sub->forwarder, it);
+}
+
+/* What becomes of a message that its handler has not done, or that was not committed. `it` is
+ * taken. */
+static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict verdict,
+                     gw_error *why)
+{
+    if (is_void(sub, it)) { /* the broker delivers it again: what is due then is decided then */
+        gw__job_free(it);
+        return;
+    }
+    if (why->status == GW_OK) {
+        gw_error_set(why, GW_E_INVALID, 0, "the handler gave no reason");
+    }
+    if (verdict == GW_RETRY && it->count.attempt < sub->options.max_attempts) {
+        retry_later(sub, it, why);
+        return;
+    }
+    if (verdict == GW_RETRY) {
+        gw_error_prefix(why, why->status, "given up after %u attempts", it->count.attempt);
+    }
+    give_up(sub, it, acks, acks->end_ns, why->text);
 }
 
 /* ---- messages that end the process ---------------------------------------------- */
@@ -325,24 +386,9 @@ static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_sl
             gw__guard_forget(gw__client_guard(sub->base.client), sub->queue, it->msg);
         }
         add_ack(sub, acks, it, start_ns);
-        gw__job_free(it);
         return;
     }
-    if (is_void(sub, it)) { /* the broker delivers it again: what is due then is decided then */
-        gw__job_free(it);
-        return;
-    }
-    if (why.status == GW_OK) {
-        gw_error_set(&why, GW_E_INVALID, 0, "the handler gave no reason");
-    }
-    if (verdict == GW_RETRY && it->count.attempt < sub->options.max_attempts) {
-        retry_later(sub, it, &why);
-        return;
-    }
-    if (verdict == GW_RETRY) {
-        gw_error_prefix(&why, why.status, "given up after %u attempts", it->count.attempt);
-    }
-    give_up(sub, it, acks, start_ns, why.text);
+    not_done(sub, it, acks, verdict, &why);
 }
 
 /* Wait for the next job to be due. @locks sub->lock held */

@@ -102,6 +102,95 @@ static void test_several_workers(void **state)
     fixture_dispose(&fix);
 }
 
+/* ---- committing ------------------------------------------------------------------------ */
+
+static unsigned n_commits;
+static unsigned n_to_fail;
+static unsigned n_in_time; /* commits before the acknowledgement of what they commit */
+
+static gw_verdict on_commit(void *ctx, gw_error *why)
+{
+    fixture *fix = ctx;
+    pthread_mutex_lock(&fix->lock);
+    n_commits++;
+    n_in_time += fix->n_acks < fix->n_handled ? 1 : 0;
+    bool fails = n_to_fail > 0;
+    n_to_fail -= fails ? 1 : 0;
+    pthread_mutex_unlock(&fix->lock);
+    if (fails) {
+        gw_error_set(why, GW_E_NO_SPACE, 0, "no room to commit");
+        return GW_RETRY;
+    }
+    return GW_DONE;
+}
+
+static void start_committing(fixture *fix, int n, unsigned fail_first)
+{
+    n_commits = n_in_time = 0;
+    n_to_fail = fail_first;
+    fixture_init(fix);
+    fix->no_retries = true;
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.commit = on_commit;
+    options.retry_delay_ms = 1;
+    fix->gated = "gate";
+    start(fix, &options);
+    deliver(fix, "gate");
+    wait_for(fix, fix->n_running == 1);
+    for (int i = 1; i < n; i++) {
+        deliver(fix, "x");
+    }
+    open_gate(fix);
+}
+
+/* Several messages in one commit, each before it is acknowledged. */
+static void test_commit(void **state)
+{
+    (void)state;
+    static fixture fix;
+    start_committing(&fix, 101, 0);
+    wait_for(&fix, fix.n_acks == 101);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_handled, 101);
+    assert_in_range(n_commits, 2, 80); /* 101 would be one each */
+    assert_int_equal(n_in_time, n_commits);
+    fixture_dispose(&fix);
+}
+
+/* What was not committed is not acknowledged, and handled again: all of it. */
+static void test_commit_that_fails(void **state)
+{
+    (void)state;
+    static fixture fix;
+    start_committing(&fix, 101, 1);
+    wait_for(&fix, fix.n_acks == 101);
+    stop(&fix, WAIT_MS);
+    assert_in_range(fix.n_handled, 102, 101 + 64);
+    for (unsigned tag = 1; tag <= 101; tag++) {
+        assert_int_equal(fix.n_acked[tag], 1);
+    }
+    fixture_dispose(&fix);
+}
+
+/* It fails for good: dead letters say why, and none is lost. */
+static void test_commit_that_always_fails(void **state)
+{
+    (void)state;
+    static fixture fix;
+    start_committing(&fix, 10, UINT_MAX);
+    wait_for(&fix, fix.n_letters == 10);
+    assert_int_equal(fix.n_handled, 5 * 10);
+    assert_int_equal(fix.n_acks, 0);
+    assert_string_equal(gw_message_header_text(fix.letters[0].msg, "x-godwit-reason"),
+                        "given up after 5 attempts: no room to commit");
+    for (size_t i = 0; i < 10; i++) {
+        decide(&fix, i, GW_OK);
+    }
+    stop(&fix, WAIT_MS);
+    assert_int_equal(fix.n_acks, 10);
+    fixture_dispose(&fix);
+}
+
 /* ---- a lost connection ------------------------------------------------------------------ */
 
 static void test_lost_drops_what_is_queued(void **state)
@@ -950,6 +1039,9 @@ int main(void)
         cmocka_unit_test(test_acks_are_batched),
         cmocka_unit_test(test_ack_does_not_wait_for_the_next),
         cmocka_unit_test(test_several_workers),
+        cmocka_unit_test(test_commit),
+        cmocka_unit_test(test_commit_that_fails),
+        cmocka_unit_test(test_commit_that_always_fails),
         cmocka_unit_test(test_lost_drops_what_is_queued),
         cmocka_unit_test(test_lost_drops_what_is_retried),
         cmocka_unit_test(test_retry_is_forwarded),

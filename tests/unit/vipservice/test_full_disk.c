@@ -262,15 +262,16 @@ static void test_messages_wait(void **state)
 {
     (void)state;
     enum { N = 300 };
-    vips self = {.store = open_vips(),
-                 .health = gw_health_add("store", true),
+    vips self = {.health = gw_health_add("store", true),
                  .duplicates = gw_metrics_counter("test_duplicates", "Test.", NULL)};
+    vips_init(&self, open_vips());
     gw_health_up(self.health);
     gw_client *client = NULL;
     assert_int_equal(gw_connect(BROKER, NULL, &client, NULL), GW_OK);
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.max_attempts = UINT_MAX;
     options.retry_delay_ms = 5;
+    options.commit = vips_commit;
     int real_stdout = silence_stdout();
     fill_disk();
     assert_int_equal(
@@ -302,7 +303,7 @@ static void test_messages_wait(void **state)
     size_t n_dead;
     assert_int_equal(gw_testing_queue_len(BROKER, "vip_queue.dead", &n_dead, NULL), GW_E_NOT_FOUND);
     assert_int_equal(gw_close(client, WAIT_MS, NULL), GW_OK);
-    vip_store_close(self.store);
+    vips_dispose(&self);
     gw_health_remove(self.health);
 }
 

@@ -77,7 +77,9 @@ static int setup(void **state)
     char store_dir[300];
     snprintf(store_dir, sizeof(store_dir), "%s/store", fix.dir);
     vip_store_options options = {.dir = store_dir, .max_seen = 1000, .max_seen_age_s = 3600};
-    assert_int_equal(vip_store_open(&options, &fix.vips.store, NULL), GW_OK);
+    vip_store *store;
+    assert_int_equal(vip_store_open(&options, &store, NULL), GW_OK);
+    vips_init(&fix.vips, store);
     fix.vips.duplicates = gw_metrics_counter("test_duplicates", "Test.", NULL);
     fix.vips.health = gw_health_add("store", true);
     gw_health_up(fix.vips.health);
@@ -85,6 +87,7 @@ static int setup(void **state)
     gw_subscribe_options sub = GW_SUBSCRIBE_OPTIONS_INIT;
     sub.max_attempts = UINT_MAX;
     sub.retry_delay_ms = 10;
+    sub.commit = vips_commit;
     assert_int_equal(gw_subscribe_to_queue(fix.client, "vip_queue", &sub, vips_on_message,
                                            &fix.vips, NULL, NULL),
                      GW_OK);
@@ -106,7 +109,7 @@ static int teardown(void **state)
     release_stdout();
     gw_http_server_stop(fix.http, 5000);
     (void)gw_close(fix.client, 5000, NULL);
-    vip_store_close(fix.vips.store);
+    vips_dispose(&fix.vips);
     gw_health_remove(fix.vips.health);
     remove_test_dir(fix.dir);
     return 0;
@@ -209,6 +212,7 @@ static void test_without_an_id(void **state)
         assert_int_equal(gw_message_set_id(msg, i == 1 ? "" : NULL), GW_OK);
         gw_error why = GW_ERROR_INIT;
         assert_int_equal(vips_on_message(&fix.vips, msg, &why), GW_DONE);
+        assert_int_equal(vips_commit(&fix.vips, &why), GW_DONE);
         gw_message_free(msg);
     }
     get("/vips/10000");
