@@ -12,8 +12,9 @@ import processes
 
 @pytest.fixture
 def loaded(victim_scene):
-    """A publisher and a consumer under load, on the broker that may be broken."""
-    victim_scene.pub = victim_scene.publisher().start()
+    """A publisher, with its outbox as services have it, and a consumer under load, on the broker that may be broken."""
+    victim_scene.pub = victim_scene.publisher(
+        level="process", dir=victim_scene.path("outbox")).start()
     victim_scene.con = victim_scene.consumer().start()
     victim_scene.settle()
     return victim_scene

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from ledger import Consumed
+
 
 LEVELS = ["memory", "process", "disk"]
 KILLS = 10
@@ -73,6 +75,38 @@ def test_publisher_killed_at_random_points(scene, level, is_long, progress):
     proxy.heal()
     pub = scene.publisher(proxy=proxy, first=first, count=100, **outbox(scene, level)).start()
     pub.wait("done", 60)
+    scene.finish()
+
+
+@pytest.mark.parametrize("level", ["process", "disk"])
+def test_publisher_killed_with_a_long_backlog(scene, level, is_long, progress):
+    """kill -9 while more than fits the outbox's ring moves to its store, and while it is drained."""
+    proxy = scene.proxy()
+    consumed = Consumed(scene.path("c.journal"))
+    scene.consumer().start().wait_up()
+    published = None
+    n_lives = 20 if is_long else 4
+    first = 1
+    proxy.refuse()
+    for number in range(n_lives):
+        pub = scene.publisher(proxy=proxy, first=first, rate=0, size=4000, **outbox(scene, level))
+        published = scene.ledger.published["p"]
+        n_wanted = len(published.accepted) + scene.rng.randrange(1000, 12000)
+        pub.start()
+        scene.until(lambda: len(published.read().accepted) >= n_wanted, 60, "a backlog")
+        pub.kill()
+        first = published.killed("p")
+        progress(f"{len(published.accepted)} accepted, life {number + 1}")
+    proxy.accept()
+    n_backlog = len(published.accepted)
+    while len(consumed.read().handled) < n_backlog * 3 // 4:
+        pub = scene.publisher(proxy=proxy, first=first, rate=100, **outbox(scene, level)).start()
+        n_wanted = len(consumed.handled) + scene.rng.randrange(1, n_backlog // 4)
+        scene.until(lambda: len(consumed.read().handled) >= n_wanted, 60, "more of the backlog")
+        pub.kill()
+        first = published.killed("p")
+        progress(f"{len(consumed.handled)} of {n_backlog} handled")
+    scene.publisher(proxy=proxy, first=first, count=10, **outbox(scene, level)).start().wait("done")
     scene.finish()
 
 
