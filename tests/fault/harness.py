@@ -396,10 +396,12 @@ class Scene:
     def queues(self):
         """The queues and how many messages each has, those at consumers included."""
         answer = self.erlang(
-            f'[{{binary_to_atom(element(4, N)), M}} || Q <- rabbit_amqqueue:list(<<"{self.vhost}">>), '
+            f"[{{binary_to_atom(element(4, N)), M}} || "
+            f'Q <- rabbit_amqqueue:list(<<"{self.vhost}">>), '
             f"[{{name, N}}, {{messages, M}}] <- [rabbit_amqqueue:info(Q, [name, messages])]].")
         assert answer.startswith("{ok,"), answer
-        return {name: int(count) for name, count in re.findall(r"\{'?([^'{},]+)'?, *(\d+)\}", answer)}
+        return {name: int(count)
+                for name, count in re.findall(r"\{'?([^'{},]+)'?, *(\d+)\}", answer)}
 
     @contextlib.contextmanager
     def channel(self):

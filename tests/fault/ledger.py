@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What must hold after a run, whatever was broken during it, from what the clients wrote down.
 
-- Nothing is lost: what gw_publish accepted was handled, is dead-lettered, or was reported as failed.
+- Nothing is lost: what gw_publish accepted was handled, is a dead letter or was reported as failed.
 - Nothing is made up: what was handled had been given to gw_publish. A publisher that was killed may
   have had one more accepted than it wrote down: the one after the last, in each of its lives.
 - A message that comes twice has the same message id, and a body as it was published.
@@ -9,7 +9,7 @@
   or rejected: of each publisher and queue, the first occurrences that are not marked as redelivered
   come with increasing numbers. Other occurrences may go back: after a lost connection the publisher
   repeats a suffix of what it sent, as the broker does with what it delivered. What the broker had
-  delivered to a connection of which only the client knows that it is dead comes late, and is marked.
+  delivered to a connection of which only the client knows that it is dead comes late, and marked.
   If both happen at once, the publisher's repetition may overtake it, and no order can be told.
 """
 import collections

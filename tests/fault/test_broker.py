@@ -12,7 +12,8 @@ import processes
 
 @pytest.fixture
 def loaded(victim_scene):
-    """A publisher, with its outbox as services have it, and a consumer under load, on the broker that may be broken."""
+    """A publisher, with its outbox as services have it, and a consumer under load, on the broker
+    that may be broken."""
     victim_scene.pub = victim_scene.publisher(
         level="process", dir=victim_scene.path("outbox")).start()
     victim_scene.con = victim_scene.consumer().start()

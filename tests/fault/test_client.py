@@ -16,7 +16,8 @@ KILLS_LONG = 200
 
 def outbox(scene, level, name="p"):
     """The flags of a level."""
-    return {"level": level} if level == "memory" else {"level": level, "dir": scene.path(f"outbox-{name}")}
+    where = {} if level == "memory" else {"dir": scene.path(f"outbox-{name}")}
+    return {"level": level, **where}
 
 
 # ---- paused ----------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def test_publisher_killed_at_random_points(scene, level, is_long, progress):
 
 @pytest.mark.parametrize("level", ["process", "disk"])
 def test_publisher_killed_with_a_long_backlog(scene, level, is_long, progress):
-    """kill -9 while more than fits the outbox's ring moves to its store, and while it is drained."""
+    """kill -9 while more than the outbox's ring holds moves to its store, and while that drains."""
     proxy = scene.proxy()
     consumed = Consumed(scene.path("c.journal"))
     scene.consumer().start().wait_up()
@@ -153,7 +154,8 @@ def test_publisher_stopped_while_the_broker_is_away(scene, level):
     proxy.reset()
     published = scene.ledger.published["p"]
     n_wanted = len(published.read().accepted) + 300
-    scene.until(lambda: len(published.read().accepted) >= n_wanted, 30, "publishing without a broker")
+    scene.until(lambda: len(published.read().accepted) >= n_wanted, 30,
+                "publishing without a broker")
     pub.stop(timeout_s=1)
     with open(pub.log_path, encoding="utf-8") as log:
         assert re.search(r"[1-9]\d* messages stay in the outbox", log.read()), pub.tail()
@@ -164,7 +166,7 @@ def test_publisher_stopped_while_the_broker_is_away(scene, level):
 
 
 def test_consumer_stopped_under_load(scene):
-    """SIGTERM: what it has handled is acknowledged, the rest goes to the other one. No duplicates."""
+    """SIGTERM: what it has handled is acknowledged, the rest goes to the other one."""
     scene.publisher(rate=1000).start()
     con = scene.consumer("c", slow_ms=1).start()
     scene.consumer("other", slow_ms=1).start()

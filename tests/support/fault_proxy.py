@@ -44,7 +44,7 @@ class Faults:
 
 
 class _Direction:
-    """One direction of one connection: a reader that holds what it read, a writer that passes it."""
+    """One direction of one connection: what a reader took is held until a writer passes it on."""
 
     def __init__(self, source, target, faults):
         self._source = source
