@@ -58,15 +58,16 @@ def is_long(request):
 @pytest.fixture
 def progress(request):
     """Tell a waiting person how far it is: at once, past pytest's capture."""
-    fd = os.environ.get("GODWIT_PROGRESS_FD")
+    fd = int(os.environ.get("GODWIT_PROGRESS_FD", "2"))
+    capture = request.config.pluginmanager.getplugin("capturemanager")
     last = [time.monotonic()]
 
     def tell(text):
         if time.monotonic() - last[0] < 10:
             return
         last[0] = time.monotonic()
-        line = f"    {request.node.name}: {text}\n".encode()
-        os.write(int(fd) if fd else sys.__stderr__.fileno(), line)
+        with capture.global_and_fixture_disabled():
+            os.write(fd, f"    {request.node.name}: {text}\n".encode())
 
     return tell
 
