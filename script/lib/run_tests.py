@@ -39,18 +39,20 @@ def log_path(step):
     return os.path.join(LOGS, step.replace(" ", "-") + ".log")
 
 
-def run(command, log, env=None, timeout_s=STEP_TIMEOUT_S):
+def run(command, log, env=None, timeout_s=STEP_TIMEOUT_S, progress=False):
     """Run a command with its output in the log; returns its status, or None after the time.
 
-    It inherits our standard output as well, as the descriptor GODWIT_PROGRESS_FD.
+    With `progress` it inherits our standard output too, as the descriptor GODWIT_PROGRESS_FD.
     """
-    progress = os.dup(sys.stdout.fileno())
-    env = dict(os.environ if env is None else env, GODWIT_PROGRESS_FD=str(progress))
+    fds = [os.dup(sys.stdout.fileno())] if progress else []
+    if fds:
+        env = dict(os.environ if env is None else env, GODWIT_PROGRESS_FD=str(fds[0]))
     with open(log, "ab") as out:
         child = subprocess.Popen(DIE_WITH_PARENT + command, cwd=ROOT, env=env,
                                  stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                 pass_fds=(progress,), start_new_session=True)
-        os.close(progress)
+                                 pass_fds=fds, start_new_session=True)
+        for fd in fds:
+            os.close(fd)
         try:
             return child.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -133,7 +135,7 @@ def run_pytest(kind, log, long=False):
     status = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-v",
                   "--durations=10", f"--basetemp={os.path.join(LOGS, f'{kind}-files')}",
                   f"--junitxml={report}", f"tests/{kind}", *(["--long"] if long else [])],
-                 log, env, LONG_TIMEOUT_S if long else STEP_TIMEOUT_S)
+                 log, env, LONG_TIMEOUT_S if long else STEP_TIMEOUT_S, progress=long)
     if not os.path.exists(report):
         return Result(failed=1, problems=log_tail(log, 60))
     suite = xml.parse(report).getroot().find("testsuite")
