@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -38,7 +39,10 @@
 #define MAX_BYTES  ((size_t)1 << 40) /* more address space than that may not be had */
 
 /* Removing a record needs a few new pages first: nothing else may use these. */
-#define MAP_RESERVE  ((size_t)32 << 20)
+#define MAP_RESERVE ((size_t)32 << 20)
+
+/* A disk with less room than this counts as full. */
+#define FULL_BELOW   ((uint64_t)1 << 20)
 
 #define GIVE_BACK_AT ((size_t)8 << 20)
 
@@ -82,8 +86,16 @@ struct gw__store_txn {
     size_t touched;
 };
 
+/* LMDB says EIO of a write that was cut short: was there no room for the rest? */
+static bool is_full(const gw__store *store)
+{
+    struct statvfs info;
+    return statvfs(store->dir, &info) == 0 && info.f_bavail * info.f_frsize < FULL_BELOW;
+}
+
 static gw_status fail(gw_error *err, int rc, const gw__store *store, const char *what)
 {
+    rc = rc == EIO && is_full(store) ? ENOSPC : rc;
     switch (rc) {
     case MDB_MAP_FULL:
         mdb_reader_check(store->env, &(int){0}); /* a killed one may keep pages from the next try */
@@ -94,7 +106,7 @@ static gw_status fail(gw_error *err, int rc, const gw__store *store, const char 
     case EFBIG:
         return gw_error_set(err, GW_E_NO_SPACE, rc, "%s: the disk under %s is full", what,
                             store->dir);
-    case EIO: /* also what LMDB makes of a write that was cut short, as by a full disk */
+    case EIO: /* of a cut write too, if others have made room since, or a file had its limit */
         return gw_error_set(err, GW_E_IO, rc, "%s: the disk under %s is full or damaged", what,
                             store->dir);
     case ENOMEM: return gw_error_set(err, GW_E_NOMEM, rc, "%s: no memory", what);
