@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <godwit/clock.h>
 #include <godwit/log.h>
 
 #include "load_consume.h"
@@ -32,8 +33,9 @@
 #include "load_options.h"
 #include "load_publish.h"
 
-#define STOP_MS     10000
-#define COMMAND_MAX 256
+#define STOP_MS        10000
+#define FLUSH_SLICE_MS 200
+#define COMMAND_MAX    256
 
 typedef struct load {
     load_options options;
@@ -79,6 +81,18 @@ static void on_failed(void *ctx, const gw_message *msg, const gw_error *why)
     journal_write(it->journal, "F %s %s %s", key, gw_message_id(msg), gw_status_name(why->status));
 }
 
+/* As gw_flush(), but a signal to stop ends it early. */
+static gw_status flush(load *it, unsigned timeout_ms, gw_error *err)
+{
+    uint64_t end_ms = gw_clock_ms() + timeout_ms;
+    gw_status st;
+    do {
+        st = gw_flush(it->client, FLUSH_SLICE_MS, err);
+    } while (st == GW_E_TIMEOUT && gw_clock_ms() < end_ms &&
+             poll(&(struct pollfd){.fd = it->signals, .events = POLLIN}, 1, 0) == 0);
+    return st;
+}
+
 static void command(load *it, const char *text)
 {
     gw_error err = GW_ERROR_INIT;
@@ -95,7 +109,7 @@ static void command(load *it, const char *text)
         consumer_unsubscribe(&it->con);
         say("unsubscribed", "");
     } else if (sscanf(text, "flush %u", &ms) == 1) {
-        say_outcome("flushed", gw_flush(it->client, ms, &err), &err);
+        say_outcome("flushed", flush(it, ms, &err), &err);
     } else if (sscanf(text, "stop %u", &ms) == 1) {
         it->stopping = true;
         it->stop_ms = ms;
