@@ -49,7 +49,6 @@ def test_disk_full(scene, small_disk, level):
                            free.f_bavail * free.f_frsize - (8 << 20))
     pub.ask("resume", "resumed")
     _, line = pub.wait("refused", 60)
-    # LMDB makes an I/O error of a write that the full disk has cut short.
     assert re.search(r"GW_E_NO_SPACE .*full", line) and directory in line, line
     mark = pub.mark()
     os.unlink(ballast)
