@@ -73,7 +73,7 @@ static void test_each_truncation(void **state)
     size_t len;
     uint8_t *record = sample_record(msg, &len);
     for (size_t cut = 0; cut < len; cut++) {
-        char name[32];
+        char name[64];
         snprintf(name, sizeof(name), "%zu of %zu bytes", cut, len);
         expect_refused(name, record, cut, GW_E_PROTOCOL, "stored message: offset ");
     }
