@@ -84,7 +84,12 @@ static gw_status recover_entry(void *ctx, const gw__ring_entry *entry, gw_error 
 {
     recovery *it = ctx;
     it->n_found++;
-    if (entry->damaged) {
+    bool has_queue = false;
+    gw_status st = gw__store_has_queue(it->txn, entry->queue, &has_queue, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    if (entry->damaged || !has_queue) { /* nobody knows whereto: the store was lost, or is older */
         it->n_damaged++;
         return gw__store_put_damaged(it->txn, entry->seq, entry->bytes, entry->len, err);
     }

@@ -493,6 +493,17 @@ static int put_record(gw__store_txn *txn, MDB_val *key, MDB_val *value)
     return rc;
 }
 
+gw_status gw__store_has_queue(gw__store_txn *txn, uint32_t queue, bool *ret_has, gw_error *err)
+{
+    uint8_t number[4];
+    put_be(number, queue, 4);
+    MDB_val key = {.mv_size = sizeof(number), .mv_data = number};
+    MDB_val value;
+    int rc = mdb_get(txn->txn, txn->store->queues, &key, &value);
+    *ret_has = rc == 0;
+    return done(err, rc == MDB_NOTFOUND ? 0 : rc, txn);
+}
+
 gw_status gw__store_put(gw__store_txn *txn, const gw__store_record *record, gw_error *err)
 {
     uint8_t key_bytes[RECORD_KEY_LEN];

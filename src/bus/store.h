@@ -66,6 +66,9 @@ void gw__store_abort(gw__store_txn *txn);
 gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, uint32_t *ret_queue,
                           gw_error *err);
 
+/* Whether there is a queue of this number. */
+gw_status gw__store_has_queue(gw__store_txn *txn, uint32_t queue, bool *ret_has, gw_error *err);
+
 /* A record with this number takes its place in its queue; one that is there is replaced. */
 gw_status gw__store_put(gw__store_txn *txn, const gw__store_record *record, gw_error *err);
 

@@ -551,6 +551,34 @@ static void test_damaged_in_store(void **state)
     gw_outbox_close(outbox);
 }
 
+/* The store was lost, and with it the names of the queues: what the ring holds goes to none, not
+ * even to one that gets the same number. */
+static void test_store_lost(void **state)
+{
+    (void)state;
+    char path[280];
+    fixture fix = {.durable = false};
+    open_journal(&fix);
+    append(&fix, fix.a, 1, 10);
+    append(&fix, fix.b, 2, 10);
+    gw__journal_close(fix.journal);
+    snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    assert_int_equal(unlink(path), 0);
+    gw_log_set_level(GW_LOG_OFF); /* it says so */
+    open_journal(&fix);
+    gw_log_set_level(GW_LOG_INFO);
+    reopen(&fix);
+    assert_int_equal(left_of(&fix, fix.a).n_messages, 0);
+    assert_int_equal(left_of(&fix, fix.b).n_messages, 0);
+    gw__journal_close(fix.journal);
+    gw_outbox *outbox;
+    gw_outbox_summary summary;
+    assert_int_equal(gw_outbox_open(dir, &outbox, NULL), GW_OK);
+    assert_int_equal(gw_outbox_summarize(outbox, &summary, NULL), GW_OK);
+    assert_int_equal(summary.n_damaged, 2);
+    gw_outbox_close(outbox);
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 typedef struct asked {
@@ -665,6 +693,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_disk_full, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_disk_full_at_the_start, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_damaged_in_store, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_store_lost, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_requests, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_hidden, make_dir, remove_dir),
     };
