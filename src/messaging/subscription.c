@@ -315,11 +315,22 @@ static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict
 
 /* ---- messages that end the process ---------------------------------------------- */
 
+/* Whether it can be one that was being handled when a process died: it comes again, or it is a
+ * second copy with the same id. That one is sent when its publisher has died before it noted the
+ * confirm, as a service that publishes to a queue of its own does over such a message. One that
+ * was forwarded brings its count along. */
+static bool may_be_suspect(const gw__job *it)
+{
+    const char *id = gw_message_id(it->msg);
+    return gw_message_is_redelivered(it->msg) ||
+           (it->count.crashes == 0 && id != NULL && id[0] != '\0');
+}
+
 /* Whether it was being handled when the process died, and is not to be handled now: it comes again
  * later with one death more to its name, or never. */
 static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
 {
-    if (sub->temporary || it->suspect || !gw_message_is_redelivered(it->msg)) {
+    if (sub->temporary || it->suspect || !may_be_suspect(it)) {
         return false;
     }
     unsigned crashes = gw__guard_crashes(gw__client_guard(sub->base.client), sub->queue, it->msg);

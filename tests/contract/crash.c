@@ -250,6 +250,38 @@ static void test_parked(void **state)
     }
 }
 
+/* Another copy with the same id, which the broker has never delivered before: its publisher died as
+ * well, before it knew that the first one was confirmed. */
+static void test_sent_again(void **state)
+{
+    crash *it = *state;
+    grave first = {.letter = NULL};
+    pthread_mutex_init(&first.lock, NULL);
+    gw__cond_init(&first.changed);
+    send_text_to(it, "deadly");
+    start_victim(it, it->dirs[0], "1");
+    expect_death(it);
+    gw_subscription *sub = NULL;
+    assert_int_equal(
+        gw_subscribe_to_queue(it->client, it->queue, NULL, take_letter, &first, &sub, NULL), GW_OK);
+    pthread_mutex_lock(&first.lock);
+    while (first.letter == NULL) {
+        assert_true(gw__cond_wait_until(&first.changed, &first.lock, gw_clock_ms() + WAIT_MS));
+    }
+    pthread_mutex_unlock(&first.lock);
+    gw_unsubscribe(sub); /* it is acknowledged */
+    assert_int_equal(gw_publish_on_queue(it->client, it->queue, first.letter, NULL), GW_OK);
+    gw_message_free(first.letter);
+    pthread_cond_destroy(&first.changed);
+    pthread_mutex_destroy(&first.lock);
+
+    unsigned n_deaths;
+    gw_message *letter = run_until_parked(it, 1, "1", &n_deaths);
+    expect_letter(it, letter, 1);
+    gw_message_free(letter);
+    assert_int_equal(n_deaths, 0);
+}
+
 /* Instances that share nothing but the queue: the count goes with the message. */
 static void test_several_instances(void **state)
 {
@@ -299,11 +331,9 @@ int main(int argc, char **argv)
     }
     gw_log_set_level(GW_LOG_OFF);
     const struct CMUnitTest tests[] = {
-        TEST(test_parked, "classic"),
-        TEST(test_parked, "quorum"),
-        TEST(test_several_instances, "classic"),
-        TEST(test_several_instances, "quorum"),
-        TEST(test_given_up_by_the_broker, "quorum"),
+        TEST(test_parked, "classic"),           TEST(test_parked, "quorum"),
+        TEST(test_sent_again, "classic"),       TEST(test_several_instances, "classic"),
+        TEST(test_several_instances, "quorum"), TEST(test_given_up_by_the_broker, "quorum"),
     };
     return cmocka_run_group_tests_name("crash", tests, NULL, NULL);
 }

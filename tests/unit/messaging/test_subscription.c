@@ -547,18 +547,23 @@ static void die_with(const char *dir, const char *id)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-static void deliver_again(fixture *fix, const char *id, int64_t crashes)
+static void deliver_copy(fixture *fix, const char *id, int64_t crashes, bool redelivered)
 {
     gw_message *msg = gw_message_new(id, strlen(id));
     assert_non_null(msg);
     assert_int_equal(gw_message_set_id(msg, id), GW_OK);
-    gw__message_set_redelivered(msg, true);
+    gw__message_set_redelivered(msg, redelivered);
     if (crashes > 0) {
         assert_int_equal(gw_message_set_header_text(msg, "x-godwit-queue", "q"), GW_OK);
         assert_int_equal(gw_message_set_header_int(msg, "x-godwit-attempt", 2), GW_OK);
         assert_int_equal(gw_message_set_header_int(msg, "x-godwit-crashes", crashes), GW_OK);
     }
     deliver_message(fix, msg);
+}
+
+static void deliver_again(fixture *fix, const char *id, int64_t crashes)
+{
+    deliver_copy(fix, id, crashes, true);
 }
 
 static void guarded_fixture(fixture *fix, char *dir, size_t size, const char *victim)
@@ -587,7 +592,7 @@ static void test_suspect(void **state)
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.max_attempts = 1; /* is about what handlers answer */
     start(&fix, &options);
-    deliver(&fix, "Dkill"); /* not redelivered: another one that has this id */
+    deliver_copy(&fix, "Dkill", 1, false); /* its retry: the death is counted there */
     wait_for(&fix, fix.n_acks == 1);
     deliver_again(&fix, "Dother", 0);
     wait_for(&fix, fix.n_acks == 2);
@@ -605,6 +610,27 @@ static void test_suspect(void **state)
     deliver_again(&fix, "Dkill", 1); /* its copy: no further process died */
     wait_for(&fix, fix.n_acks == 4);
     assert_int_equal(fix.n_handled, 3);
+    end_guarded(&fix, dir);
+}
+
+/* Delivered for the first time, but it has that id: its publisher died too, and sent it again. */
+static void test_suspect_sent_again(void **state)
+{
+    (void)state;
+    static fixture fix;
+    char dir[200];
+    guarded_fixture(&fix, dir, sizeof(dir), "Dkill");
+    start(&fix, NULL);
+    deliver_copy(&fix, "Dkill", 0, false);
+    deliver_again(&fix, "Dkill", 0);
+    wait_for(&fix, fix.n_letters == 2);
+    assert_int_equal(fix.n_handled, 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(fix.letters[i].queue, "q");
+        assert_int_equal(gw_message_header_int(fix.letters[i].msg, "x-godwit-crashes", 0), 1);
+        decide(&fix, i, GW_OK);
+    }
+    assert_int_equal(fix.n_acks, 2);
     end_guarded(&fix, dir);
 }
 
@@ -1055,6 +1081,7 @@ int main(void)
         cmocka_unit_test(test_retry_then_done),
         cmocka_unit_test(test_retry_beside_a_slow_handler),
         cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_suspect_sent_again),
         cmocka_unit_test(test_suspect_is_given_up),
         cmocka_unit_test(test_suspect_is_not_taken),
         cmocka_unit_test(test_reject),
