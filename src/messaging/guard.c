@@ -20,6 +20,7 @@
 #define AREA      "messaging"
 #define MAGIC     "gwguard" /* with its NUL 8 bytes */
 #define VERSION   1
+#define NO_ID     '\x01' /* what stands for an id begins with it */
 #define HASH_EACH 512 /* of a body without an id: so many bytes of its beginning and of its end */
 
 /* A message. Part of the file. */
@@ -81,7 +82,7 @@ static size_t name_body(const gw_message *msg, char *ret_id, size_t size)
     size_t n = len < HASH_EACH ? len : HASH_EACH;
     uint64_t h = hash_bytes(UINT64_C(14695981039346656037), body, n);
     h = hash_bytes(h, body + len - n, n);
-    return (size_t)snprintf(ret_id, size, "\x01%zu:%016llx", len, (unsigned long long)h);
+    return (size_t)snprintf(ret_id, size, "%c%zu:%016llx", NO_ID, len, (unsigned long long)h);
 }
 
 static void set_queue(identity *it, const char *queue)
@@ -141,8 +142,11 @@ static void accuse_locked(gw__guard *guard, const identity *what)
         it->what = *what;
     }
     it->crashes += it->crashes < UINT_MAX - 1 ? 1 : 0;
-    gw_log_warn(AREA, "a process died while it handled a message of queue '%.*s' (%u times so far)",
-                (int)what->queue_len, what->queue, it->crashes);
+    bool has_id = what->id[0] != NO_ID;
+    gw_log_warn(
+        AREA, "a process died while it handled message %.*s of queue '%.*s' (%u times so far)",
+        has_id ? (int)what->id_len : GW_MESSAGE_TEXT_MAX, has_id ? what->id : "without an id",
+        (int)what->queue_len, what->queue, it->crashes);
 }
 
 unsigned gw__guard_crashes(gw__guard *guard, const char *queue, const gw_message *msg)

@@ -242,6 +242,13 @@ static void on_not_forwarded(void *ctx, gw__job *it)
     handle_later(sub, it, wait_ms);
 }
 
+/* For the log. */
+static const char *id_of(const gw__job *it)
+{
+    const char *id = gw_message_id(it->msg);
+    return id != NULL && id[0] != '\0' ? id : "without an id";
+}
+
 static void forward_retry(subscription *sub, gw__job *it, unsigned delay_ms)
 {
     it->delay_ms = delay_ms;
@@ -259,8 +266,8 @@ static void retry_later(subscription *sub, gw__job *it, const gw_error *why)
         snprintf(of, sizeof(of), " of %u", sub->options.max_attempts);
     }
     gw_log_warn("messaging",
-                "a message of queue '%s' is tried again in %u ms (attempt %u%s failed): %s",
-                sub->queue, delay_ms, it->count.attempt, of, why->text);
+                "message %s of queue '%s' is tried again in %u ms (attempt %u%s failed): %s",
+                id_of(it), sub->queue, delay_ms, it->count.attempt, of, why->text);
     it->count.attempt += it->count.attempt < UINT_MAX - 1 ? 1 : 0;
     if (sub->temporary) {
         handle_later(sub, it, delay_ms);
@@ -272,16 +279,15 @@ static void retry_later(subscription *sub, gw__job *it, const gw_error *why)
 static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t start_ns,
                     const char *reason)
 {
-    const char *id = gw_message_id(it->msg);
     if (sub->temporary) {
-        gw_log_error("messaging", "message %s of '%s' is given up: %s",
-                     id != NULL ? id : "without an id", sub->queue, reason);
+        gw_log_error("messaging", "message %s of '%s' is given up: %s", id_of(it), sub->queue,
+                     reason);
         gw_counter_add(sub->dead, 1);
         add_ack(sub, acks, it, start_ns);
         return;
     }
-    gw_log_warn("messaging", "message %s of queue '%s' goes to '%s%s': %s",
-                id != NULL ? id : "without an id", sub->queue, sub->queue, GW__DEAD_SUFFIX, reason);
+    gw_log_warn("messaging", "message %s of queue '%s' goes to '%s%s': %s", id_of(it), sub->queue,
+                sub->queue, GW__DEAD_SUFFIX, reason);
     it->reason = strdup(reason);
     if (it->reason == NULL) {
         settle(sub, &it->delivery, 1, GW__REQUEUE);
@@ -349,9 +355,9 @@ static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
     }
     unsigned delay_ms = retry_delay_ms(sub, it->count.crashes);
     gw_log_warn("messaging",
-                "a message of queue '%s' is tried again in %u ms, since the process died while it "
+                "message %s of queue '%s' is tried again in %u ms, since the process died while it "
                 "handled it (%u times so far)",
-                sub->queue, delay_ms, it->count.crashes);
+                id_of(it), sub->queue, delay_ms, it->count.crashes);
     forward_retry(sub, it, delay_ms);
     return true;
 }
