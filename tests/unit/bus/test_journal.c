@@ -22,9 +22,11 @@
 
 #include <godwit/clock.h>
 #include <godwit/log.h>
+#include <godwit/metrics.h>
 #include <godwit/outbox.h>
 
 #include "bus/ring.h"
+#include "bus/store.h"
 #include "messaging/journal.h"
 #include "support/child.h"
 
@@ -579,6 +581,47 @@ static void test_store_lost(void **state)
     gw_outbox_close(outbox);
 }
 
+static gw_status visit_nothing(void *ctx, const gw__target *target, uint32_t queue,
+                               size_t n_messages, size_t n_bytes, gw_error *err)
+{
+    (void)ctx;
+    (void)target;
+    (void)queue;
+    (void)n_messages;
+    (void)n_bytes;
+    (void)err;
+    return GW_OK;
+}
+
+/* Records that no queue leads to, as after damage to the keys or the pages between: counted. */
+static void test_missing_in_store(void **state)
+{
+    (void)state;
+    fixture fix = {.durable = false};
+    open_journal(&fix);
+    append(&fix, fix.a, 1, 10);
+    gw__journal_close(fix.journal);
+    gw__store *store;
+    gw__store_txn *txn;
+    assert_int_equal(gw__store_open(dir, fix.options.max_bytes, false, &store, NULL), GW_OK);
+    assert_int_equal(gw__store_begin(store, &txn, NULL), GW_OK);
+    for (uint64_t seq = 100; seq < 103; seq++) {
+        gw__store_record record = {
+            .queue = 77, .seq = seq, .bytes = (const uint8_t *)"x", .len = 1};
+        assert_int_equal(gw__store_put(txn, &record, NULL), GW_OK);
+    }
+    assert_int_equal(gw__store_commit(txn, false, NULL), GW_OK);
+    gw__store_close(store);
+    open_journal(&fix);
+    gw_counter *n_damaged = gw_metrics_counter("godwit_outbox_damaged_total", NULL, NULL);
+    uint64_t before = gw_counter_get(n_damaged);
+    gw_log_set_level(GW_LOG_OFF); /* it says so */
+    assert_int_equal(gw__journal_left(fix.journal, visit_nothing, NULL, NULL), GW_OK);
+    gw_log_set_level(GW_LOG_INFO);
+    assert_int_equal(gw_counter_get(n_damaged) - before, 3);
+    gw__journal_close(fix.journal);
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 typedef struct asked {
@@ -694,6 +737,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_disk_full_at_the_start, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_damaged_in_store, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_store_lost, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_missing_in_store, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_requests, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_hidden, make_dir, remove_dir),
     };
