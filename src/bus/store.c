@@ -110,6 +110,13 @@ static gw_status fail(gw_error *err, int rc, const gw__store *store, const char 
         return gw_error_set(err, GW_E_IO, rc, "%s: the disk under %s is full or damaged", what,
                             store->dir);
     case ENOMEM: return gw_error_set(err, GW_E_NOMEM, rc, "%s: no memory", what);
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND: /* its ring is of no use without it: they go together */
+        return gw_error_set(err, GW_E_IO, rc,
+                            "%s: data.mdb in %s is damaged, or of something else (%s): move the "
+                            "directory away to start with an empty outbox",
+                            what, store->dir, mdb_strerror(rc));
     default:
         return rc > 0 ? gw_error_set_errno(err, rc, "%s: the outbox in %s", what, store->dir)
                       : gw_error_set(err, GW_E_IO, rc, "%s: the outbox in %s: %s", what, store->dir,

@@ -405,6 +405,7 @@ static void test_not_a_store(void **state)
         gw_error err = GW_ERROR_INIT;
         assert_int_equal(try_open(false, &err), GW_E_IO);
         assert_non_null(strstr(err.text, dir));
+        assert_non_null(strstr(err.text, "move the directory away"));
     }
 }
 
