@@ -10,6 +10,7 @@
 #include <godwit/clock.h>
 #include <godwit/health.h>
 #include <godwit/log.h>
+#include <godwit/outbox.h>
 #include <godwit/url.h>
 #include <godwit/version.h>
 
@@ -342,6 +343,24 @@ static gw_status read_client_options(const gw_config_snapshot *snapshot, gw_clie
     return st == GW_OK ? read_outbox(snapshot, options, err) : st;
 }
 
+/* What waits on disk since the level was another one would wait unnoticed. */
+static void warn_of_leftovers(const char *dir)
+{
+    gw_outbox *outbox;
+    gw_outbox_summary summary;
+    if (gw_outbox_open(dir, &outbox, NULL) != GW_OK) {
+        return; /* as a rule there is none */
+    }
+    if (gw_outbox_summarize(outbox, &summary, NULL) == GW_OK && summary.pid == 0 &&
+        summary.n_waiting > 0) {
+        gw_log_warn("service",
+                    "%zu messages wait in %s and are not sent while outbox_level is memory: start "
+                    "once with process, or drop them with 'godwit outbox'",
+                    summary.n_waiting, dir);
+    }
+    gw_outbox_close(outbox);
+}
+
 gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err)
 {
     if (service->client != NULL) {
@@ -367,6 +386,9 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
         service->broker = gw_health_add("broker", true);
         gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
         st = gw_connect(url, &options, &service->client, err);
+    }
+    if (st == GW_OK && options.outbox_level == GW_OUTBOX_MEMORY) {
+        warn_of_leftovers(options.outbox_dir);
     }
     gw_config_release(snapshot);
     return st;

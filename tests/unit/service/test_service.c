@@ -492,6 +492,17 @@ static void test_messages_left(void **state)
     child_signal(&program, SIGKILL);
     child_wait_exit(&program);
     assert_non_null(strstr(child_err(&program), "1 messages that were left in left/outbox"));
+
+    const char *not_there[] = {"SAMPLE_BROKER=1",
+                               url,
+                               "GODWIT_SHUTDOWN_TIMEOUT=500ms",
+                               "GODWIT_OUTBOX_DIR=left/outbox",
+                               "GODWIT_OUTBOX_LEVEL=memory",
+                               NULL};
+    start_plain(not_there);
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+    assert_non_null(strstr(child_err(&program), "1 messages wait in left/outbox and are not sent"));
 }
 
 /* The same directory for two processes, and settings that are none. */
