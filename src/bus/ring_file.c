@@ -197,7 +197,9 @@ gw_status gw__ring_open(const char *path, gw__ring **ret_ring, gw_error *err)
         gw__ring_close(ring);
         return st;
     }
-    read_first(ring, &ring->first_seq);
+    if (!read_first(ring, &ring->first_seq)) {
+        ring->first_seq = 1; /* what is found in it, and the store, say where to go on */
+    }
     ring->next_seq = ring->first_seq;
     *ret_ring = ring;
     return GW_OK;

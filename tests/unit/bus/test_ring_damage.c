@@ -179,6 +179,32 @@ static void test_each_bit_of_the_state(void **state)
     }
 }
 
+/* Whatever stands for the first number: what is put afterwards is found by the next one. */
+static void test_each_bit_of_the_first_number(void **state)
+{
+    (void)state;
+    uint8_t prefix[PREFIX];
+    uint64_t first = make_file(prefix);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uint8_t wrong = (uint8_t)(prefix[FIRST_AT + bit / 8] ^ (1u << bit % 8));
+        write_file(path, FIRST_AT + bit / 8, &wrong, 1);
+        gw__ring *ring = ring_open(path);
+        assert_true(ring_recover(ring).n >= N_RECORDS - 1);
+        gw__ring_restart(ring, 0);
+        uint64_t seq = ring_put(ring, 10, false);
+        assert_int_equal(seq, first + N_RECORDS);
+        gw__ring_close(ring);
+        ring = ring_open(path);
+        ring_seen seen = ring_recover(ring);
+        gw__ring_close(ring);
+        if (seen.n != 1 || seen.seqs[0] != seq || seen.n_lost != 0) {
+            fail_msg("bit %u: %zu are there, %llu lost", bit, seen.n,
+                     (unsigned long long)seen.n_lost);
+        }
+        write_file(path, 0, prefix, PREFIX);
+    }
+}
+
 /* A message that holds a copy of a record, found since the head around it is damaged, is none. */
 static void test_body_like_a_record(void **state)
 {
@@ -315,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_each_byte, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_each_bit_of_the_state, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_each_bit_of_the_first_number, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_body_like_a_record, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_not_a_ring, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_copies, make_dir, remove_dir),
