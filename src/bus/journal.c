@@ -160,6 +160,7 @@ static void free_journal(gw__journal *journal)
     free(journal->settled.items);
     free(journal->unreadable.items);
     free(journal->hidden.items);
+    free(journal->resent.items);
     pthread_cond_destroy(&journal->work);
     pthread_cond_destroy(&journal->progress);
     pthread_mutex_destroy(&journal->lock);

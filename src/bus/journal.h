@@ -44,6 +44,7 @@ struct gw__journal {
     int owner_fd;
     gw__store *store;
     pthread_t thread;
+    gw__ref_list resent; /* the thread's: sent once more, and not yet out of the dead */
 
     pthread_mutex_t lock; /* of all below; never held while the store is written, but for a large
                              message */

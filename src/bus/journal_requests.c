@@ -86,14 +86,23 @@ static void note_damaged(void *ctx, uint32_t queue, uint64_t seq)
     (void)seq;
 }
 
-/* Its place in the list; the number of items when it is not there. @locks journal->lock held */
-static size_t find_hidden_locked(const gw__journal *journal, uint64_t seq)
+static bool is_in(const gw__ref_list *list, uint64_t seq)
 {
     size_t i = 0;
-    while (i < journal->hidden.n_items && journal->hidden.items[i].seq != seq) {
+    while (i < list->n_items && list->items[i].seq != seq) {
         i++;
     }
-    return i;
+    return i < list->n_items;
+}
+
+static void take_out(gw__ref_list *list, uint64_t seq)
+{
+    for (size_t i = 0; i < list->n_items; i++) {
+        if (list->items[i].seq == seq) {
+            list->items[i] = list->items[--list->n_items];
+            return;
+        }
+    }
 }
 
 /* What a message that waits counts for; 0 when there is none. */
@@ -104,7 +113,7 @@ static size_t size_of(gw__journal *journal, uint32_t queue, uint64_t seq)
         .record = note_size, .damaged = note_damaged, .ctx = &wanted};
     gw__ring_entry entry = {.external = true};
     pthread_mutex_lock(&journal->lock);
-    bool hidden = find_hidden_locked(journal, seq) < journal->hidden.n_items;
+    bool hidden = is_in(&journal->hidden, seq);
     if (seq >= gw__ring_first(journal->ring) && seq < gw__ring_next(journal->ring)) {
         entry = gw__ring_get(journal->ring, seq);
     }
@@ -119,15 +128,25 @@ static size_t size_of(gw__journal *journal, uint32_t queue, uint64_t seq)
     return wanted.len;
 }
 
+/* Once, also when that cannot be written down for long. */
 static bool resend(gw__journal *journal, uint64_t seq)
 {
     dead_copy copy = {.journal = journal, .seq = seq};
+    if (is_in(&journal->resent, seq)) {
+        return true;
+    }
+    if (!gw__ref_list_add(&journal->resent, (gw__journal_ref){.seq = seq})) {
+        return false;
+    }
     gw_status st = gw__store_read_dead(journal->store, seq - 1, copy_dead, &copy, NULL);
     if (st == GW_OK && copy.msg != NULL) {
         st = gw__store_queues(journal->store, resend_to, &copy, NULL);
     }
     gw_message_free(copy.msg);
-    return st == GW_OK && (copy.sent || !copy.found);
+    if (!copy.sent) {
+        take_out(&journal->resent, seq);
+    }
+    return copy.sent || (st == GW_OK && !copy.found);
 }
 
 /* Whether what the store has of it can go. */
@@ -170,10 +189,9 @@ static gw_status forget_done(gw__journal *journal, const requests *list, gw_erro
         bool external;
         if (list->items[i].is_done && list->items[i].what == GW__STORE_DROP) {
             gw__ring_settle(journal->ring, list->items[i].seq, &external);
-            size_t at = find_hidden_locked(journal, list->items[i].seq);
-            if (at < journal->hidden.n_items) {
-                journal->hidden.items[at] = journal->hidden.items[--journal->hidden.n_items];
-            }
+            take_out(&journal->hidden, list->items[i].seq);
+        } else if (list->items[i].is_done) {
+            take_out(&journal->resent, list->items[i].seq);
         }
     }
     pthread_mutex_unlock(&journal->lock);

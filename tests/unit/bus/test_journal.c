@@ -703,6 +703,90 @@ static void test_requests(void **state)
     gw__journal_close(fix.journal);
 }
 
+/* ---- requests that cannot be written down ------------------------------------------------- */
+
+static bool refuse_drop(void *ctx, uint32_t queue, uint64_t seq, size_t size)
+{
+    (void)queue;
+    (void)seq;
+    (void)size;
+    atomic_fetch_add(&((asked *)ctx)->n_calls, 1);
+    return false;
+}
+
+/* From now on nothing can be written to the store. */
+static bool resend_and_fill_disk(void *ctx, const gw__target *target, const gw_message *msg)
+{
+    (void)target;
+    (void)msg;
+    limit_files(0);
+    atomic_fetch_add(&((asked *)ctx)->n_resent, 1);
+    return true;
+}
+
+/* As often as on_drop() is called, requests were looked at. */
+static void wait_for_calls(asked *it, unsigned n)
+{
+    uint64_t deadline_ms = gw_clock_ms() + WAIT_MS;
+    while (atomic_load(&it->n_calls) < n) {
+        assert_true(gw_clock_ms() < deadline_ms);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
+/* Asks for it, and does not wait. */
+static void ask_in_a_child(gw_outbox_part part, gw_outbox_change change, uint64_t number)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        gw_outbox *outbox = NULL;
+        size_t n_done;
+        bool right =
+            gw_outbox_open(dir, &outbox, NULL) == GW_OK &&
+            gw_outbox_apply(outbox, part, change, &number, 1, 0, &n_done, NULL) == GW_E_TIMEOUT;
+        gw_outbox_close(outbox);
+        _exit(right ? 0 : 1);
+    }
+    int code;
+    assert_int_equal(waitpid(pid, &code, 0), pid);
+    assert_int_equal(code, 0);
+}
+
+/* A dead message that is sent once more is not sent again with each look at the requests while the
+ * disk is full. */
+static void test_resent_on_a_full_disk(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    asked it = {.n_calls = 0};
+    fixture fix = {
+        .options = {.on_drop = refuse_drop, .on_resend = resend_and_fill_disk, .ctx = &it}};
+    open_journal(&fix);
+    const gw_error why = {GW_E_UNROUTABLE, 312, "no route"};
+    uint64_t waiting = append(&fix, fix.a, 1, 10);
+    uint64_t dead = append(&fix, fix.b, 2, 10);
+    gw_message *msg = new_message(2, 10);
+    assert_true(
+        gw__journal_bury(fix.journal, (gw__journal_ref){.seq = dead, .queue = fix.b}, msg, &why));
+    gw_message_free(msg);
+    reopen(&fix); /* so that it is among the dead */
+    ask_in_a_child(GW_OUTBOX_WAITING, GW_OUTBOX_DROP, waiting);
+    ask_in_a_child(GW_OUTBOX_DEAD, GW_OUTBOX_RESEND, dead);
+    uint64_t deadline_ms = gw_clock_ms() + WAIT_MS;
+    while (atomic_load(&it.n_resent) == 0) {
+        assert_true(gw_clock_ms() < deadline_ms);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    wait_for_calls(&it, atomic_load(&it.n_calls) + 2);
+    limit_files(RLIM_INFINITY);
+    wait_for_calls(&it, atomic_load(&it.n_calls) + 2); /* it is written down now */
+    assert_int_equal(atomic_load(&it.n_resent), 1);
+    gw__journal_close(fix.journal);
+    open_journal(&fix); /* what was still asked for would be done here */
+    assert_int_equal(left_of(&fix, fix.b).n_messages, 0);
+    gw__journal_close(fix.journal);
+}
+
 /* What is hidden is not loaded in place of another one. */
 static void test_hidden(void **state)
 {
@@ -739,6 +823,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_store_lost, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_missing_in_store, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_requests, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_resent_on_a_full_disk, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_hidden, make_dir, remove_dir),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
