@@ -163,24 +163,20 @@ static void settle(subscription *sub, const gw__delivery *items, size_t n_items,
     sub->transport->type->settle(sub->consumer, items, n_items, how);
 }
 
-static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict verdict,
-                     gw_error *why);
+static void not_done(subscription *sub, gw__job *it, gw_verdict verdict, gw_error *why);
 
 /* What the handlers did does not last: all of them once more. */
 static void undo(subscription *sub, ack_batch *acks, gw_error *why)
 {
-    gw__job *jobs[ACK_BATCH];
-    size_t n = acks->n_items;
-    memcpy(jobs, acks->jobs, n * sizeof(jobs[0]));
-    acks->n_items = 0; /* what is given up now can be added again */
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < acks->n_items; i++) {
         if (sub->stopping) {
-            gw__job_free(jobs[i]); /* unsettled: the broker delivers it again */
+            gw__job_free(acks->jobs[i]); /* unsettled: the broker delivers it again */
         } else {
             gw_error own = *why;
-            not_done(sub, jobs[i], acks, GW_RETRY, &own);
+            not_done(sub, acks->jobs[i], GW_RETRY, &own);
         }
     }
+    acks->n_items = 0;
 }
 
 static bool commit(subscription *sub, ack_batch *acks)
@@ -276,14 +272,14 @@ static void retry_later(subscription *sub, gw__job *it, const gw_error *why)
     }
 }
 
-static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t start_ns,
-                    const char *reason)
+static void give_up(subscription *sub, gw__job *it, const char *reason)
 {
     if (sub->temporary) {
         gw_log_error("messaging", "message %s of '%s' is given up: %s", id_of(it), sub->queue,
                      reason);
         gw_counter_add(sub->dead, 1);
-        add_ack(sub, acks, it, start_ns);
+        settle(sub, &it->delivery, 1, GW__ACK); /* now: it has nothing to commit */
+        gw__job_free(it);
         return;
     }
     gw_log_warn("messaging", "message %s of queue '%s' goes to '%s%s': %s", id_of(it), sub->queue,
@@ -299,8 +295,7 @@ static void give_up(subscription *sub, gw__job *it, ack_batch *acks, uint64_t st
 
 /* What becomes of a message that its handler has not done, or that was not committed. `it` is
  * taken. */
-static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict verdict,
-                     gw_error *why)
+static void not_done(subscription *sub, gw__job *it, gw_verdict verdict, gw_error *why)
 {
     if (is_void(sub, it)) { /* the broker delivers it again: what is due then is decided then */
         gw__job_free(it);
@@ -316,7 +311,7 @@ static void not_done(subscription *sub, gw__job *it, ack_batch *acks, gw_verdict
     if (verdict == GW_RETRY) {
         gw_error_prefix(why, why->status, "given up after %u attempts", it->count.attempt);
     }
-    give_up(sub, it, acks, acks->end_ns, why->text);
+    give_up(sub, it, why->text);
 }
 
 /* ---- messages that end the process ---------------------------------------------- */
@@ -334,7 +329,7 @@ static bool may_be_suspect(const gw__job *it)
 
 /* Whether it was being handled when the process died, and is not to be handled now: it comes again
  * later with one death more to its name, or never. */
-static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
+static bool divert_suspect(subscription *sub, gw__job *it)
 {
     if (sub->temporary || it->suspect || !may_be_suspect(it)) {
         return false;
@@ -350,7 +345,7 @@ static bool divert_suspect(subscription *sub, gw__job *it, ack_batch *acks)
         gw_error_set(&why, GW_E_INTERNAL, 0, "the process died %u times while it handled it",
                      it->count.crashes);
         it->count.attempt--; /* the last one did not end */
-        give_up(sub, it, acks, gw_clock_ns(), why.text);
+        give_up(sub, it, why.text);
         return true;
     }
     unsigned delay_ms = retry_delay_ms(sub, it->count.crashes);
@@ -405,7 +400,7 @@ static void handle(subscription *sub, gw__job *it, ack_batch *acks, gw__guard_sl
         add_ack(sub, acks, it, start_ns);
         return;
     }
-    not_done(sub, it, acks, verdict, &why);
+    not_done(sub, it, verdict, &why);
 }
 
 /* Wait for the next job to be due. @locks sub->lock held */
@@ -459,7 +454,7 @@ static void *worker_main(void *ctx)
             } else if (it->retry_due) {
                 it->retry_due = false;
                 gw__forward_retry(sub->forwarder, it);
-            } else if (!divert_suspect(sub, it, &acks)) {
+            } else if (!divert_suspect(sub, it)) {
                 handle(sub, it, &acks, slot);
             }
             it = next;

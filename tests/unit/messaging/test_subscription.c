@@ -191,6 +191,30 @@ static void test_commit_that_always_fails(void **state)
     fixture_dispose(&fix);
 }
 
+/* What is given up on a queue of one's own has nothing to commit, and is over with. */
+static void test_commit_and_given_up(void **state)
+{
+    (void)state;
+    static fixture fix;
+    n_commits = n_in_time = 0;
+    n_to_fail = UINT_MAX;
+    fixture_init(&fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.commit = on_commit;
+    options.retry_delay_ms = 1;
+    options.max_attempts = 2;
+    assert_int_equal(start_on(&fix, "temporary", &options, NULL), GW_OK);
+    deliver(&fix, "R");
+    wait_for(&fix, fix.n_acks == 1);
+    assert_int_equal(n_commits, 0);
+    deliver(&fix, "D");
+    wait_for(&fix, fix.n_acks == 2);
+    stop(&fix, WAIT_MS);
+    assert_int_equal(n_commits, 2);
+    assert_int_equal(fix.n_handled, 3);
+    fixture_dispose(&fix);
+}
+
 /* ---- a lost connection ------------------------------------------------------------------ */
 
 static void test_lost_drops_what_is_queued(void **state)
@@ -1068,6 +1092,7 @@ int main(void)
         cmocka_unit_test(test_commit),
         cmocka_unit_test(test_commit_that_fails),
         cmocka_unit_test(test_commit_that_always_fails),
+        cmocka_unit_test(test_commit_and_given_up),
         cmocka_unit_test(test_lost_drops_what_is_queued),
         cmocka_unit_test(test_lost_drops_what_is_retried),
         cmocka_unit_test(test_retry_is_forwarded),
