@@ -54,6 +54,7 @@ typedef struct content {
 } content;
 
 _Static_assert(sizeof(gw__guard_slot) % 64 == 0, "slots are whole cache lines");
+_Static_assert(GW__GUARD_SUSPECTS >= GW__GUARD_SLOTS, "one death forgets nobody it has accused");
 _Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "the file holds plain numbers");
 
 struct gw__guard {

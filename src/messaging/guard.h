@@ -17,7 +17,7 @@
 
 #define GW__GUARD_FILE     "handling"
 #define GW__GUARD_SLOTS    256 /* workers; more than these are not watched */
-#define GW__GUARD_SUSPECTS 128 /* remembered; beyond, the oldest are forgotten */
+#define GW__GUARD_SUSPECTS 256 /* remembered; beyond, the oldest are forgotten */
 
 typedef struct gw__guard gw__guard;
 

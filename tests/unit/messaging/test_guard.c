@@ -94,6 +94,17 @@ static void handle_one(gw__guard *guard, void *id)
     gw__guard_enter(gw__guard_claim(guard, "q"), new_message(id, "body"));
 }
 
+/* As many workers as are watched, each with a message of its own. */
+static void handle_as_many_as_can_be(gw__guard *guard, void *ctx)
+{
+    (void)ctx;
+    char id[16];
+    for (int i = 0; i < GW__GUARD_SLOTS; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        gw__guard_enter(gw__guard_claim(guard, "q"), new_message(id, "body"));
+    }
+}
+
 static void handle_several(gw__guard *guard, void *ctx)
 {
     (void)ctx;
@@ -390,6 +401,22 @@ static void test_other_things(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+/* Whichever of them it was, it is known. */
+static void test_as_many_as_can_be(void **state)
+{
+    fixture *fix = *state;
+    for (unsigned n = 1; n <= 2; n++) {
+        die_in(fix, handle_as_many_as_can_be, NULL);
+        gw__guard *guard = open_guard(fix);
+        char id[16];
+        for (int i = 0; i < GW__GUARD_SLOTS; i++) {
+            snprintf(id, sizeof(id), "%d", i);
+            assert_int_equal(crashes_of(guard, "q", id, "body"), n);
+        }
+        gw__guard_close(guard);
+    }
+}
+
 int main(void)
 {
     gw_log_set_level(GW_LOG_OFF);
@@ -399,6 +426,7 @@ int main(void)
         TEST(test_bodies),
         TEST(test_longest_names),
         TEST(test_one_at_a_time),
+        TEST(test_as_many_as_can_be),
         TEST(test_more_workers_than_places),
         TEST(test_more_suspects_than_places),
         TEST(test_tampered_with),
