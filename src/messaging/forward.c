@@ -20,7 +20,9 @@ struct gw__forwarder {
     pthread_cond_t changed;
     gw__consumer *consumer; /* NULL: not yet, or no more */
     size_t n_under_way;
-    bool orphaned; /* the last outcome frees */
+    size_t n_awaited;    /* of them, those whose originals can still be acknowledged */
+    uint64_t lost_epoch; /* they cannot, up to this */
+    bool orphaned;       /* the last outcome frees */
     bool retries_fail;
     bool letters_fail; /* each is logged when it begins, not for each message */
 };
@@ -31,6 +33,12 @@ static void destroy(gw__forwarder *fwd)
     pthread_mutex_destroy(&fwd->lock);
     free(fwd->queue);
     free(fwd);
+}
+
+/* @locks fwd->lock held */
+static size_t is_awaited_locked(const gw__forwarder *fwd, const gw__job *it)
+{
+    return it->delivery.epoch > fwd->lost_epoch ? 1 : 0;
 }
 
 /* @locks fwd->lock held */
@@ -58,6 +66,7 @@ static void settle(gw__job *it, const gw_error *why)
     }
     pthread_mutex_lock(&fwd->lock);
     fwd->n_under_way--;
+    fwd->n_awaited -= is_awaited_locked(fwd, it);
     note_outcome_locked(fwd, it, why);
     if (why == NULL && it->reason != NULL) {
         gw_counter_add(fwd->options.buried, 1);
@@ -96,6 +105,7 @@ static void forward(gw__forwarder *fwd, gw__job *it, const char *queue, unsigned
     pthread_mutex_lock(&fwd->lock);
     assert(fwd->consumer != NULL);
     fwd->n_under_way++;
+    fwd->n_awaited += is_awaited_locked(fwd, it);
     pthread_mutex_unlock(&fwd->lock);
     if (msg == NULL) {
         gw_error_set(&err, st, 0, "%s",
@@ -153,11 +163,20 @@ void gw__forwarder_begin(gw__forwarder *fwd, gw__consumer *consumer)
     pthread_mutex_unlock(&fwd->lock);
 }
 
+void gw__forwarder_lost(gw__forwarder *fwd, uint64_t epoch)
+{
+    pthread_mutex_lock(&fwd->lock);
+    fwd->lost_epoch = epoch;
+    fwd->n_awaited = 0; /* nothing of a later epoch was delivered yet */
+    pthread_cond_broadcast(&fwd->changed);
+    pthread_mutex_unlock(&fwd->lock);
+}
+
 void gw__forwarder_end(gw__forwarder *fwd, uint64_t deadline_ms)
 {
     bool in_time = true;
     pthread_mutex_lock(&fwd->lock);
-    while (fwd->n_under_way > 0 && in_time) {
+    while (fwd->n_awaited > 0 && in_time) {
         in_time = gw__cond_wait_until(&fwd->changed, &fwd->lock, deadline_ms);
     }
     fwd->consumer = NULL;

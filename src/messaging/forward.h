@@ -42,8 +42,11 @@ void gw__forward_retry(gw__forwarder *fwd, gw__job *it);
 /* Publish it as a dead letter for its reason. As above. */
 void gw__forward_dead_letter(gw__forwarder *fwd, gw__job *it);
 
-/* Wait until nothing is on its way, or until the deadline. The consumer is not used, and failed()
- * not called, after it returns. */
+/* The broker has the originals of this epoch and before again. @thread the one that delivers */
+void gw__forwarder_lost(gw__forwarder *fwd, uint64_t epoch);
+
+/* Wait until nothing is on its way whose original is to be acknowledged, or until the deadline. The
+ * consumer is not used, and failed() not called, after it returns. */
 void gw__forwarder_end(gw__forwarder *fwd, uint64_t deadline_ms);
 
 /* After gw__forwarder_end(), or when it was never begun: free it, or leave that to the last

@@ -138,6 +138,7 @@ static void sink_lost(void *ctx, uint64_t epoch)
 {
     subscription *sub = ctx;
     atomic_store(&sub->lost_epoch, epoch);
+    gw__forwarder_lost(sub->forwarder, epoch);
     pthread_mutex_lock(&sub->lock);
     gw__job *dropped = gw__jobs_take_lost(&sub->jobs, epoch);
     pthread_mutex_unlock(&sub->lock);

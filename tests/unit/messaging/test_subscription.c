@@ -936,6 +936,31 @@ static void test_stop_gives_up_on_dead_letters(void **state)
     fixture_dispose(&fix);
 }
 
+/* Nor at all when the broker has the originals again, as when it went away: it takes no copy then,
+ * and there is nothing to acknowledge. */
+static void test_stop_waits_for_no_lost_ones(void **state)
+{
+    (void)state;
+    static fixture fix;
+    fixture_init(&fix);
+    start(&fix, NULL);
+    deliver(&fix, "R1");
+    deliver(&fix, "T1");
+    wait_for(&fix, fix.n_letters == 2);
+    lose(&fix);
+    deliver(&fix, "R2");
+    wait_for(&fix, fix.n_letters == 3);
+    decide(&fix, 2, GW_OK);
+    uint64_t start_ms = gw_clock_ms();
+    stop(&fix, WAIT_MS);
+    assert_true(gw_clock_ms() - start_ms < WAIT_MS);
+    decide(&fix, 0, GW_OK);
+    decide(&fix, 1, GW_E_CLOSED);
+    assert_int_equal(fix.n_acks, 1);
+    assert_int_equal(fix.n_stale, 0);
+    fixture_dispose(&fix);
+}
+
 /* The last outcome comes while stop() frees. */
 static void *decider_main(void *ctx)
 {
@@ -1118,6 +1143,7 @@ int main(void)
         cmocka_unit_test(test_stop_leaves_retries),
         cmocka_unit_test(test_stop_waits_for_dead_letters),
         cmocka_unit_test(test_stop_gives_up_on_dead_letters),
+        cmocka_unit_test(test_stop_waits_for_no_lost_ones),
         cmocka_unit_test(test_stop_and_last_outcome_at_once),
         cmocka_unit_test(test_state),
         cmocka_unit_test(test_options),
