@@ -295,6 +295,7 @@ gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err)
         if (st != GW_OK) {
             break;
         }
+        gw__store_use_reserve(txn); /* or it could not be opened for what is moved within it */
         for (size_t i = 0; st == GW_OK && i < list.n_items; i++) {
             st = apply_one(journal, txn, &list.items[i], &next_seq, err);
         }

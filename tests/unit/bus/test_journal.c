@@ -787,6 +787,44 @@ static void test_resent_on_a_full_disk(void **state)
     gw__journal_close(fix.journal);
 }
 
+/* Dead messages fill the store up to its limit: one that is to be sent again does not keep it from
+ * being opened. */
+static void test_resend_in_a_full_store(void **state)
+{
+    (void)state;
+    gw__store *store = NULL;
+    gw__store_txn *txn = NULL;
+    assert_int_equal(gw__store_open(dir, 0, false, &store, NULL), GW_OK); /* the spare room only */
+    size_t len = (size_t)8 << 20;
+    uint8_t *bytes = calloc(1, len);
+    gw__store_dead dead = {.record = {.queue = 1, .bytes = bytes, .len = len},
+                           .reason = "no route"};
+    gw_status st = GW_OK;
+    while (st == GW_OK) {
+        assert_true(++dead.record.seq < 100);
+        assert_int_equal(gw__store_begin(store, &txn, NULL), GW_OK);
+        st = gw__store_put_dead(txn, &dead, NULL);
+        if (st == GW_OK) {
+            st = gw__store_commit(txn, false, NULL);
+        } else {
+            gw__store_abort(txn);
+        }
+    }
+    free(bytes);
+    assert_int_equal(st, GW_E_NO_SPACE);
+    assert_int_equal(gw__store_begin(store, &txn, NULL), GW_OK);
+    assert_int_equal(gw__store_ask_for(txn, 0, 1, GW__STORE_RESEND, NULL), GW_OK);
+    assert_int_equal(gw__store_commit(txn, false, NULL), GW_OK);
+    gw__store_close(store);
+    gw__journal *journal = NULL;
+    gw__journal_options options = {.dir = dir};
+    gw_error err = GW_ERROR_INIT;
+    if (gw__journal_open(&options, &journal, &err) != GW_OK) {
+        fail_msg("%s", err.text);
+    }
+    gw__journal_close(journal);
+}
+
 /* What is hidden is not loaded in place of another one. */
 static void test_hidden(void **state)
 {
@@ -824,6 +862,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing_in_store, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_requests, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_resent_on_a_full_disk, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_resend_in_a_full_store, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_hidden, make_dir, remove_dir),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
