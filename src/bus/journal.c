@@ -424,10 +424,8 @@ gw_status gw__journal_wait_synced(gw__journal *journal, uint64_t seq, gw_error *
 {
     gw_status st = GW_OK;
     pthread_mutex_lock(&journal->lock);
-    bool waiting = journal->synced <= seq;
-    if (waiting) { /* even if others wait: the thread may sleep, having served them */
-        journal->n_waiting++;
-        pthread_cond_signal(&journal->work);
+    if (journal->synced <= seq && ++journal->n_waiting >= journal->n_wanted) {
+        pthread_cond_signal(&journal->work); /* even if others wait: the thread may sleep */
     }
     while (journal->synced <= seq && st == GW_OK) {
         pthread_cond_wait(&journal->progress, &journal->lock);
@@ -436,7 +434,6 @@ gw_status gw__journal_wait_synced(gw__journal *journal, uint64_t seq, gw_error *
                               journal->sync_trouble.text);
         }
     }
-    journal->n_waiting -= waiting;
     pthread_mutex_unlock(&journal->lock);
     return st;
 }

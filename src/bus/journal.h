@@ -53,7 +53,8 @@ struct gw__journal {
     gw__ring *ring;
     uint64_t n_spills;  /* so often records were moved into the store */
     uint64_t synced;    /* records before this number are on the disk */
-    unsigned n_waiting; /* for the disk */
+    unsigned n_waiting; /* for the disk, and are not served by a write under way */
+    unsigned n_wanted;  /* so many are worth a write to it; 0: each */
     gw_error sync_trouble;
     gw_error trouble;        /* of the last attempt to write to the store */
     gw__ref_list settled;    /* in the store, to be removed */

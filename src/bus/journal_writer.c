@@ -9,7 +9,8 @@
 
 #include "base/cond.h"
 
-#define TICK_MS 1000 /* what failed is tried again, and requests of others are looked for */
+#define GATHER_MS 1    /* at most, for others who want the disk to be written to */
+#define TICK_MS   1000 /* what failed is tried again, and requests of others are looked for */
 
 /* ---- from the ring into the store ------------------------------------ */
 
@@ -94,13 +95,31 @@ static void spill_locked(gw__journal *journal)
     pthread_cond_broadcast(&journal->progress);
 }
 
-/* @locks journal->lock held; let go of meanwhile */
-static void sync_locked(gw__journal *journal)
+/* Those that were served together come again together: for as many, wait a moment. A write to the
+ * disk costs the same for one and for all of them. @locks journal->lock held; let go of meanwhile
+ */
+static void gather_locked(gw__journal *journal, unsigned n_last)
 {
-    uint64_t next = gw__ring_next(journal->ring);
-    if (journal->n_waiting == 0 || journal->synced >= next) {
-        return;
+    uint64_t deadline_ms = gw_clock_ms() + GATHER_MS;
+    bool in_time = true;
+    journal->n_wanted = n_last;
+    while (journal->n_waiting < n_last && in_time && !journal->stopping) {
+        in_time = gw__cond_wait_until(&journal->work, &journal->lock, deadline_ms);
     }
+    journal->n_wanted = 0;
+}
+
+/* `n_last`: how many the last one was for. Returns how many this one was.
+ * @locks journal->lock held; let go of meanwhile */
+static unsigned sync_locked(gw__journal *journal, unsigned n_last)
+{
+    if (journal->n_waiting == 0) {
+        return n_last;
+    }
+    gather_locked(journal, n_last);
+    unsigned n = journal->n_waiting; /* all of them have what they wait for before `next` */
+    uint64_t next = gw__ring_next(journal->ring);
+    journal->n_waiting = 0;
     pthread_mutex_unlock(&journal->lock);
     gw_error why = GW_ERROR_INIT;
     gw_status st = gw__ring_sync(journal->ring, &why);
@@ -110,6 +129,7 @@ static void sync_locked(gw__journal *journal)
         journal->synced = next;
     }
     pthread_cond_broadcast(&journal->progress);
+    return n;
 }
 
 /* ---- what is done with in the store ---------------------------------- */
@@ -257,8 +277,7 @@ static void write_locked(gw__journal *journal)
 static bool has_work_locked(const gw__journal *journal)
 {
     bool troubled = journal->trouble.status != GW_OK; /* then only once a tick */
-    return journal->stopping ||
-           (journal->n_waiting > 0 && journal->synced < gw__ring_next(journal->ring)) ||
+    return journal->stopping || journal->n_waiting > 0 ||
            (!troubled &&
             (gw__journal_is_half_full_locked(journal) || journal->settled.n_items >= GW__WRITE_AT));
 }
@@ -267,6 +286,7 @@ void *gw__journal_writer_main(void *ctx)
 {
     gw__journal *journal = ctx;
     uint64_t tick_at_ms = gw_clock_ms() + TICK_MS;
+    unsigned n_synced = 0;
     pthread_mutex_lock(&journal->lock);
     while (!journal->stopping) {
         uint64_t until_ms = journal->write_at_ms < tick_at_ms ? journal->write_at_ms : tick_at_ms;
@@ -275,7 +295,7 @@ void *gw__journal_writer_main(void *ctx)
         }
         uint64_t now_ms = gw_clock_ms();
         bool tick = now_ms >= tick_at_ms;
-        sync_locked(journal);
+        n_synced = sync_locked(journal, n_synced);
         if (tick || journal->trouble.status == GW_OK) {
             spill_locked(journal);
         }
