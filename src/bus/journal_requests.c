@@ -152,6 +152,9 @@ static bool resend(gw__journal *journal, uint64_t seq)
 /* Whether what the store has of it can go. */
 static bool serve(gw__journal *journal, const request *it)
 {
+    if (journal->options.on_drop == NULL) {
+        return false; /* opened only to apply what was asked for before */
+    }
     switch (it->what) {
     case GW__STORE_DROP:
         return journal->options.on_drop(journal->options.ctx, it->queue, it->seq,

@@ -24,6 +24,7 @@
 #include "messaging/targets.h"
 
 #define UNSUBSCRIBE_TIMEOUT_MS 5000
+#define LOOK_AGAIN_MS          200  /* while the outbox is emptied: is the broker still there? */
 #define GOODBYE_MS             1000 /* of a closing deadline, kept for the transport's goodbye */
 #define NAME_MAX_LEN           100
 
@@ -618,6 +619,14 @@ static void wait_for_others(gw_client *client)
     pthread_mutex_unlock(&client->lock);
 }
 
+static bool is_connected(gw_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    bool connected = client->transport_state != GW_CLIENT_CONNECTING;
+    pthread_mutex_unlock(&client->lock);
+    return connected;
+}
+
 /* Send what is in the outbox. What is kept on disk is not waited for while the broker is away: it
  * goes out at the next start. */
 static gw_status empty_outbox(gw_client *client, uint64_t deadline_ms, gw_error *err)
@@ -630,11 +639,14 @@ static gw_status empty_outbox(gw_client *client, uint64_t deadline_ms, gw_error 
     if (gw__relay_is_volatile(relay)) {
         return gw__relay_flush(relay, deadline_ms, err);
     }
-    pthread_mutex_lock(&client->lock);
-    bool connected = client->transport_state != GW_CLIENT_CONNECTING;
-    pthread_mutex_unlock(&client->lock);
-    gw_status st = gw__relay_flush(relay, connected ? deadline_ms : 0, NULL);
-    if (st != GW_OK) {
+    gw_status st = GW_E_TIMEOUT;
+    uint64_t now_ms = gw_clock_ms();
+    while (st == GW_E_TIMEOUT && now_ms < deadline_ms && is_connected(client)) {
+        uint64_t look_ms = now_ms + LOOK_AGAIN_MS;
+        st = gw__relay_flush(relay, look_ms < deadline_ms ? look_ms : deadline_ms, NULL);
+        now_ms = gw_clock_ms();
+    }
+    if (st != GW_OK && gw__relay_count(relay) > 0) {
         gw_log_info("messaging",
                     "%zu messages stay in the outbox %s and are sent at the next start",
                     gw__relay_count(relay), client->options.outbox_dir);
