@@ -24,6 +24,7 @@
 #include "base/cond.h"
 #include "bus/owner.h"
 #include "bus/record.h"
+#include "bus/spare.h"
 
 static uint64_t unix_ms(void)
 {
@@ -168,6 +169,12 @@ static void free_journal(gw__journal *journal)
     free(journal);
 }
 
+static gw_status bring_up_to_date(gw__journal *journal, gw_error *err)
+{
+    gw_status st = recover(journal, err);
+    return st == GW_OK ? gw__journal_apply_requests(journal, err) : st;
+}
+
 static gw_status open_files(gw__journal *journal, gw_error *err)
 {
     const char *dir = journal->options.dir;
@@ -187,10 +194,17 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
         st = gw__owner_sync_dir(dir, err);
     }
     if (st == GW_OK) {
-        st = recover(journal, err);
+        st = bring_up_to_date(journal, err);
     }
-    if (st == GW_OK) {
-        st = gw__journal_apply_requests(journal, err);
+    if (st == GW_E_NO_SPACE && gw__spare_give(dir)) {
+        gw_log_warn(GW__JOURNAL_AREA, "%s: going on with the room that was kept for this",
+                    err != NULL ? err->text : "the disk is full");
+        st = bring_up_to_date(journal, err);
+    } else if (st == GW_OK && !gw__spare_take(dir)) {
+        gw_log_warn(GW__JOURNAL_AREA,
+                    "the disk under %s has no %zu MiB to spare: should it be full one day, the "
+                    "outbox cannot be opened",
+                    dir, GW__SPARE_SIZE >> 20);
     }
     gw__store_counts counts;
     if (st == GW_OK) {

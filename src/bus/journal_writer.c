@@ -8,6 +8,7 @@
 #include <godwit/log.h>
 
 #include "base/cond.h"
+#include "bus/spare.h"
 
 #define GATHER_MS 1    /* at most, for others who want the disk to be written to */
 #define TICK_MS   1000 /* what failed is tried again, and requests of others are looked for */
@@ -252,6 +253,12 @@ static void write_locked(gw__journal *journal)
     gw_error why = GW_ERROR_INIT;
     gw__burial *buried = NULL;
     gw_status st = write_changes(journal, &it, &buried, &why);
+    if (st == GW_E_NO_SPACE && gw__spare_give(journal->options.dir)) {
+        gw_log_warn(GW__JOURNAL_AREA, "%s: going on with the room that was kept for this",
+                    why.text);
+        why = (gw_error)GW_ERROR_INIT;
+        st = write_changes(journal, &it, &buried, &why);
+    }
     pthread_mutex_lock(&journal->lock);
     if (st != GW_OK ||
         !gw__journal_is_half_full_locked(journal)) { /* else a spill may still fail */

@@ -4,14 +4,16 @@
 The disk is a small tmpfs in a mount namespace of the publisher's own, which the test reaches
 through /proc/<pid>/root.
 """
+import contextlib
 import os
 import re
+import subprocess
 
 import pytest
 
 
 DISK = "disk"
-SIZE_MIB = 96
+SIZE_MIB = 128
 
 
 @pytest.fixture
@@ -56,6 +58,43 @@ def test_disk_full(scene, small_disk, level):
     pub.ask("pause", "paused")
     proxy.accept()
     scene.finish()
+
+
+@contextlib.contextmanager
+def lasting_disk(mount):
+    """A small disk that outlives its users; yields what to put before their commands."""
+    own = ["--user", "--map-root-user"] if os.geteuid() else []
+    script = f'mount -t tmpfs -o size={SIZE_MIB}m,mode=700 none "$0" && echo ready && exec cat'
+    holder = subprocess.Popen(["unshare", *own, "--mount", "sh", "-c", script, mount],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"ready\n"
+        user = ["--user", "--preserve-credentials"] if own else []
+        yield ["nsenter", "--target", str(holder.pid), *user, "--mount"]
+    finally:
+        holder.stdin.close()
+        holder.wait()
+
+
+def test_started_again_on_a_full_disk(scene):
+    """An outbox that has filled its disk, and was killed, can be opened, and is emptied."""
+    mount = scene.path(DISK)
+    os.makedirs(mount)
+    proxy = scene.proxy()
+    proxy.refuse()
+    with lasting_disk(mount) as prefix:
+        options = {"proxy": proxy, "prefix": prefix, "level": "process", "size": 2000,
+                   "dir": os.path.join(mount, "outbox"), "max_bytes": 1 << 30}
+        pub = scene.publisher(rate=0, **options).start()
+        pub.wait("refused", 60)
+        pub.kill()
+        first = scene.ledger.published["p"].killed("p")
+        proxy.heal()
+        scene.consumer().start()
+        pub = scene.publisher(first=first, count=100, rate=1000, **options).start()
+        pub.wait("done", 120)
+        assert "room that was kept for this" in pub.tail(), pub.tail()
+        scene.finish()
 
 
 @pytest.mark.parametrize("level", ["memory", "process"])
