@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Five databases. Numbers in keys are big-endian, so that their order is LMDB's.
- *   meta      "version" -> 4 bytes
- *   queues    number (4) -> kind (1), exchange type (1), name
- *   messages  queue (4), number (8) -> record_value, bytes
- *   dead      number (8) -> record_value, dead_value, reason with its NUL, bytes
- *   damaged   number (8) -> bytes
- *   asked     number (8) -> what (1), queue (4)
- *
- * A commit writes its pages to the disk before the page that makes them count, so a loss of power
- * takes the last commits and never the store (MDB_NOMETASYNC); who needs more asks for a sync.
- */
-#include "bus/store.h"
+/* Opening a store, and writing to it. store_read.c reads. */
+#include "bus/store_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,8 +14,6 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include <lmdb.h>
 
 #include "bus/crc32c.h"
 
@@ -49,43 +36,6 @@
 /* A reader that was killed keeps old pages in use: it is looked for with each so many commits. */
 #define CHECK_READERS_EVERY 256
 
-typedef struct record_value {
-    uint32_t crc; /* of all that follows, and of the key */
-    uint32_t reserved;
-    uint64_t accepted_ms;
-} record_value;
-
-typedef struct dead_value {
-    uint64_t died_ms;
-    uint32_t queue;
-    uint16_t status;
-    uint16_t reason_len; /* with its NUL */
-} dead_value;
-
-struct gw__store {
-    MDB_env *env;
-    MDB_dbi meta;
-    MDB_dbi queues;
-    MDB_dbi messages;
-    MDB_dbi dead;
-    MDB_dbi damaged;
-    MDB_dbi asked;
-    char *dir;
-    size_t room; /* bytes of pages that may be in use */
-    void *map;   /* where LMDB has mapped the file; NULL when that cannot be told */
-    size_t map_len;
-    _Atomic unsigned n_begun; /* transactions that write */
-    _Atomic size_t touched;   /* bytes of it that were read since pages were given back, about */
-};
-
-struct gw__store_txn {
-    gw__store *store;
-    MDB_txn *txn;
-    MDB_cursor *messages; /* opened when first needed */
-    bool may_use_reserve;
-    size_t touched;
-};
-
 /* LMDB says EIO of a write that was cut short: was there no room for the rest? */
 static bool is_full(const gw__store *store)
 {
@@ -93,7 +43,7 @@ static bool is_full(const gw__store *store)
     return statvfs(store->dir, &info) == 0 && info.f_bavail * info.f_frsize < FULL_BELOW;
 }
 
-static gw_status fail(gw_error *err, int rc, const gw__store *store, const char *what)
+gw_status gw__store_fail(gw_error *err, int rc, const gw__store *store, const char *what)
 {
     rc = rc == EIO && is_full(store) ? ENOSPC : rc;
     switch (rc) {
@@ -126,14 +76,14 @@ static gw_status fail(gw_error *err, int rc, const gw__store *store, const char 
 
 /* ---- keys and values ---------------------------------------------------------- */
 
-static void put_be(uint8_t *to, uint64_t number, size_t n_bytes)
+void gw__store_put_be(uint8_t *to, uint64_t number, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i++) {
         to[i] = (uint8_t)(number >> (8 * (n_bytes - 1 - i)));
     }
 }
 
-static uint64_t get_be(const uint8_t *from, size_t n_bytes)
+uint64_t gw__store_get_be(const uint8_t *from, size_t n_bytes)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < n_bytes; i++) {
@@ -142,21 +92,17 @@ static uint64_t get_be(const uint8_t *from, size_t n_bytes)
     return number;
 }
 
-#define RECORD_KEY_LEN 12
-#define SEQ_KEY_LEN    8
-#define ASKED_LEN      5
-
-static MDB_val record_key(uint8_t bytes[RECORD_KEY_LEN], uint32_t queue, uint64_t seq)
+MDB_val gw__store_record_key(uint8_t bytes[GW__RECORD_KEY_LEN], uint32_t queue, uint64_t seq)
 {
-    put_be(bytes, queue, 4);
-    put_be(bytes + 4, seq, 8);
-    return (MDB_val){.mv_size = RECORD_KEY_LEN, .mv_data = bytes};
+    gw__store_put_be(bytes, queue, 4);
+    gw__store_put_be(bytes + 4, seq, 8);
+    return (MDB_val){.mv_size = GW__RECORD_KEY_LEN, .mv_data = bytes};
 }
 
-static MDB_val seq_key(uint8_t bytes[SEQ_KEY_LEN], uint64_t seq)
+MDB_val gw__store_seq_key(uint8_t bytes[GW__SEQ_KEY_LEN], uint64_t seq)
 {
-    put_be(bytes, seq, 8);
-    return (MDB_val){.mv_size = SEQ_KEY_LEN, .mv_data = bytes};
+    gw__store_put_be(bytes, seq, 8);
+    return (MDB_val){.mv_size = GW__SEQ_KEY_LEN, .mv_data = bytes};
 }
 
 /* Of a value, with the key it has. */
@@ -167,7 +113,7 @@ static uint32_t crc_of(const MDB_val *key, const MDB_val *value)
                       value->mv_size - sizeof(uint32_t));
 }
 
-static bool is_whole(const MDB_val *key, const MDB_val *value, size_t least)
+bool gw__store_is_whole(const MDB_val *key, const MDB_val *value, size_t least)
 {
     uint32_t crc;
     if (value->mv_size < least) {
@@ -182,7 +128,7 @@ static bool is_whole(const MDB_val *key, const MDB_val *value, size_t least)
 /* The system counts the pages of the file that were looked at as this process's memory. They are
  * its cache as well: giving them back costs little, and memory stays flat while a million messages
  * go through. */
-static void touch(gw__store *store, size_t n_bytes)
+void gw__store_touch(gw__store *store, size_t n_bytes)
 {
     if (atomic_fetch_add(&store->touched, n_bytes) + n_bytes >= GIVE_BACK_AT &&
         store->map != NULL) {
@@ -331,7 +277,7 @@ gw_status gw__store_open(const char *dir, size_t max_bytes, bool read_only, gw__
     }
     gw_status st = GW_OK;
     if (rc != 0) {
-        st = fail(err, rc, store, "cannot open");
+        st = gw__store_fail(err, rc, store, "cannot open");
         st = rc == ENOENT || rc == MDB_NOTFOUND ? GW_E_NOT_FOUND : st;
     } else if (version != VERSION) {
         st = gw_error_set(err, GW_E_UNSUPPORTED, 0,
@@ -371,7 +317,7 @@ gw_status gw__store_begin(gw__store *store, gw__store_txn **ret_txn, gw_error *e
     int rc = txn == NULL ? ENOMEM : mdb_txn_begin(store->env, NULL, 0, &txn->txn);
     if (rc != 0) {
         free(txn);
-        return fail(err, rc, store, "cannot write");
+        return gw__store_fail(err, rc, store, "cannot write");
     }
     txn->store = store;
     *ret_txn = txn;
@@ -390,12 +336,12 @@ gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err)
         mdb_cursor_close(txn->messages);
     }
     int rc = mdb_txn_commit(txn->txn);
-    touch(store, txn->touched);
+    gw__store_touch(store, txn->touched);
     free(txn);
     if (rc == 0 && sync) {
         rc = mdb_env_sync(store->env, 1);
     }
-    return rc == 0 ? GW_OK : fail(err, rc, store, "cannot write");
+    return rc == 0 ? GW_OK : gw__store_fail(err, rc, store, "cannot write");
 }
 
 void gw__store_abort(gw__store_txn *txn)
@@ -412,23 +358,7 @@ void gw__store_abort(gw__store_txn *txn)
 
 static gw_status done(gw_error *err, int rc, const gw__store_txn *txn)
 {
-    return rc == 0 ? GW_OK : fail(err, rc, txn->store, "cannot write");
-}
-
-/* What a queue's entry says. False when it says nothing that is known. */
-static bool read_target(const MDB_val *value, gw__store_target *ret_target)
-{
-    const uint8_t *bytes = value->mv_data;
-    size_t len = value->mv_size < 2 ? 0 : value->mv_size - 2;
-    if (len == 0 || len >= sizeof(ret_target->name) || bytes[0] > 1 ||
-        bytes[1] > GW_EXCHANGE_HEADERS || memchr(bytes + 2, '\0', len) != NULL) {
-        return false;
-    }
-    ret_target->is_queue = bytes[0] != 0;
-    ret_target->type = (gw_exchange_type)bytes[1];
-    memcpy(ret_target->name, bytes + 2, len);
-    ret_target->name[len] = '\0';
-    return true;
+    return rc == 0 ? GW_OK : gw__store_fail(err, rc, txn->store, "cannot write");
 }
 
 gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, uint32_t *ret_queue,
@@ -447,14 +377,14 @@ gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, ui
     MDB_val value;
     uint32_t last = 0;
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        last = key.mv_size == 4 ? (uint32_t)get_be(key.mv_data, 4) : last;
+        last = key.mv_size == 4 ? (uint32_t)gw__store_get_be(key.mv_data, 4) : last;
         if (value.mv_size == len && memcmp(value.mv_data, bytes, len) == 0) {
             break;
         }
     }
     if (rc == MDB_NOTFOUND) {
         uint8_t number[4];
-        put_be(number, ++last, 4);
+        gw__store_put_be(number, ++last, 4);
         key = (MDB_val){.mv_size = 4, .mv_data = number};
         value = (MDB_val){.mv_size = len, .mv_data = bytes};
         rc = mdb_cursor_put(cursor, &key, &value, 0);
@@ -503,7 +433,7 @@ static int put_record(gw__store_txn *txn, MDB_val *key, MDB_val *value)
 gw_status gw__store_has_queue(gw__store_txn *txn, uint32_t queue, bool *ret_has, gw_error *err)
 {
     uint8_t number[4];
-    put_be(number, queue, 4);
+    gw__store_put_be(number, queue, 4);
     MDB_val key = {.mv_size = sizeof(number), .mv_data = number};
     MDB_val value;
     int rc = mdb_get(txn->txn, txn->store->queues, &key, &value);
@@ -513,12 +443,12 @@ gw_status gw__store_has_queue(gw__store_txn *txn, uint32_t queue, bool *ret_has,
 
 gw_status gw__store_put(gw__store_txn *txn, const gw__store_record *record, gw_error *err)
 {
-    uint8_t key_bytes[RECORD_KEY_LEN];
-    MDB_val key = record_key(key_bytes, record->queue, record->seq);
-    MDB_val value = {.mv_size = sizeof(record_value) + record->len};
+    uint8_t key_bytes[GW__RECORD_KEY_LEN];
+    MDB_val key = gw__store_record_key(key_bytes, record->queue, record->seq);
+    MDB_val value = {.mv_size = sizeof(gw__record_value) + record->len};
     int rc = put_record(txn, &key, &value);
     if (rc == 0) {
-        record_value head = {.accepted_ms = record->accepted_ms};
+        gw__record_value head = {.accepted_ms = record->accepted_ms};
         memcpy(value.mv_data, &head, sizeof(head));
         memcpy((uint8_t *)value.mv_data + sizeof(head), record->bytes, record->len);
         head.crc = crc_of(&key, &value);
@@ -529,8 +459,8 @@ gw_status gw__store_put(gw__store_txn *txn, const gw__store_record *record, gw_e
 
 gw_status gw__store_remove(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw_error *err)
 {
-    uint8_t key_bytes[RECORD_KEY_LEN];
-    MDB_val key = record_key(key_bytes, queue, seq);
+    uint8_t key_bytes[GW__RECORD_KEY_LEN];
+    MDB_val key = gw__store_record_key(key_bytes, queue, seq);
     MDB_val value = {.mv_size = 0};
     int rc = mdb_get(txn->txn, txn->store->messages, &key, &value);
     txn->touched += value.mv_size;
@@ -540,19 +470,19 @@ gw_status gw__store_remove(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw_
 
 gw_status gw__store_put_dead(gw__store_txn *txn, const gw__store_dead *dead, gw_error *err)
 {
-    uint8_t key_bytes[SEQ_KEY_LEN];
-    MDB_val key = seq_key(key_bytes, dead->record.seq);
+    uint8_t key_bytes[GW__SEQ_KEY_LEN];
+    MDB_val key = gw__store_seq_key(key_bytes, dead->record.seq);
     size_t reason_len = strnlen(dead->reason, GW_ERROR_TEXT_MAX - 1) + 1;
-    MDB_val value = {.mv_size =
-                         sizeof(record_value) + sizeof(dead_value) + reason_len + dead->record.len};
+    MDB_val value = {.mv_size = sizeof(gw__record_value) + sizeof(gw__dead_value) + reason_len +
+                                dead->record.len};
     int rc = check_room(txn);
     rc = rc == 0 ? mdb_put(txn->txn, txn->store->dead, &key, &value, MDB_RESERVE) : rc;
     if (rc == 0) {
-        record_value head = {.accepted_ms = dead->record.accepted_ms};
-        dead_value more = {.died_ms = dead->died_ms,
-                           .queue = dead->record.queue,
-                           .status = (uint16_t)dead->status,
-                           .reason_len = (uint16_t)reason_len};
+        gw__record_value head = {.accepted_ms = dead->record.accepted_ms};
+        gw__dead_value more = {.died_ms = dead->died_ms,
+                               .queue = dead->record.queue,
+                               .status = (uint16_t)dead->status,
+                               .reason_len = (uint16_t)reason_len};
         uint8_t *to = value.mv_data;
         memcpy(to, &head, sizeof(head));
         memcpy(to + sizeof(head), &more, sizeof(more));
@@ -568,8 +498,8 @@ gw_status gw__store_put_dead(gw__store_txn *txn, const gw__store_dead *dead, gw_
 
 static gw_status remove_seq(gw__store_txn *txn, MDB_dbi dbi, uint64_t seq, gw_error *err)
 {
-    uint8_t key_bytes[SEQ_KEY_LEN];
-    MDB_val key = seq_key(key_bytes, seq);
+    uint8_t key_bytes[GW__SEQ_KEY_LEN];
+    MDB_val key = gw__store_seq_key(key_bytes, seq);
     int rc = mdb_del(txn->txn, dbi, &key, NULL);
     return done(err, rc == MDB_NOTFOUND ? 0 : rc, txn);
 }
@@ -582,16 +512,16 @@ gw_status gw__store_remove_dead(gw__store_txn *txn, uint64_t seq, gw_error *err)
 gw_status gw__store_put_damaged(gw__store_txn *txn, uint64_t seq, const void *bytes, size_t len,
                                 gw_error *err)
 {
-    uint8_t key_bytes[SEQ_KEY_LEN];
-    MDB_val key = seq_key(key_bytes, seq);
+    uint8_t key_bytes[GW__SEQ_KEY_LEN];
+    MDB_val key = gw__store_seq_key(key_bytes, seq);
     MDB_val value = {.mv_size = len, .mv_data = (void *)(uintptr_t)bytes};
     return done(err, mdb_put(txn->txn, txn->store->damaged, &key, &value, 0), txn);
 }
 
 gw_status gw__store_set_aside(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw_error *err)
 {
-    uint8_t key_bytes[RECORD_KEY_LEN];
-    MDB_val key = record_key(key_bytes, queue, seq);
+    uint8_t key_bytes[GW__RECORD_KEY_LEN];
+    MDB_val key = gw__store_record_key(key_bytes, queue, seq);
     MDB_val value;
     int rc = mdb_get(txn->txn, txn->store->messages, &key, &value);
     if (rc != 0) {
@@ -610,10 +540,10 @@ gw_status gw__store_set_aside(gw__store_txn *txn, uint32_t queue, uint64_t seq, 
 gw_status gw__store_ask_for(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw__store_ask what,
                             gw_error *err)
 {
-    uint8_t key_bytes[SEQ_KEY_LEN];
-    MDB_val key = seq_key(key_bytes, seq);
-    uint8_t bytes[ASKED_LEN] = {(uint8_t)what};
-    put_be(bytes + 1, queue, 4);
+    uint8_t key_bytes[GW__SEQ_KEY_LEN];
+    MDB_val key = gw__store_seq_key(key_bytes, seq);
+    uint8_t bytes[GW__ASKED_LEN] = {(uint8_t)what};
+    gw__store_put_be(bytes + 1, queue, 4);
     MDB_val value = {.mv_size = sizeof(bytes), .mv_data = bytes};
     return done(err, mdb_put(txn->txn, txn->store->asked, &key, &value, 0), txn);
 }
@@ -621,262 +551,4 @@ gw_status gw__store_ask_for(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw
 gw_status gw__store_forget_asked(gw__store_txn *txn, uint64_t seq, gw_error *err)
 {
     return remove_seq(txn, txn->store->asked, seq, err);
-}
-
-/* ---- reading ------------------------------------------------------------------ */
-
-typedef struct reading {
-    gw__store *store;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    size_t touched;
-} reading;
-
-static int begin_reading(gw__store *store, MDB_dbi dbi, reading *ret_reading)
-{
-    *ret_reading = (reading){.store = store};
-    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &ret_reading->txn);
-    if (rc == 0) {
-        rc = mdb_cursor_open(ret_reading->txn, dbi, &ret_reading->cursor);
-        if (rc != 0) {
-            mdb_txn_abort(ret_reading->txn);
-        }
-    }
-    return rc;
-}
-
-static void end_reading(reading *it)
-{
-    mdb_cursor_close(it->cursor);
-    mdb_txn_abort(it->txn);
-    touch(it->store, it->touched);
-}
-
-gw_status gw__store_read(gw__store *store, uint32_t queue, uint64_t after,
-                         const gw__store_visitor *visitor, gw_error *err)
-{
-    reading it;
-    int rc = begin_reading(store, store->messages, &it);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    uint8_t key_bytes[RECORD_KEY_LEN];
-    MDB_val key = record_key(key_bytes, queue, after + 1);
-    MDB_val value;
-    bool more = after != UINT64_MAX;
-    rc = more ? mdb_cursor_get(it.cursor, &key, &value, MDB_SET_RANGE) : MDB_NOTFOUND;
-    while (rc == 0 && more && key.mv_size == RECORD_KEY_LEN && get_be(key.mv_data, 4) == queue) {
-        uint64_t seq = get_be((const uint8_t *)key.mv_data + 4, 8);
-        it.touched += value.mv_size;
-        if (is_whole(&key, &value, sizeof(record_value))) {
-            record_value head;
-            memcpy(&head, value.mv_data, sizeof(head));
-            gw__store_record record = {.queue = queue,
-                                       .seq = seq,
-                                       .accepted_ms = head.accepted_ms,
-                                       .bytes = (const uint8_t *)value.mv_data + sizeof(head),
-                                       .len = value.mv_size - sizeof(head)};
-            more = visitor->record(visitor->ctx, &record);
-        } else {
-            visitor->damaged(visitor->ctx, queue, seq);
-        }
-        rc = more ? mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT) : MDB_NOTFOUND;
-    }
-    end_reading(&it);
-    return rc == 0 || rc == MDB_NOTFOUND ? GW_OK : fail(err, rc, store, "cannot read");
-}
-
-gw_status gw__store_measure(gw__store *store, uint32_t queue, size_t *ret_n_records,
-                            size_t *ret_n_bytes, gw_error *err)
-{
-    reading it;
-    int rc = begin_reading(store, store->messages, &it);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    uint8_t key_bytes[RECORD_KEY_LEN];
-    MDB_val key = record_key(key_bytes, queue, 0);
-    MDB_val value;
-    *ret_n_records = *ret_n_bytes = 0;
-    rc = mdb_cursor_get(it.cursor, &key, &value, MDB_SET_RANGE);
-    while (rc == 0 && key.mv_size == RECORD_KEY_LEN && get_be(key.mv_data, 4) == queue) {
-        *ret_n_records += 1;
-        *ret_n_bytes += value.mv_size - sizeof(record_value);
-        it.touched += value.mv_size;
-        rc = mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT);
-    }
-    end_reading(&it);
-    return rc == 0 || rc == MDB_NOTFOUND ? GW_OK : fail(err, rc, store, "cannot read");
-}
-
-gw_status gw__store_queues(gw__store *store, gw__store_queue_visitor visitor, void *ctx,
-                           gw_error *err)
-{
-    reading it;
-    int rc = begin_reading(store, store->queues, &it);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    gw_status st = GW_OK;
-    MDB_val key;
-    MDB_val value;
-    while (st == GW_OK && (rc = mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT)) == 0) {
-        gw__store_target target;
-        if (key.mv_size != 4 || !read_target(&value, &target)) {
-            st = gw_error_set(err, GW_E_IO, 0, "the outbox in %s holds a queue that is none",
-                              store->dir);
-        } else {
-            st = visitor(ctx, (uint32_t)get_be(key.mv_data, 4), &target, err);
-        }
-    }
-    end_reading(&it);
-    return st != GW_OK || rc == MDB_NOTFOUND ? st : fail(err, rc, store, "cannot read");
-}
-
-/* False when the value is no dead record. */
-static bool read_dead(const MDB_val *key, const MDB_val *value, gw__store_dead *ret_dead)
-{
-    size_t fixed = sizeof(record_value) + sizeof(dead_value);
-    if (key->mv_size != SEQ_KEY_LEN || !is_whole(key, value, fixed)) {
-        return false;
-    }
-    const uint8_t *bytes = value->mv_data;
-    record_value head;
-    dead_value more;
-    memcpy(&head, bytes, sizeof(head));
-    memcpy(&more, bytes + sizeof(head), sizeof(more));
-    if (more.reason_len == 0 || more.reason_len > value->mv_size - fixed ||
-        bytes[fixed + more.reason_len - 1] != '\0') {
-        return false;
-    }
-    *ret_dead = (gw__store_dead){
-        .record = {.queue = more.queue,
-                   .seq = get_be(key->mv_data, SEQ_KEY_LEN),
-                   .accepted_ms = head.accepted_ms,
-                   .bytes = bytes + fixed + more.reason_len,
-                   .len = value->mv_size - fixed - more.reason_len},
-        .died_ms = more.died_ms,
-        .status = (gw_status)more.status,
-        .reason = (const char *)bytes + fixed,
-    };
-    return true;
-}
-
-gw_status gw__store_read_dead(gw__store *store, uint64_t after, gw__store_dead_visitor visitor,
-                              void *ctx, gw_error *err)
-{
-    reading it;
-    int rc = begin_reading(store, store->dead, &it);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    uint8_t key_bytes[SEQ_KEY_LEN];
-    MDB_val key = seq_key(key_bytes, after + 1);
-    MDB_val value;
-    bool more = after != UINT64_MAX;
-    rc = more ? mdb_cursor_get(it.cursor, &key, &value, MDB_SET_RANGE) : MDB_NOTFOUND;
-    while (rc == 0 && more) {
-        gw__store_dead dead;
-        if (read_dead(&key, &value, &dead)) {
-            more = visitor(ctx, &dead);
-        }
-        rc = more ? mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT) : MDB_NOTFOUND;
-    }
-    end_reading(&it);
-    return rc == 0 || rc == MDB_NOTFOUND ? GW_OK : fail(err, rc, store, "cannot read");
-}
-
-gw_status gw__store_read_asked(gw__store *store, gw__store_asked_visitor visitor, void *ctx,
-                               gw_error *err)
-{
-    reading it;
-    int rc = begin_reading(store, store->asked, &it);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    MDB_val key;
-    MDB_val value;
-    bool more = true;
-    while (more && (rc = mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT)) == 0) {
-        if (key.mv_size == SEQ_KEY_LEN && value.mv_size == ASKED_LEN) {
-            const uint8_t *bytes = value.mv_data;
-            more = visitor(ctx, (uint32_t)get_be(bytes + 1, 4), get_be(key.mv_data, SEQ_KEY_LEN),
-                           (gw__store_ask)bytes[0]);
-        }
-    }
-    end_reading(&it);
-    return rc == 0 || rc == MDB_NOTFOUND ? GW_OK : fail(err, rc, store, "cannot read");
-}
-
-/* The highest number of a key's last eight bytes: all queues' last records are looked at. */
-static int find_last_seq(gw__store *store, MDB_txn *txn, uint64_t *ret_last)
-{
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    int rc = mdb_cursor_open(txn, store->messages, &cursor);
-    if (rc != 0) {
-        return rc;
-    }
-    uint64_t last = 0;
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    while (rc == 0 && key.mv_size == RECORD_KEY_LEN) {
-        uint64_t seq = get_be((const uint8_t *)key.mv_data + 4, 8);
-        last = seq > last ? seq : last;
-        /* On to the last record of the queue before this one. */
-        uint8_t key_bytes[RECORD_KEY_LEN];
-        key = record_key(key_bytes, (uint32_t)get_be(key.mv_data, 4), 0);
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-        rc = rc == 0 ? mdb_cursor_get(cursor, &key, &value, MDB_PREV) : rc;
-    }
-    mdb_cursor_close(cursor);
-    *ret_last = last;
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* The highest number of a database with numbers alone as keys, if that is higher. */
-static int raise_last_seq(MDB_txn *txn, MDB_dbi dbi, uint64_t *last)
-{
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    int rc = mdb_cursor_open(txn, dbi, &cursor);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    if (rc == 0 && key.mv_size == SEQ_KEY_LEN) {
-        uint64_t seq = get_be(key.mv_data, SEQ_KEY_LEN);
-        *last = seq > *last ? seq : *last;
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-gw_status gw__store_count(gw__store *store, gw__store_counts *ret_counts, gw_error *err)
-{
-    MDB_txn *txn;
-    MDB_stat records;
-    MDB_stat dead;
-    MDB_stat damaged;
-    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    rc = mdb_stat(txn, store->messages, &records);
-    rc = rc == 0 ? mdb_stat(txn, store->dead, &dead) : rc;
-    rc = rc == 0 ? mdb_stat(txn, store->damaged, &damaged) : rc;
-    uint64_t last_seq = 0;
-    rc = rc == 0 ? find_last_seq(store, txn, &last_seq) : rc;
-    rc = rc == 0 ? raise_last_seq(txn, store->dead, &last_seq) : rc;
-    rc = rc == 0 ? raise_last_seq(txn, store->damaged, &last_seq) : rc;
-    mdb_txn_abort(txn);
-    if (rc != 0) {
-        return fail(err, rc, store, "cannot read");
-    }
-    *ret_counts = (gw__store_counts){.n_records = records.ms_entries,
-                                     .n_dead = dead.ms_entries,
-                                     .n_damaged = damaged.ms_entries,
-                                     .last_seq = last_seq};
-    return GW_OK;
 }
