@@ -3,6 +3,7 @@
 #include "bus/ring.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bus/ring_format.h"
@@ -15,6 +16,9 @@ void gw__ring_restart(gw__ring *ring, uint64_t next_seq)
     ring->first_seq = ring->next_seq;
     ring->tail = 0;
     write_first(ring);
+    /* All of it was looked at, and counts as this process's memory; only the front is used, unless
+     * much waits. Nothing is lost by it: the pages are the file's. */
+    madvise(ring->data, ring->size, MADV_DONTNEED);
 }
 
 bool gw__ring_takes(const gw__ring *ring, size_t len)
