@@ -64,6 +64,16 @@ void gw__journal_write_in_locked(gw__journal *journal, uint64_t delay_ms)
     journal->write_at_ms = at_ms < journal->write_at_ms ? at_ms : journal->write_at_ms;
 }
 
+bool gw__journal_use_spare(const gw__journal *journal, const gw_error *why)
+{
+    bool there = gw__spare_give(journal->options.dir);
+    if (there) {
+        gw_log_warn(GW__JOURNAL_AREA, "%s: going on with the room that was kept for this",
+                    why != NULL ? why->text : "the disk is full");
+    }
+    return there;
+}
+
 void gw__burials_free(gw__burial *it)
 {
     gw__burial *next;
@@ -77,14 +87,12 @@ void gw__burials_free(gw__burial *it)
 
 typedef struct recovery {
     gw__store_txn *txn;
-    uint64_t n_found;
     uint64_t n_damaged;
 } recovery;
 
 static gw_status recover_entry(void *ctx, const gw__ring_entry *entry, gw_error *err)
 {
     recovery *it = ctx;
-    it->n_found++;
     bool has_queue = false;
     gw_status st = gw__store_has_queue(it->txn, entry->queue, &has_queue, err);
     if (st != GW_OK) {
@@ -117,11 +125,7 @@ static gw_status recover(gw__journal *journal, gw_error *err)
     }
     gw__store_use_reserve(it.txn); /* or it could not be opened to remove something */
     st = gw__ring_recover(journal->ring, recover_entry, &it, &n_lost, err);
-    if (st != GW_OK) {
-        gw__store_abort(it.txn);
-        return st;
-    }
-    st = gw__store_commit(it.txn, true, err);
+    st = gw__store_end(it.txn, st, true, err);
     if (st == GW_OK) { /* only now; if it ends between the two, it is done once more */
         gw__ring_restart(journal->ring, counts.last_seq + 1);
         st = journal->options.durable ? gw__ring_sync(journal->ring, err) : GW_OK;
@@ -196,9 +200,7 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
     if (st == GW_OK) {
         st = bring_up_to_date(journal, err);
     }
-    if (st == GW_E_NO_SPACE && gw__spare_give(dir)) {
-        gw_log_warn(GW__JOURNAL_AREA, "%s: going on with the room that was kept for this",
-                    err != NULL ? err->text : "the disk is full");
+    if (st == GW_E_NO_SPACE && gw__journal_use_spare(journal, err)) {
         st = bring_up_to_date(journal, err);
     } else if (st == GW_OK && !gw__spare_take(dir)) {
         gw_log_warn(GW__JOURNAL_AREA,
@@ -325,11 +327,7 @@ gw_status gw__journal_queue(gw__journal *journal, const gw__target *target, uint
         return st;
     }
     st = gw__store_queue(txn, &to, ret_queue, err);
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
-    }
-    return gw__store_commit(txn, journal->options.durable, err);
+    return gw__store_end(txn, st, journal->options.durable, err);
 }
 
 /* A message that is too large for the ring goes into the store at once; in the ring stands where.
@@ -351,12 +349,7 @@ static gw_status append_large_locked(gw__journal *journal, uint32_t queue, const
     gw_status st = gw__store_begin(journal->store, &txn, err);
     if (st == GW_OK) {
         st = gw__store_put(txn, &record, err);
-        if (st != GW_OK) {
-            gw__store_abort(txn);
-        }
-    }
-    if (st == GW_OK) {
-        st = gw__store_commit(txn, journal->options.durable, err);
+        st = gw__store_end(txn, st, journal->options.durable, err);
     }
     free(bytes);
     return st;

@@ -78,6 +78,10 @@ bool gw__journal_is_half_full_locked(const gw__journal *journal);
 /* Something waits to be written to the store. @locks journal->lock held */
 void gw__journal_write_in_locked(gw__journal *journal, uint64_t delay_ms);
 
+/* The disk is full, as `why` (or NULL) says: give back the room that was kept for that, and log it.
+ * False when there is none any more. */
+bool gw__journal_use_spare(const gw__journal *journal, const gw_error *why);
+
 /* The journal's thread: moves records into the store, writes the ring to the disk, takes out of the
  * store what is done with; until `stopping`. */
 void *gw__journal_writer_main(void *journal);

@@ -182,11 +182,7 @@ static gw_status forget_done(gw__journal *journal, const requests *list, gw_erro
     for (size_t i = 0; st == GW_OK && i < list->n_items; i++) {
         st = list->items[i].is_done ? forget_in(txn, &list->items[i], err) : GW_OK;
     }
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
-    }
-    st = gw__store_commit(txn, false, err);
+    st = gw__store_end(txn, st, false, err);
     pthread_mutex_lock(&journal->lock);
     for (size_t i = 0; st == GW_OK && i < list->n_items; i++) {
         bool external;
@@ -302,11 +298,7 @@ gw_status gw__journal_apply_requests(gw__journal *journal, gw_error *err)
         for (size_t i = 0; st == GW_OK && i < list.n_items; i++) {
             st = apply_one(journal, txn, &list.items[i], &next_seq, err);
         }
-        if (st != GW_OK) {
-            gw__store_abort(txn);
-            break;
-        }
-        st = gw__store_commit(txn, true, err);
+        st = gw__store_end(txn, st, true, err);
     } while (st == GW_OK);
     gw__ring_restart(journal->ring, next_seq);
     return st;

@@ -8,7 +8,6 @@
 #include <godwit/log.h>
 
 #include "base/cond.h"
-#include "bus/spare.h"
 
 #define GATHER_MS 1    /* at most, for others who want the disk to be written to */
 #define TICK_MS   1000 /* what failed is tried again, and requests of others are looked for */
@@ -44,11 +43,7 @@ static gw_status copy_span(gw__journal *journal, span *it, gw_error *err)
                  ? gw__store_put(txn, &record, err)
                  : gw_error_set(err, GW_E_NOMEM, 0, "no memory to write the outbox");
     }
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
-    }
-    return gw__store_commit(txn, journal->options.durable, err);
+    return gw__store_end(txn, st, journal->options.durable, err);
 }
 
 /* Log the first of a row of failures, and the end of it. @locks journal->lock held */
@@ -156,15 +151,6 @@ static gw_status bury_in(gw__store_txn *txn, const gw__burial *it, gw_error *err
     return st == GW_OK ? gw__store_remove(txn, it->ref.queue, it->ref.seq, err) : st;
 }
 
-static gw_status end_txn(gw__store_txn *txn, gw_status st, bool sync, gw_error *err)
-{
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
-    }
-    return gw__store_commit(txn, sync, err);
-}
-
 static gw_status write_removals(gw__journal *journal, const changes *it, gw_error *err)
 {
     gw__store_txn *txn;
@@ -179,7 +165,7 @@ static gw_status write_removals(gw__journal *journal, const changes *it, gw_erro
         st = gw__store_set_aside(txn, it->unreadable.items[i].queue, it->unreadable.items[i].seq,
                                  err);
     }
-    return end_txn(txn, st, false, err);
+    return gw__store_end(txn, st, false, err);
 }
 
 static gw_status write_burials(gw__journal *journal, const changes *it, gw_error *err)
@@ -192,7 +178,7 @@ static gw_status write_burials(gw__journal *journal, const changes *it, gw_error
     for (const gw__burial *dead = it->burials; st == GW_OK && dead != NULL; dead = dead->next) {
         st = bury_in(txn, dead, err);
     }
-    return end_txn(txn, st, journal->options.durable, err);
+    return gw__store_end(txn, st, journal->options.durable, err);
 }
 
 /* What was written is taken off the lists. First what makes room: when there is none for the dead,
@@ -253,9 +239,7 @@ static void write_locked(gw__journal *journal)
     gw_error why = GW_ERROR_INIT;
     gw__burial *buried = NULL;
     gw_status st = write_changes(journal, &it, &buried, &why);
-    if (st == GW_E_NO_SPACE && gw__spare_give(journal->options.dir)) {
-        gw_log_warn(GW__JOURNAL_AREA, "%s: going on with the room that was kept for this",
-                    why.text);
+    if (st == GW_E_NO_SPACE && gw__journal_use_spare(journal, &why)) {
         why = (gw_error)GW_ERROR_INIT;
         st = write_changes(journal, &it, &buried, &why);
     }

@@ -351,11 +351,7 @@ static gw_status ask(gw_outbox *outbox, gw_outbox_part part, gw_outbox_change ch
             st = gw__store_ask_for(txn, number, numbers[i], what, err);
         }
     }
-    if (st != GW_OK) {
-        gw__store_abort(txn);
-        return st;
-    }
-    return gw__store_commit(txn, true, err);
+    return gw__store_end(txn, st, true, err);
 }
 
 typedef struct remaining {

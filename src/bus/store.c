@@ -356,6 +356,15 @@ void gw__store_abort(gw__store_txn *txn)
     free(txn);
 }
 
+gw_status gw__store_end(gw__store_txn *txn, gw_status st, bool sync, gw_error *err)
+{
+    if (st != GW_OK) {
+        gw__store_abort(txn);
+        return st;
+    }
+    return gw__store_commit(txn, sync, err);
+}
+
 static gw_status done(gw_error *err, int rc, const gw__store_txn *txn)
 {
     return rc == 0 ? GW_OK : gw__store_fail(err, rc, txn->store, "cannot write");

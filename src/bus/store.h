@@ -62,6 +62,9 @@ void gw__store_use_reserve(gw__store_txn *txn);
 gw_status gw__store_commit(gw__store_txn *txn, bool sync, gw_error *err);
 void gw__store_abort(gw__store_txn *txn);
 
+/* Commit when all has gone well so far; otherwise abort, and return what went wrong. */
+gw_status gw__store_end(gw__store_txn *txn, gw_status st, bool sync, gw_error *err);
+
 /* The queue of a target, made if it is new. */
 gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, uint32_t *ret_queue,
                           gw_error *err);
