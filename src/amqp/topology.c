@@ -267,11 +267,6 @@ void gw__topology_start(gw__topology *topology, gw__session *session, const gw__
     open_channel(topology);
 }
 
-bool gw__topology_is_running(const gw__topology *topology)
-{
-    return topology->channel != NULL;
-}
-
 void gw__topology_abandon(gw__topology *topology)
 {
     if (topology->channel != NULL) {

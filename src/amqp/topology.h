@@ -67,8 +67,6 @@ typedef struct gw__topology {
 void gw__topology_start(gw__topology *topology, gw__session *session, const gw__topology_spec *spec,
                         void (*done)(void *ctx, gw_status st, const gw_error *why), void *ctx);
 
-bool gw__topology_is_running(const gw__topology *topology);
-
 /* done() will not be called. */
 void gw__topology_abandon(gw__topology *topology);
 
