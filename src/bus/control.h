@@ -40,9 +40,13 @@ typedef struct gw__log_state {
     /* Which log is here; 0: none. Never used twice in the life of a bus, so that a process which
      * still knows a deleted one notices. Set last when a log is made, cleared first. */
     alignas(64) _Atomic uint64_t serial;
+    /* Whether the two locks were ever made: they stay when the place gets another log, since
+     * somebody may still be about to take one. The first to open the bus makes them anew. */
+    uint32_t locks_made;
 
     /* What appends. append_lock guards changes of these. */
     alignas(64) pthread_mutex_t append_lock;
+    uint64_t append_from;      /* the tail when the last append began */
     _Atomic uint64_t tail;     /* position behind the last record */
     _Atomic uint64_t last_seq; /* of the last record */
     _Atomic uint64_t appended_bytes; /* of all records ever, as limits count them */
@@ -53,8 +57,8 @@ typedef struct gw__log_state {
     _Atomic uint64_t head_seq; /* its number, that of the next append if there is none */
     _Atomic uint64_t next;     /* position of the first record that was never taken */
     _Atomic uint64_t next_seq;
-    _Atomic uint64_t n_done;     /* between head and next: settled, ... */
-    _Atomic uint64_t n_returned; /* ... and given back, ready again; the rest is leased */
+    _Atomic uint64_t n_leased;   /* between head and next: at a member, ... */
+    _Atomic uint64_t n_returned; /* ... and given back, ready again; the rest is settled */
     _Atomic uint64_t returned_from; /* no record before this position is a returned one */
     _Atomic uint64_t settled_bytes; /* as appended_bytes */
     uint64_t first_segment;         /* index of the oldest file there may be */
