@@ -24,8 +24,8 @@
 
 #include <godwit/error.h>
 
-#define GW__CONTROL_MAGIC   UINT64_C(0x3173756274697767) /* "gwitbus1" */
-#define GW__CONTROL_VERSION 1
+#define GW__CONTROL_MAGIC     UINT64_C(0x3173756274697767) /* "gwitbus1" */
+#define GW__CONTROL_VERSION   1
 
 #define GW__BUS_LOGS_MAX      8192
 #define GW__BUS_MEMBERS_MAX   256
@@ -46,9 +46,9 @@ typedef struct gw__log_state {
 
     /* What appends. append_lock guards changes of these. */
     alignas(64) pthread_mutex_t append_lock;
-    uint64_t append_from;      /* the tail when the last append began */
-    _Atomic uint64_t tail;     /* position behind the last record */
-    _Atomic uint64_t last_seq; /* of the last record */
+    uint64_t append_from;            /* the tail when the last append began */
+    _Atomic uint64_t tail;           /* position behind the last record */
+    _Atomic uint64_t last_seq;       /* of the last record */
     _Atomic uint64_t appended_bytes; /* of all records ever, as limits count them */
 
     /* What takes and settles. take_lock guards changes of these. */
@@ -57,8 +57,8 @@ typedef struct gw__log_state {
     _Atomic uint64_t head_seq; /* its number, that of the next append if there is none */
     _Atomic uint64_t next;     /* position of the first record that was never taken */
     _Atomic uint64_t next_seq;
-    _Atomic uint64_t n_leased;   /* between head and next: at a member, ... */
-    _Atomic uint64_t n_returned; /* ... and given back, ready again; the rest is settled */
+    _Atomic uint64_t n_leased;      /* between head and next: at a member, ... */
+    _Atomic uint64_t n_returned;    /* ... and given back, ready again; the rest is settled */
     _Atomic uint64_t returned_from; /* no record before this position is a returned one */
     _Atomic uint64_t settled_bytes; /* as appended_bytes */
     uint64_t first_segment;         /* index of the oldest file there may be */
@@ -105,8 +105,8 @@ typedef struct gw__consumer_state {
 typedef struct gw__control {
     uint64_t magic;
     uint32_t version;
-    uint32_t size_of_log_state; /* so that another layout is noticed */
-    char boot_id[40];           /* of the system's start in which it was written */
+    uint32_t size_of_log_state;   /* so that another layout is noticed */
+    char boot_id[40];             /* of the system's start in which it was written */
     _Atomic uint64_t last_serial; /* of logs */
     pthread_mutex_t members_lock; /* members and consumers, changes of */
     gw__member_state members[GW__BUS_MEMBERS_MAX];
@@ -128,8 +128,8 @@ typedef struct gw__control_file {
     int lock_fd; /* holds a shared lock of the whole file "lock" as long as this process uses it */
     unsigned dir_mode;  /* of what is made in it: 0700, or 02770 with a group, ... */
     unsigned file_mode; /* ... 0600 or 0660 */
-    bool first;      /* no other process has the bus open: what is in it is to be recovered, ... */
-    bool rebooted;   /* ... and may be older than the logs: nothing in it is to be relied on */
+    bool first;    /* no other process has the bus open: what is in it is to be recovered, ... */
+    bool rebooted; /* ... and may be older than the logs: nothing in it is to be relied on */
     bool read_only;
 } gw__control_file;
 

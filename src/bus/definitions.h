@@ -45,7 +45,7 @@ typedef struct gw__queue_row {
     uint32_t id; /* never used twice */
     char name[GW__BUS_NAME_MAX + 1];
     bool temporary;
-    uint32_t member; /* of a temporary one: it goes with this member, ... */
+    uint32_t member;            /* of a temporary one: it goes with this member, ... */
     uint64_t member_generation; /* ... of this life */
     gw_queue_type type;
     uint64_t max_messages; /* 0: no limit */
@@ -70,8 +70,8 @@ typedef struct gw__binding_row {
     bool match_any;
 } gw__binding_row;
 
-/* Open the folder "definitions" of `dir_path`, made if it is not there. GW_E_UNSUPPORTED for a newer
- * version; GW_E_IO with what to do for a damaged one; GW_E_NOT_FOUND with read_only. */
+/* Open the folder "definitions" of `dir_path`, made if it is not there. GW_E_UNSUPPORTED for a
+ * newer version; GW_E_IO with what to do for a damaged one; GW_E_NOT_FOUND with read_only. */
 gw_status gw__definitions_open(const char *dir_path, unsigned dir_mode, unsigned file_mode,
                                bool read_only, gw__definitions **ret_defs, gw_error *err);
 void gw__definitions_close(gw__definitions *defs);
@@ -120,8 +120,8 @@ gw_status gw__definitions_delete(gw__definitions *defs, const char *queue, gw__l
 
 /* Delete the temporary queues of a member (of any member but with GW__LOG_NOBODY: all of them). */
 gw_status gw__definitions_delete_temporary(gw__definitions *defs, uint32_t member,
-                                           uint64_t member_generation, gw__log_gone gone,
-                                           void *ctx, gw_error *err);
+                                           uint64_t member_generation, gw__log_gone gone, void *ctx,
+                                           gw_error *err);
 
 /* Copy them, consistent, into the folder `to_path`, which exists and is empty. */
 gw_status gw__definitions_copy(gw__definitions *defs, const char *to_path, gw_error *err);

@@ -25,8 +25,8 @@ typedef struct gw__log gw__log;
 /* Where its files are, and what is written into them for whoever has to read them without the
  * definitions. Copied. */
 typedef struct gw__log_place {
-    int dir_fd;         /* of the folder that holds the logs' folders; stays open */
-    const char *name;   /* of the queue, for errors and the segments' heads */
+    int dir_fd;       /* of the folder that holds the logs' folders; stays open */
+    const char *name; /* of the queue, for errors and the segments' heads */
     uint64_t serial;
     unsigned dir_mode;
     unsigned file_mode;
@@ -89,8 +89,8 @@ typedef struct gw__log_record {
     uint64_t position; /* identifies it while it is leased */
     uint64_t seq;
     uint64_t expires_ms;
-    bool redelivered;  /* was taken before */
-    unsigned n_taken;  /* this time included; stays at 255 */
+    bool redelivered;     /* was taken before */
+    unsigned n_taken;     /* this time included; stays at 255 */
     const uint8_t *bytes; /* good until the record is settled or returned */
     size_t len;
 } gw__log_record;
@@ -132,7 +132,7 @@ bool gw__log_is_there(const gw__log *log);
 typedef struct gw__log_counts {
     uint64_t n_ready;
     uint64_t n_leased;
-    uint64_t n_bytes; /* of both, about */
+    uint64_t n_bytes;    /* of both, about */
     uint64_t n_appended; /* since it was made: each of these only grows */
     uint64_t n_settled;
     uint64_t n_expired;

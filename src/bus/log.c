@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a log, appending to it, and bringing it to the disk. */
+#include "bus/log_format.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bus/robust.h"
+
+#define DIR_NAME_MAX 17
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static void dir_name(uint64_t serial, char ret_name[DIR_NAME_MAX])
+{
+    snprintf(ret_name, DIR_NAME_MAX, "%016" PRIx64, serial);
+}
+
+gw_status gw__log_open(const gw__log_place *place, gw__log_state *state, gw__log **ret_log,
+                       gw_error *err)
+{
+    gw__log *log = calloc(1, sizeof(*log));
+    if (log == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': out of memory", place->name);
+    }
+    log->state = state;
+    log->logs_dir_fd = place->dir_fd;
+    log->dir_mode = place->dir_mode;
+    snprintf(log->name, sizeof(log->name), "%s", place->name);
+    log->serial = place->serial;
+    log->owner = (gw__segment_owner){
+        .dir_fd = -1, .serial = place->serial, .name = log->name, .file_mode = place->file_mode};
+    pthread_mutex_init(&log->dir_lock, NULL);
+    pthread_mutex_init(&log->sync_lock, NULL);
+    pthread_cond_init(&log->synced, NULL);
+    *ret_log = log;
+    return GW_OK;
+}
+
+void gw__log_close(gw__log *log)
+{
+    if (log == NULL) {
+        return;
+    }
+    gw__segment_close(&log->tail);
+    for (size_t i = 0; i < log->n_maps; i++) {
+        gw__segment_close(&log->maps[i]);
+    }
+    free(log->maps);
+    if (log->owner.dir_fd >= 0) {
+        close(log->owner.dir_fd);
+    }
+    pthread_cond_destroy(&log->synced);
+    pthread_mutex_destroy(&log->sync_lock);
+    pthread_mutex_destroy(&log->dir_lock);
+    free(log);
+}
+
+static int make_dir(const gw__log *log, const char *name)
+{
+    if (mkdirat(log->logs_dir_fd, name, log->dir_mode) != 0) {
+        return errno == EEXIST ? 0 : errno;
+    }
+    if (fchmodat(log->logs_dir_fd, name, log->dir_mode, 0) != 0) { /* whatever the umask is */
+        return errno;
+    }
+    return fsync(log->logs_dir_fd) != 0 && errno != EINVAL ? errno : 0;
+}
+
+gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err)
+{
+    char name[DIR_NAME_MAX];
+    dir_name(log->serial, name);
+    int errnum = 0;
+    pthread_mutex_lock(&log->dir_lock);
+    if (log->owner.dir_fd < 0) {
+        errnum = make ? make_dir(log, name) : 0;
+        if (errnum == 0) {
+            log->owner.dir_fd = openat(log->logs_dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            errnum = log->owner.dir_fd < 0 ? errno : 0;
+        }
+    }
+    pthread_mutex_unlock(&log->dir_lock);
+    switch (errnum) {
+    case 0: return GW_OK;
+    case ENOENT:
+        return gw_error_set(err, GW_E_NOT_FOUND, errnum, "queue '%s': its log has no files",
+                            log->name);
+    case ENOSPC:
+    case EDQUOT:
+        return gw_error_set(err, GW_E_NO_SPACE, errnum,
+                            "queue '%s': the disk under the bus is full", log->name);
+    default:
+        return gw_error_set_errno(err, errnum, "queue '%s': cannot use the folder of its log",
+                                  log->name);
+    }
+}
+
+void gw__log_create(gw__log_state *state, uint64_t serial)
+{
+    if (state->locks_made == 0) {
+        gw__robust_init(&state->append_lock);
+        gw__robust_init(&state->take_lock);
+        state->locks_made = 1;
+    }
+    state->append_from = GW__FIRST_POSITION;
+    state->tail = state->head = state->next = state->synced = GW__FIRST_POSITION;
+    state->last_seq = 0;
+    state->head_seq = state->next_seq = 1;
+    state->appended_bytes = state->settled_bytes = 0;
+    state->n_leased = state->n_returned = 0;
+    state->returned_from = UINT64_MAX;
+    state->first_segment = GW__FIRST_INDEX;
+    state->n_settled = state->n_expired = state->n_dropped = 0;
+    state->n_redelivered = state->n_damaged = 0;
+    for (size_t i = 0; i < GW__WAITER_WORDS; i++) {
+        state->waiters[i] = 0;
+    }
+    state->n_consumers = 0;
+    state->due_ms = UINT64_MAX;
+    atomic_store(&state->serial, serial);
+}
+
+void gw__log_remove_files(int logs_dir_fd, uint64_t serial)
+{
+    char name[DIR_NAME_MAX];
+    dir_name(serial, name);
+    int fd = openat(logs_dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *item;
+    while (dir != NULL && (item = readdir(dir)) != NULL) {
+        unlinkat(fd, item->d_name, 0); /* not . and .. */
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    unlinkat(logs_dir_fd, name, AT_REMOVEDIR);
+}
+
+void gw__log_delete(gw__log *log)
+{
+    if (gw__log_lock_take(log)) {
+        if (gw__log_lock_append(log)) {
+            atomic_store(&log->state->serial, 0);
+            gw__robust_unlock(&log->state->append_lock);
+        }
+        gw__robust_unlock(&log->state->take_lock);
+    }
+    gw__log_remove_files(log->logs_dir_fd, log->serial);
+}
+
+bool gw__log_is_there(const gw__log *log)
+{
+    return atomic_load(&log->state->serial) == log->serial;
+}
+
+bool gw__log_lock_append(gw__log *log)
+{
+    bool died = gw__robust_lock(&log->state->append_lock);
+    bool is_there = gw__log_is_there(log);
+    if (died && is_there) {
+        gw__log_repair_appends(log);
+    }
+    if (died) {
+        gw__robust_repaired(&log->state->append_lock);
+    }
+    if (!is_there) {
+        gw__robust_unlock(&log->state->append_lock);
+    }
+    return is_there;
+}
+
+/* ---- appending ----------------------------------------------------------------------------- */
+
+/* The segment with this index, made if it is not there, as log->tail. */
+static gw_status open_tail(gw__log *log, uint32_t index, uint64_t first_seq, size_t entry_size,
+                           gw_error *err)
+{
+    if (log->tail.base != NULL && log->tail.index == index) {
+        return GW_OK;
+    }
+    gw__segment_close(&log->tail);
+    gw_status st = gw__log_open_dir(log, true, err);
+    st = st == GW_OK ? gw__segment_open(&log->owner, index, true, &log->tail, err) : st;
+    if (st != GW_E_NOT_FOUND) {
+        return st;
+    }
+    size_t least = GW__SEGMENT_HEAD + entry_size;
+    st = gw__segment_create(&log->owner, index, first_seq,
+                            least > GW__SEGMENT_CAPACITY ? least : GW__SEGMENT_CAPACITY, err);
+    return st == GW_OK ? gw__segment_open(&log->owner, index, true, &log->tail, err) : st;
+}
+
+/* Say that the log goes on in the next segment, if there is room to say so. */
+static gw_status write_end(gw__log *log, size_t offset, uint64_t seq, gw_error *err)
+{
+    gw__segment *segment = &log->tail;
+    if (offset + sizeof(gw__entry_head) > segment->capacity) {
+        return GW_OK;
+    }
+    gw_status st = gw__segment_extend(segment, offset + sizeof(gw__entry_head), err);
+    if (st == GW_OK) {
+        gw__entry_seal(segment, offset, seq, 0, GW__ENTRY_END);
+    }
+    return st;
+}
+
+/* Write one entry behind *position. Nobody sees it before the tail has moved. */
+static gw_status write_entry(gw__log *log, uint64_t *position, uint64_t seq,
+                             const gw__log_write *write, gw_error *err)
+{
+    size_t size = gw__entry_size(write->len);
+    uint32_t index = gw__position_index(*position);
+    size_t offset = gw__position_offset(*position);
+    gw_status st = open_tail(log, index, seq, size, err);
+    while (st == GW_OK && offset + size > log->tail.capacity) {
+        st = write_end(log, offset, seq, err);
+        offset = GW__SEGMENT_HEAD;
+        st = st == GW_OK ? open_tail(log, ++index, seq, size, err) : st;
+    }
+    st = st == GW_OK ? gw__segment_extend(&log->tail, offset + size, err) : st;
+    if (st != GW_OK) {
+        return st;
+    }
+    gw__entry_head *entry = gw__entry_at(&log->tail, offset);
+    write->write(write->ctx, (uint8_t *)(entry + 1));
+    gw__entry_seal(&log->tail, offset, seq, write->expires_ms, (uint32_t)write->len);
+    atomic_store_explicit(&entry->state, gw__entry_state(0, 0, GW__ENTRY_READY),
+                          memory_order_relaxed);
+    *position = gw__position(index, offset + size);
+    return GW_OK;
+}
+
+/* What was written and will not count must not look as if it did, should the machine stop and the
+ * tail have to be looked for. */
+static void wipe_behind_tail(gw__log *log)
+{
+    uint64_t tail = log->state->tail;
+    uint32_t index = gw__position_index(tail);
+    if (gw__log_open_dir(log, false, NULL) != GW_OK) {
+        return;
+    }
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    gw__segment_name(index + 1, name);
+    while (unlinkat(log->owner.dir_fd, name, 0) == 0) {
+        gw__segment_name(++index + 1, name);
+    }
+    if (log->tail.base != NULL && log->tail.index != gw__position_index(tail)) {
+        gw__segment_close(&log->tail);
+    }
+    if (log->tail.base != NULL ||
+        gw__segment_open(&log->owner, gw__position_index(tail), true, &log->tail, NULL) == GW_OK) {
+        gw__segment_reaches(&log->tail, log->tail.capacity); /* how long it really is */
+        size_t offset = gw__position_offset(tail);
+        if (offset < log->tail.size) {
+            memset(log->tail.base + offset, 0, log->tail.size - offset);
+        }
+    }
+}
+
+void gw__log_repair_appends(gw__log *log)
+{
+    gw__log_state *state = log->state;
+    uint64_t position = state->append_from;
+    uint64_t tail = state->tail;
+    /* The tail moved and the number may not have: the last entry knows it. */
+    while (position < tail && gw__log_open_dir(log, false, NULL) == GW_OK) {
+        uint32_t index = gw__position_index(position);
+        size_t offset = gw__position_offset(position);
+        if (log->tail.base == NULL || log->tail.index != index) {
+            gw__segment_close(&log->tail);
+            if (gw__segment_open(&log->owner, index, true, &log->tail, NULL) != GW_OK) {
+                break;
+            }
+        }
+        if (!gw__entry_is_sound(&log->tail, offset) ||
+            gw__entry_at(&log->tail, offset)->len == GW__ENTRY_END) {
+            position = gw__position(index + 1, GW__SEGMENT_HEAD);
+            continue;
+        }
+        state->last_seq = gw__entry_at(&log->tail, offset)->seq;
+        position = gw__log_behind(position, gw__entry_at(&log->tail, offset));
+    }
+    wipe_behind_tail(log);
+}
+
+static gw_status check_limits(const gw__log *log, const gw__log_limits *limits, size_t n_writes,
+                              size_t n_bytes, gw_error *err)
+{
+    gw__log_counts counts;
+    if (limits == NULL || (limits->max_messages == 0 && limits->max_bytes == 0)) {
+        return GW_OK;
+    }
+    gw__log_count(log, &counts);
+    if (limits->max_messages != 0 && counts.n_ready + n_writes > limits->max_messages) {
+        return gw_error_set(err, GW_E_FULL, 0,
+                            "queue '%s' is full: %" PRIu64 " messages of %" PRIu64, log->name,
+                            counts.n_ready, limits->max_messages);
+    }
+    if (limits->max_bytes != 0 && n_bytes > limits->max_bytes) {
+        return gw_error_set(err, GW_E_LIMIT, 0,
+                            "queue '%s' holds %" PRIu64 " bytes at most, this is %zu", log->name,
+                            limits->max_bytes, n_bytes);
+    }
+    if (limits->max_bytes != 0 && counts.n_bytes + n_bytes > limits->max_bytes) {
+        return gw_error_set(err, GW_E_FULL, 0, "queue '%s' is full: %" PRIu64 " bytes of %" PRIu64,
+                            log->name, counts.n_bytes, limits->max_bytes);
+    }
+    return GW_OK;
+}
+
+static gw_status append_locked(gw__log *log, const gw__log_write *writes, size_t n_writes,
+                               size_t n_bytes, gw_error *err)
+{
+    gw__log_state *state = log->state;
+    uint64_t position = state->tail;
+    uint64_t seq = state->last_seq;
+    state->append_from = position;
+    gw_status st = GW_OK;
+    for (size_t i = 0; st == GW_OK && i < n_writes; i++) {
+        st = write_entry(log, &position, ++seq, &writes[i], err);
+    }
+    if (st != GW_OK) {
+        wipe_behind_tail(log);
+        return st;
+    }
+    atomic_fetch_add_explicit(&state->appended_bytes, n_bytes, memory_order_relaxed);
+    atomic_store(&state->tail, position);
+    atomic_store_explicit(&state->last_seq, seq, memory_order_release);
+    return GW_OK;
+}
+
+gw_status gw__log_append(gw__log *log, const gw__log_write *writes, size_t n_writes,
+                         const gw__log_limits *limits, uint64_t *ret_end, gw_error *err)
+{
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < n_writes; i++) {
+        if (writes[i].len > GW__LOG_RECORD_MAX) {
+            return gw_error_set(err, GW_E_LIMIT, 0,
+                                "queue '%s': a message of %zu bytes is too long", log->name,
+                                writes[i].len);
+        }
+        n_bytes += gw__entry_size(writes[i].len);
+    }
+    if (!gw__log_lock_append(log)) {
+        return gw_error_set(err, GW_E_NOT_FOUND, 0, "queue '%s' was deleted", log->name);
+    }
+    gw_status st = check_limits(log, limits, n_writes, n_bytes, err);
+    st = st == GW_OK ? append_locked(log, writes, n_writes, n_bytes, err) : st;
+    if (ret_end != NULL) {
+        *ret_end = log->state->tail;
+    }
+    gw__robust_unlock(&log->state->append_lock);
+    return st;
+}
+
+/* ---- the disk ------------------------------------------------------------------------------- */
+
+/* A segment that is gone was settled whole. */
+static int sync_segment(gw__log *log, uint32_t index)
+{
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    gw__segment_name(index, name);
+    int fd = openat(log->owner.dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    int errnum = fdatasync(fd) != 0 ? errno : 0;
+    close(fd);
+    return errnum;
+}
+
+static int sync_from(gw__log *log, uint64_t from, uint64_t to)
+{
+    int errnum = 0;
+    for (uint32_t i = gw__position_index(from); errnum == 0 && i <= gw__position_index(to); i++) {
+        errnum = sync_segment(log, i);
+    }
+    /* The names of files that are new. */
+    if (errnum == 0 &&
+        (gw__position_index(from) != gw__position_index(to) || from == GW__FIRST_POSITION) &&
+        fsync(log->owner.dir_fd) != 0 && errno != EINVAL) {
+        errnum = errno;
+    }
+    return errnum;
+}
+
+/* Bring everything to the disk for all who wait. @locks sync_lock, released meanwhile */
+static void sync_for_all(gw__log *log)
+{
+    gw__log_state *state = log->state;
+    log->syncing = true;
+    pthread_mutex_unlock(&log->sync_lock);
+    uint64_t from = state->synced;
+    uint64_t to = atomic_load(&state->tail);
+    int errnum = gw__log_open_dir(log, false, NULL) != GW_OK ? ENOENT : sync_from(log, from, to);
+    pthread_mutex_lock(&log->sync_lock);
+    log->syncing = false;
+    log->sync_failed |= errnum != 0; /* the system forgets what it could not write: no second try */
+    while (errnum == 0 && from < to && !atomic_compare_exchange_weak(&state->synced, &from, to)) {}
+    pthread_cond_broadcast(&log->synced);
+}
+
+gw_status gw__log_sync(gw__log *log, uint64_t end, gw_error *err)
+{
+    if (atomic_load(&log->state->synced) >= end) {
+        return GW_OK;
+    }
+    pthread_mutex_lock(&log->sync_lock);
+    while (!log->sync_failed && atomic_load(&log->state->synced) < end && gw__log_is_there(log)) {
+        if (log->syncing) {
+            pthread_cond_wait(&log->synced, &log->sync_lock);
+        } else {
+            sync_for_all(log);
+        }
+    }
+    bool failed = log->sync_failed;
+    pthread_mutex_unlock(&log->sync_lock);
+    return failed ? gw_error_set(err, GW_E_IO, 0,
+                                 "queue '%s': the disk under the bus did not take its messages",
+                                 log->name)
+                  : GW_OK;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of a log, for the files that make it up: log.c opens and appends, log_take.c takes and
+ * settles, log_walk.c goes from entry to entry, log_recover.c repairs, log_look.c only looks.
+ *
+ * What is appended lies between `tail` and the end of the last segment until the tail moves: an
+ * appender that is killed leaves nothing. What is taken changes its state, then `next` moves; what
+ * is settled changes its state, then `head` moves. The states are the truth, the rest can be worked
+ * out from them.
+ */
+#ifndef GW_BUS_LOG_FORMAT_H
+#define GW_BUS_LOG_FORMAT_H
+
+#include <pthread.h>
+
+#include "bus/log.h"
+#include "bus/segment.h"
+
+struct gw__log {
+    gw__log_state *state;
+    int logs_dir_fd; /* not ours */
+    unsigned dir_mode;
+    char name[256];
+    uint64_t serial;
+
+    pthread_mutex_t dir_lock; /* of owner.dir_fd, which is opened when it is needed */
+    gw__segment_owner owner;  /* dir_fd is -1 until then */
+
+    gw__segment tail; /* under append_lock: the segment that is appended to, if it is mapped */
+
+    /* Under take_lock: those between head and next, mapped as they are needed. */
+    gw__segment *maps; /* index first_map + i at i; a base of NULL: not mapped */
+    size_t n_maps;
+    size_t maps_room;
+    uint32_t first_map;
+
+    pthread_mutex_t sync_lock; /* of the two below */
+    pthread_cond_t synced;
+    bool syncing;
+    bool sync_failed;
+};
+
+static inline uint64_t gw__position(uint32_t index, size_t offset)
+{
+    return (uint64_t)index << 32 | (uint32_t)offset;
+}
+
+static inline uint32_t gw__position_index(uint64_t position)
+{
+    return (uint32_t)(position >> 32);
+}
+
+static inline size_t gw__position_offset(uint64_t position)
+{
+    return (size_t)(uint32_t)position;
+}
+
+#define GW__FIRST_INDEX    1u
+#define GW__FIRST_POSITION gw__position(GW__FIRST_INDEX, GW__SEGMENT_HEAD)
+
+/* Open the log's folder, or make it. GW_E_NOT_FOUND when there is none. */
+gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err);
+
+/* Locked, repaired if its last owner died, and this log is still there: otherwise false, and not
+ * locked. */
+bool gw__log_lock_append(gw__log *log);
+bool gw__log_lock_take(gw__log *log);
+
+/* ---- under take_lock --------------------------------------------------------------- */
+
+/* The segment with this index, mapped; NULL when it cannot be. */
+gw__segment *gw__log_map(gw__log *log, uint32_t index);
+void gw__log_unmap_before(gw__log *log, uint32_t index);
+
+/*
+ * The entry at *position, which moves over ends of segments and over what is damaged; NULL when
+ * there is none before `end`, and *position is `end` then. `expected` is the number it should have:
+ * what is missing is counted as damaged and put aside, and a void entry takes its place.
+ */
+gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected);
+
+/* Count the damage at an entry, and keep its bytes for a person. */
+void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t n_messages);
+
+/* Move the head over what is settled, and delete the segments before it. */
+void gw__log_advance_head(gw__log *log);
+
+/* Work out the numbers between head and next, give back what a dead taker was about to lease; with
+ * `void_leases` everything that is leased. */
+void gw__log_repair_takes(gw__log *log, bool void_leases);
+
+static inline uint64_t gw__log_behind(uint64_t position, const gw__entry_head *entry)
+{
+    return position + gw__entry_size(entry->len);
+}
+
+/* An entry as others see it. */
+static inline gw__log_record gw__log_record_of(uint64_t position, const gw__entry_head *entry,
+                                               uint64_t state)
+{
+    return (gw__log_record){.position = position,
+                            .seq = entry->seq,
+                            .expires_ms = entry->expires_ms,
+                            .redelivered = gw__entry_n_taken(state) > 0,
+                            .n_taken = gw__entry_n_taken(state),
+                            .bytes = gw__entry_bytes(entry),
+                            .len = entry->len};
+}
+
+/* ---- under append_lock -------------------------------------------------------------- */
+
+void gw__log_repair_appends(gw__log *log);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking from a log, and what becomes of what was taken. */
+#include "bus/log_format.h"
+#include "bus/robust.h"
+
+bool gw__log_lock_take(gw__log *log)
+{
+    bool died = gw__robust_lock(&log->state->take_lock);
+    bool is_there = gw__log_is_there(log);
+    if (died && is_there) {
+        gw__log_repair_takes(log, false);
+    }
+    if (died) {
+        gw__robust_repaired(&log->state->take_lock);
+    }
+    if (!is_there) {
+        gw__robust_unlock(&log->state->take_lock);
+    }
+    return is_there;
+}
+
+static void set_phase(gw__entry_head *entry, uint64_t phase)
+{
+    unsigned n_taken = gw__entry_n_taken(atomic_load_explicit(&entry->state, memory_order_relaxed));
+    atomic_store_explicit(&entry->state, gw__entry_state(n_taken, 0, phase), memory_order_relaxed);
+}
+
+/* ---- taking ------------------------------------------------------------------------------- */
+
+typedef struct taking {
+    uint32_t owner;
+    uint64_t now_ms;
+    uint64_t due_ms;
+    gw__log_record *records;
+    size_t n;
+    size_t max;
+} taking;
+
+static bool is_due(const taking *take, const gw__entry_head *entry)
+{
+    return take->due_ms == 0 || entry->expires_ms <= take->due_ms;
+}
+
+/* A ready entry: lease it, or be done with it when it is too old or damaged. */
+static void take_entry(gw__log *log, taking *take, uint64_t position, gw__entry_head *entry)
+{
+    gw__log_state *state = log->state;
+    if (take->due_ms == 0 && entry->expires_ms != 0 && entry->expires_ms <= take->now_ms) {
+        set_phase(entry, GW__ENTRY_DONE);
+        atomic_fetch_add_explicit(&state->n_expired, 1, memory_order_relaxed);
+        return;
+    }
+    if (!gw__entry_is_whole(entry)) {
+        set_phase(entry, GW__ENTRY_DONE);
+        gw__log_set_aside(log, (const uint8_t *)entry, gw__entry_size(entry->len), 1);
+        return;
+    }
+    unsigned before = gw__entry_n_taken(atomic_load_explicit(&entry->state, memory_order_relaxed));
+    unsigned n_taken = before < 255 ? before + 1 : before;
+    atomic_store_explicit(&entry->state, gw__entry_state(n_taken, take->owner, GW__ENTRY_LEASED),
+                          memory_order_relaxed);
+    atomic_fetch_add_explicit(&state->n_leased, 1, memory_order_relaxed);
+    if (before > 0) {
+        atomic_fetch_add_explicit(&state->n_redelivered, 1, memory_order_relaxed);
+    }
+    take->records[take->n++] = (gw__log_record){.position = position,
+                                                .seq = entry->seq,
+                                                .expires_ms = entry->expires_ms,
+                                                .redelivered = before > 0,
+                                                .n_taken = n_taken,
+                                                .bytes = gw__entry_bytes(entry),
+                                                .len = entry->len};
+}
+
+/* What was given back comes first. */
+static void take_returned(gw__log *log, taking *take)
+{
+    gw__log_state *state = log->state;
+    uint64_t position = state->returned_from > state->head ? state->returned_from : state->head;
+    while (take->n < take->max && state->n_returned > 0) {
+        gw__entry_head *entry = gw__log_walk(log, &position, state->next, 0);
+        if (entry == NULL) { /* damage took some that were counted */
+            atomic_store(&state->n_returned, 0);
+            break;
+        }
+        if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
+            GW__ENTRY_READY) {
+            if (!is_due(take, entry)) {
+                return;
+            }
+            take_entry(log, take, position, entry);
+            atomic_fetch_sub_explicit(&state->n_returned, 1, memory_order_relaxed);
+        }
+        position = gw__log_behind(position, entry);
+        atomic_store_explicit(&state->returned_from, position, memory_order_relaxed);
+    }
+    if (state->n_returned == 0) {
+        state->returned_from = UINT64_MAX;
+    }
+}
+
+static void take_fresh(gw__log *log, taking *take)
+{
+    gw__log_state *state = log->state;
+    uint64_t tail = atomic_load(&state->tail);
+    uint64_t position = state->next;
+    uint64_t seq = state->next_seq;
+    gw__entry_head *entry;
+    while (take->n < take->max && (entry = gw__log_walk(log, &position, tail, seq)) != NULL &&
+           is_due(take, entry)) {
+        if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
+            GW__ENTRY_READY) {
+            take_entry(log, take, position, entry);
+        }
+        seq = entry->seq + 1;
+        position = gw__log_behind(position, entry);
+    }
+    atomic_store(&state->next_seq, seq);
+    atomic_store(&state->next, position);
+}
+
+size_t gw__log_take(gw__log *log, uint32_t owner, uint64_t now_ms, uint64_t due_ms,
+                    gw__log_record *ret_records, size_t max)
+{
+    taking take = {
+        .owner = owner, .now_ms = now_ms, .due_ms = due_ms, .records = ret_records, .max = max};
+    if (!gw__log_lock_take(log)) {
+        return 0;
+    }
+    if (log->state->n_returned > 0) {
+        take_returned(log, &take);
+    }
+    if (log->state->n_returned == 0) { /* otherwise what is fresh would overtake it */
+        take_fresh(log, &take);
+    }
+    if (take.n == 0) { /* it may have dropped what is at the head */
+        gw__log_advance_head(log);
+    }
+    gw__robust_unlock(&log->state->take_lock);
+    return take.n;
+}
+
+uint64_t gw__log_first_due_ms(gw__log *log)
+{
+    uint64_t due_ms = UINT64_MAX;
+    if (!gw__log_has_ready(log) || !gw__log_lock_take(log)) {
+        return due_ms;
+    }
+    gw__log_state *state = log->state;
+    uint64_t position = state->head;
+    gw__entry_head *entry;
+    while (due_ms == UINT64_MAX && (entry = gw__log_walk(log, &position, state->tail, 0)) != NULL) {
+        if (gw__entry_phase(atomic_load(&entry->state)) == GW__ENTRY_READY) {
+            due_ms = entry->expires_ms;
+        }
+        position = gw__log_behind(position, entry);
+    }
+    gw__robust_unlock(&state->take_lock);
+    return due_ms;
+}
+
+/* ---- settling ------------------------------------------------------------------------------ */
+
+/* Settle one; false when `owner` does not have it. */
+static bool settle_entry(gw__log *log, uint32_t owner, uint64_t position, gw__log_settle_how how)
+{
+    gw__log_state *log_state = log->state;
+    if (position < log_state->head || position >= log_state->next) {
+        return false;
+    }
+    gw__segment *segment = gw__log_map(log, gw__position_index(position));
+    if (segment == NULL || !gw__entry_is_sound(segment, gw__position_offset(position))) {
+        return false;
+    }
+    gw__entry_head *entry = gw__entry_at(segment, gw__position_offset(position));
+    uint64_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
+    if (gw__entry_phase(state) != GW__ENTRY_LEASED || gw__entry_owner(state) != owner) {
+        return false;
+    }
+    if (how == GW__LOG_DONE) {
+        set_phase(entry, GW__ENTRY_DONE);
+        return true;
+    }
+    set_phase(entry, GW__ENTRY_READY);
+    atomic_fetch_add_explicit(&log_state->n_returned, 1, memory_order_relaxed);
+    if (position < log_state->returned_from) {
+        log_state->returned_from = position;
+    }
+    return true;
+}
+
+size_t gw__log_settle(gw__log *log, uint32_t owner, const uint64_t *positions, size_t n_positions,
+                      gw__log_settle_how how)
+{
+    size_t n = 0;
+    if (!gw__log_lock_take(log)) {
+        return 0;
+    }
+    for (size_t i = 0; i < n_positions; i++) {
+        n += settle_entry(log, owner, positions[i], how);
+    }
+    gw__log_state *state = log->state;
+    atomic_fetch_sub_explicit(&state->n_leased, n, memory_order_relaxed);
+    if (how == GW__LOG_DONE) {
+        atomic_fetch_add_explicit(&state->n_settled, n, memory_order_relaxed);
+        gw__log_advance_head(log);
+    }
+    gw__robust_unlock(&state->take_lock);
+    return n;
+}
+
+size_t gw__log_return_all(gw__log *log, uint32_t owner)
+{
+    size_t n = 0;
+    if (atomic_load(&log->state->head) == atomic_load(&log->state->next) ||
+        !gw__log_lock_take(log)) {
+        return 0;
+    }
+    uint64_t position = log->state->head;
+    gw__entry_head *entry;
+    while ((entry = gw__log_walk(log, &position, log->state->next, 0)) != NULL) {
+        n += settle_entry(log, owner, position, GW__LOG_RETURN);
+        position = gw__log_behind(position, entry);
+    }
+    atomic_fetch_sub_explicit(&log->state->n_leased, n, memory_order_relaxed);
+    gw__robust_unlock(&log->state->take_lock);
+    return n;
+}
+
+/* ---- dropping -------------------------------------------------------------------------------- */
+
+static bool drop_entry(uint64_t position, gw__entry_head *entry, gw__log_spill spill, void *ctx)
+{
+    uint64_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
+    gw__log_record record = gw__log_record_of(position, entry, state);
+    if (spill != NULL && gw__entry_is_whole(entry) && !spill(ctx, &record)) {
+        return false;
+    }
+    set_phase(entry, GW__ENTRY_DONE);
+    return true;
+}
+
+size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
+{
+    size_t n = 0;
+    if (!gw__log_lock_take(log)) {
+        return 0;
+    }
+    gw__log_state *state = log->state;
+    uint64_t tail = atomic_load(&state->tail);
+    uint64_t position =
+        state->n_returned > 0 && state->head < state->next ? state->head : state->next;
+    gw__entry_head *entry;
+    while (n < max &&
+           (entry = gw__log_walk(log, &position, tail,
+                                 position < state->next ? 0 : state->next_seq)) != NULL) {
+        bool is_fresh = position >= state->next;
+        if (gw__entry_phase(atomic_load(&entry->state)) == GW__ENTRY_READY) {
+            if (!drop_entry(position, entry, spill, ctx)) {
+                break;
+            }
+            n++;
+            atomic_fetch_sub(&state->n_returned, is_fresh ? 0 : 1);
+        }
+        position = gw__log_behind(position, entry);
+        if (is_fresh) {
+            atomic_store(&state->next_seq, entry->seq + 1);
+            atomic_store(&state->next, position);
+        }
+    }
+    atomic_fetch_add(&state->n_dropped, n);
+    gw__log_advance_head(log);
+    gw__robust_unlock(&state->take_lock);
+    return n;
+}

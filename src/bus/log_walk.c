@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* From entry to entry of a log, over the ends of segments and over what is damaged. Everything here
+ * needs take_lock. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <godwit/log.h>
+
+#include "bus/log_format.h"
+
+#define MAPS_MAX       ((size_t)1 << 16) /* segments between head and next: a terabyte of messages */
+#define GIVE_BACK_STEP ((size_t)1 << 20)
+
+/* ---- segments ---------------------------------------------------------------------------- */
+
+void gw__log_unmap_before(gw__log *log, uint32_t index)
+{
+    size_t n = 0;
+    while (n < log->n_maps && log->first_map + n < index) {
+        gw__segment_close(&log->maps[n++]);
+    }
+    log->n_maps -= n;
+    memmove(log->maps, log->maps + n, log->n_maps * sizeof(*log->maps));
+    log->first_map = log->n_maps > 0 ? log->first_map + (uint32_t)n : index;
+}
+
+/* The place for a segment's map, made if it is not there; NULL when there can be none. */
+static gw__segment *place_for(gw__log *log, uint32_t index)
+{
+    if (log->n_maps == 0) {
+        log->first_map = index;
+    }
+    if (index < log->first_map || index - log->first_map >= MAPS_MAX) {
+        return NULL;
+    }
+    size_t at = index - log->first_map;
+    if (at >= log->maps_room) {
+        size_t room = at + 8;
+        gw__segment *maps = realloc(log->maps, room * sizeof(*maps));
+        if (maps == NULL) {
+            return NULL;
+        }
+        log->maps = maps;
+        log->maps_room = room;
+    }
+    while (log->n_maps <= at) {
+        log->maps[log->n_maps++] = (gw__segment){.fd = -1};
+    }
+    return &log->maps[at];
+}
+
+gw__segment *gw__log_map(gw__log *log, uint32_t index)
+{
+    size_t at = index - log->first_map;
+    if (index >= log->first_map && at < log->n_maps && log->maps[at].base != NULL) {
+        return &log->maps[at];
+    }
+    gw__log_unmap_before(log, gw__position_index(log->state->head));
+    gw__segment *segment = place_for(log, index);
+    return segment != NULL && gw__log_open_dir(log, false, NULL) == GW_OK &&
+                   gw__segment_open(&log->owner, index, true, segment, NULL) == GW_OK
+               ? segment
+               : NULL;
+}
+
+/* ---- damage ------------------------------------------------------------------------------- */
+
+void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t n_messages)
+{
+    uint64_t before = atomic_fetch_add(&log->state->n_damaged, n_messages);
+    gw_log_error("bus",
+                 "queue '%s': %" PRIu64 " messages are damaged and were put aside (%" PRIu64
+                 " so far): 'godwit bus status' counts them",
+                 log->name, n_messages, before + n_messages);
+    int fd = openat(log->owner.dir_fd, "damaged", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                    log->owner.file_mode);
+    if (fd >= 0) {
+        if (write(fd, bytes, len) < 0) {
+            /* They are counted all the same. */
+        }
+        close(fd);
+    }
+}
+
+/* No entry begins at this place: find the next one, and let a void entry lead to it. Returns false
+ * when there is none in this segment before `end`. */
+static bool mend(gw__log *log, gw__segment *segment, size_t offset, uint64_t end, uint64_t expected)
+{
+    size_t found = gw__segment_find_sound(segment, offset + sizeof(gw__entry_head), expected);
+    if (found == 0 || gw__position(segment->index, found) >= end) {
+        return false;
+    }
+    gw__entry_head *next = gw__entry_at(segment, found);
+    uint64_t n_lost = next->seq > expected ? next->seq - expected : 1;
+    gw__log_set_aside(log, segment->base + offset, found - offset, n_lost);
+    gw__entry_head *bridge = gw__entry_at(segment, offset);
+    atomic_store(&bridge->state, GW__ENTRY_DONE);
+    gw__entry_seal(segment, offset, expected, 0, (uint32_t)(found - offset - sizeof(*bridge)));
+    return true;
+}
+
+/* ---- walking -------------------------------------------------------------------------------- */
+
+gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected)
+{
+    while (*position < end) {
+        uint32_t index = gw__position_index(*position);
+        size_t offset = gw__position_offset(*position);
+        gw__segment *segment = gw__log_map(log, index);
+        if (segment != NULL && offset + sizeof(gw__entry_head) <= segment->capacity) {
+            bool is_sound = gw__entry_is_sound(segment, offset);
+            if (is_sound && gw__entry_at(segment, offset)->len != GW__ENTRY_END) {
+                return gw__entry_at(segment, offset);
+            }
+            if (!is_sound && mend(log, segment, offset, end, expected)) {
+                continue;
+            }
+        }
+        *position =
+            index < gw__position_index(end) ? gw__position(index + 1, GW__SEGMENT_HEAD) : end;
+    }
+    return NULL;
+}
+
+/* Delete the files before the head's; give back the blocks before the head when there are many. */
+static void clean_up(gw__log *log, uint64_t head)
+{
+    gw__log_state *state = log->state;
+    uint32_t index = gw__position_index(head);
+    size_t offset = gw__position_offset(head);
+    while (state->first_segment < index) {
+        char name[GW__SEGMENT_NAME_LEN + 1];
+        gw__segment_name((uint32_t)state->first_segment, name);
+        unlinkat(log->owner.dir_fd, name, 0);
+        state->first_segment++;
+    }
+    gw__log_unmap_before(log, index);
+    gw__segment *segment = offset >= GIVE_BACK_STEP ? gw__log_map(log, index) : NULL;
+    if (segment != NULL && offset <= segment->size) {
+        uint64_t start = atomic_load(&gw__segment_head_of(segment)->start);
+        if (start > offset || offset - start >= GIVE_BACK_STEP) {
+            gw__segment_give_back(segment, offset);
+        }
+    }
+}
+
+void gw__log_advance_head(gw__log *log)
+{
+    gw__log_state *state = log->state;
+    uint64_t next = state->next;
+    uint64_t position = state->head;
+    uint64_t seq = state->head_seq;
+    uint64_t n_bytes = 0;
+    gw__entry_head *entry;
+    while ((entry = gw__log_walk(log, &position, next, seq)) != NULL &&
+           gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
+               GW__ENTRY_DONE) {
+        n_bytes += gw__entry_size(entry->len);
+        position = gw__log_behind(position, entry);
+        seq = entry->seq + 1;
+    }
+    if (position == state->head) {
+        return;
+    }
+    atomic_store(&state->head, position);
+    atomic_store(&state->head_seq, entry != NULL ? entry->seq : state->next_seq);
+    atomic_fetch_add_explicit(&state->settled_bytes, n_bytes, memory_order_relaxed);
+    if (position == next) { /* nothing is between: whatever the counters missed is put right */
+        atomic_store(&state->n_leased, 0);
+        atomic_store(&state->n_returned, 0);
+        uint64_t appended_bytes = atomic_load(&state->appended_bytes);
+        if (atomic_load(&state->tail) == position) {
+            atomic_store(&state->settled_bytes, appended_bytes);
+        }
+    }
+    clean_up(log, position);
+}
