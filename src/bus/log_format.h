@@ -68,14 +68,15 @@ bool gw__log_lock_take(gw__log *log);
 
 /* ---- under take_lock --------------------------------------------------------------- */
 
-/* The segment with this index, mapped; NULL when it cannot be. */
+/* The segment with this index, mapped, until the next call; NULL when it cannot be. */
 gw__segment *gw__log_map(gw__log *log, uint32_t index);
 void gw__log_unmap_before(gw__log *log, uint32_t index);
 
 /*
  * The entry at *position, which moves over ends of segments and over what is damaged; NULL when
- * there is none before `end`, and *position is `end` then. `expected` is the number it should have:
- * what is missing is counted as damaged and put aside, and a void entry takes its place.
+ * there is none before `end`, and *position is `end` then. `expected` is the number it should have,
+ * 0 when that is not known: what is missing is counted as damaged and put aside, and a void entry
+ * takes its place.
  */
 gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected);
 

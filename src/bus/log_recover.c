@@ -127,16 +127,17 @@ static uint64_t find_tail(gw__log *log, uint32_t first, uint32_t last, uint64_t 
     return tail != 0 ? tail : gw__position(first, GW__SEGMENT_HEAD);
 }
 
-static void find_next(gw__log *log, uint64_t head, uint64_t tail)
+/* Everything from the head on that was ever taken is before `next`. */
+static void find_next(gw__log *log, uint64_t first_seq)
 {
     gw__log_state *state = log->state;
-    uint64_t position = head;
-    uint64_t seq = 0;
+    uint64_t position = state->head;
+    uint64_t seq = first_seq;
     uint64_t n_bytes = 0;
     gw__entry_head *entry;
-    while ((entry = gw__log_walk(log, &position, tail, seq)) != NULL) {
+    while ((entry = gw__log_walk(log, &position, state->tail, seq)) != NULL) {
         uint64_t word = atomic_load(&entry->state);
-        if (seq == 0) {
+        if (n_bytes == 0) {
             state->head_seq = state->next_seq = entry->seq;
             state->next = position;
         }
@@ -157,10 +158,7 @@ static void rebuild(gw__log *log)
     gw__log_state *state = log->state;
     uint32_t first;
     uint32_t last;
-    uint64_t serial = state->serial;
-    uint64_t n_damaged = state->n_damaged;
-    gw__log_create(state, serial);
-    state->n_damaged = n_damaged;
+    gw__log_create(state, log->serial);
     if (!find_segments(log, &first, &last)) {
         return;
     }
@@ -171,10 +169,10 @@ static void rebuild(gw__log *log)
     state->last_seq = seq;
     state->head_seq = state->next_seq = seq + 1;
     gw__segment *segment = gw__log_map(log, first);
-    state->head =
-        gw__position(first, segment != NULL ? gw__segment_start(segment) : GW__SEGMENT_HEAD);
+    size_t start = segment != NULL ? gw__segment_start(segment) : GW__SEGMENT_HEAD;
+    state->head = gw__position(first, start);
     state->next = state->tail;
-    find_next(log, state->head, state->tail);
+    find_next(log, segment != NULL && start == GW__SEGMENT_HEAD ? segment->first_seq : 0);
     gw__log_repair_appends(log); /* nothing behind the tail */
 }
 

@@ -86,21 +86,38 @@ void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t 
     }
 }
 
-/* No entry begins at this place: find the next one, and let a void entry lead to it. Returns false
- * when there is none in this segment before `end`. */
-static bool mend(gw__log *log, gw__segment *segment, size_t offset, uint64_t end, uint64_t expected)
+/* How many are missing before the first number that is known again. */
+static uint64_t count_lost(uint64_t expected, uint64_t known)
 {
-    size_t found = gw__segment_find_sound(segment, offset + sizeof(gw__entry_head), expected);
-    if (found == 0 || gw__position(segment->index, found) >= end) {
-        return false;
+    return expected != 0 && known > expected ? known - expected : 1;
+}
+
+/* No entry begins at this place: let a void entry lead to the next one, or to the end of what is
+ * looked at, or let the log go on in the next segment. */
+static void mend(gw__log *log, uint32_t index, size_t offset, uint64_t end, uint64_t expected)
+{
+    const gw__segment *following =
+        index < gw__position_index(end) ? gw__log_map(log, index + 1) : NULL;
+    uint64_t following_seq = following != NULL ? following->first_seq : 0;
+    gw__segment *segment = gw__log_map(log, index);
+    size_t least = offset + sizeof(gw__entry_head);
+    size_t to = gw__segment_find_sound(segment, least, expected);
+    uint64_t known = to != 0 ? gw__entry_at(segment, to)->seq : 0;
+    if (segment->index == gw__position_index(end) && (to == 0 || to >= gw__position_offset(end)) &&
+        gw__position_offset(end) >= least) {
+        to = gw__position_offset(end);
+        known = end == log->state->tail ? log->state->last_seq + 1 : 0;
     }
-    gw__entry_head *next = gw__entry_at(segment, found);
-    uint64_t n_lost = next->seq > expected ? next->seq - expected : 1;
-    gw__log_set_aside(log, segment->base + offset, found - offset, n_lost);
     gw__entry_head *bridge = gw__entry_at(segment, offset);
-    atomic_store(&bridge->state, GW__ENTRY_DONE);
-    gw__entry_seal(segment, offset, expected, 0, (uint32_t)(found - offset - sizeof(*bridge)));
-    return true;
+    if (to != 0) {
+        gw__log_set_aside(log, segment->base + offset, to - offset, count_lost(expected, known));
+        atomic_store(&bridge->state, GW__ENTRY_DONE);
+        gw__entry_seal(segment, offset, expected, 0, (uint32_t)(to - least));
+    } else {
+        gw__log_set_aside(log, segment->base + offset, sizeof(*bridge),
+                          count_lost(expected, following_seq));
+        gw__entry_seal(segment, offset, expected, 0, GW__ENTRY_END);
+    }
 }
 
 /* ---- walking -------------------------------------------------------------------------------- */
@@ -112,12 +129,14 @@ gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uin
         size_t offset = gw__position_offset(*position);
         gw__segment *segment = gw__log_map(log, index);
         if (segment != NULL && offset + sizeof(gw__entry_head) <= segment->capacity) {
-            bool is_sound = gw__entry_is_sound(segment, offset);
-            if (is_sound && gw__entry_at(segment, offset)->len != GW__ENTRY_END) {
-                return gw__entry_at(segment, offset);
+            if (!gw__entry_is_sound(segment, offset) &&
+                gw__segment_reaches(segment, offset + sizeof(gw__entry_head))) {
+                mend(log, index, offset, end, expected);
+                segment = gw__log_map(log, index);
             }
-            if (!is_sound && mend(log, segment, offset, end, expected)) {
-                continue;
+            if (gw__entry_is_sound(segment, offset) &&
+                gw__entry_at(segment, offset)->len != GW__ENTRY_END) {
+                return gw__entry_at(segment, offset);
             }
         }
         *position =
