@@ -23,6 +23,9 @@ void gw__log_unmap_before(gw__log *log, uint32_t index)
     while (n < log->n_maps && log->first_map + n < index) {
         gw__segment_close(&log->maps[n++]);
     }
+    if (n == 0) {
+        return;
+    }
     log->n_maps -= n;
     memmove(log->maps, log->maps + n, log->n_maps * sizeof(*log->maps));
     log->first_map = log->n_maps > 0 ? log->first_map + (uint32_t)n : index;
