@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/futex.h>
 
 #include "bus/robust.h"
 
@@ -38,8 +42,6 @@ gw_status gw__log_open(const gw__log_place *place, gw__log_state *state, gw__log
     log->owner = (gw__segment_owner){
         .dir_fd = -1, .serial = place->serial, .name = log->name, .file_mode = place->file_mode};
     pthread_mutex_init(&log->dir_lock, NULL);
-    pthread_mutex_init(&log->sync_lock, NULL);
-    pthread_cond_init(&log->synced, NULL);
     *ret_log = log;
     return GW_OK;
 }
@@ -57,8 +59,6 @@ void gw__log_close(gw__log *log)
     if (log->owner.dir_fd >= 0) {
         close(log->owner.dir_fd);
     }
-    pthread_cond_destroy(&log->synced);
-    pthread_mutex_destroy(&log->sync_lock);
     pthread_mutex_destroy(&log->dir_lock);
     free(log);
 }
@@ -394,39 +394,40 @@ static int sync_from(gw__log *log, uint64_t from, uint64_t to)
     return errnum;
 }
 
-/* Bring everything to the disk for all who wait. @locks sync_lock, released meanwhile */
+/* Bring everything to the disk for all who wait. One thread at a time. */
 static void sync_for_all(gw__log *log)
 {
     gw__log_state *state = log->state;
-    log->syncing = true;
-    pthread_mutex_unlock(&log->sync_lock);
     uint64_t from = state->synced;
     uint64_t to = atomic_load(&state->tail);
     int errnum = gw__log_open_dir(log, false, NULL) != GW_OK ? ENOENT : sync_from(log, from, to);
-    pthread_mutex_lock(&log->sync_lock);
-    log->syncing = false;
-    log->sync_failed |= errnum != 0; /* the system forgets what it could not write: no second try */
+    if (errnum != 0) { /* the system forgets what it could not write: no second try */
+        atomic_store(&log->sync_failed, true);
+    }
     while (errnum == 0 && from < to && !atomic_compare_exchange_weak(&state->synced, &from, to)) {}
-    pthread_cond_broadcast(&log->synced);
+    atomic_store(&log->syncing, false);
+    atomic_fetch_add(&log->n_syncs, 1);
+    syscall(SYS_futex, &log->n_syncs, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/* A futex and no condition: all who wait are let go at once, and none has to get a lock for it. */
 gw_status gw__log_sync(gw__log *log, uint64_t end, gw_error *err)
 {
-    if (atomic_load(&log->state->synced) >= end) {
-        return GW_OK;
-    }
-    pthread_mutex_lock(&log->sync_lock);
-    while (!log->sync_failed && atomic_load(&log->state->synced) < end && gw__log_is_there(log)) {
-        if (log->syncing) {
-            pthread_cond_wait(&log->synced, &log->sync_lock);
-        } else {
+    for (;;) {
+        uint32_t n_syncs = atomic_load(&log->n_syncs);
+        bool expected = false;
+        if (atomic_load(&log->sync_failed)) {
+            return gw_error_set(err, GW_E_IO, 0,
+                                "queue '%s': the disk under the bus did not take its messages",
+                                log->name);
+        }
+        if (atomic_load(&log->state->synced) >= end || !gw__log_is_there(log)) {
+            return GW_OK;
+        }
+        if (atomic_compare_exchange_strong(&log->syncing, &expected, true)) {
             sync_for_all(log);
+        } else {
+            syscall(SYS_futex, &log->n_syncs, FUTEX_WAIT_PRIVATE, n_syncs, NULL, NULL, 0);
         }
     }
-    bool failed = log->sync_failed;
-    pthread_mutex_unlock(&log->sync_lock);
-    return failed ? gw_error_set(err, GW_E_IO, 0,
-                                 "queue '%s': the disk under the bus did not take its messages",
-                                 log->name)
-                  : GW_OK;
 }

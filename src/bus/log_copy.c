@@ -82,10 +82,11 @@ static gw_status note_segments(gw__log *log, gw__log_copy *copy, gw_error *err)
         char name[GW__SEGMENT_NAME_LEN + 1];
         gw__segment_name(first + (uint32_t)i, name);
         int fd = openat(log->owner.dir_fd, name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 && errno != ENOENT) { /* the last one may not be there yet */
+        copy->fds[copy->n_fds++] = fd;
+        if (fd < 0 ? errno != ENOENT /* the last one may not be there yet */
+                   : !gw__segment_keep(fd)) {
             return gw_error_set_errno(err, errno, "queue '%s': cannot read %s", log->name, name);
         }
-        copy->fds[copy->n_fds++] = fd;
     }
     return GW_OK;
 }
@@ -201,7 +202,7 @@ static int copy_segment(gw__log_copy *copy, size_t i, int to_dir_fd, size_t *at)
         errnum = errno;
     }
     if (errnum == 0) {
-        if (i == 0) { /* its blocks before the head may have been given back meanwhile */
+        if (i == 0) { /* what is before the head is not worth reading again */
             gw__segment_head *head = (gw__segment_head *)(void *)bytes;
             atomic_store(&head->start, gw__position_offset(copy->head));
         }

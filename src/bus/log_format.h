@@ -34,10 +34,9 @@ struct gw__log {
     size_t maps_room;
     uint32_t first_map;
 
-    pthread_mutex_t sync_lock; /* of the two below */
-    pthread_cond_t synced;
-    bool syncing;
-    bool sync_failed;
+    _Atomic bool syncing;     /* a thread of ours brings things to the disk */
+    _Atomic uint32_t n_syncs; /* the futex of those who wait for it: counts how often it did */
+    _Atomic bool sync_failed;
 };
 
 static inline uint64_t gw__position(uint32_t index, size_t offset)

@@ -105,8 +105,8 @@ gw_status gw__log_salvage_files(int logs_dir_fd, uint64_t serial, const gw__log_
         }
         return gw_error_set_errno(err, errnum, "cannot open the folder logs/%s", name);
     }
-    uint32_t *indexes;
-    size_t n;
+    uint32_t *indexes = NULL;
+    size_t n = 0;
     gw_status st = list_segments(list_fd, &indexes, &n, err);
     gw__segment_owner owner = {.dir_fd = fd, .serial = serial, .name = name};
     for (size_t i = 0; st == GW_OK && i < n; i++) {
@@ -118,9 +118,7 @@ gw_status gw__log_salvage_files(int logs_dir_fd, uint64_t serial, const gw__log_
             salvage->damaged(salvage->ctx, NULL, (uint64_t)indexes[i] << 32, 0);
         }
     }
-    if (st == GW_OK) {
-        free(indexes);
-    }
+    free(indexes);
     close(fd);
     return st;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -244,14 +245,21 @@ void gw__segment_give_back(gw__segment *segment, size_t offset)
 {
     gw__segment_head *head = (gw__segment_head *)(void *)segment->base;
     size_t from = atomic_load_explicit(&head->start, memory_order_relaxed);
-    from = from >= GW__SEGMENT_HEAD && from < offset ? from & ~(size_t)(PAGE - 1) : PAGE;
-    size_t to = offset & ~(size_t)(PAGE - 1);
-    atomic_store(&head->start, offset);
-    if (to > from && from >= PAGE) {
-        /* Where that is not possible they stay until the file is deleted. */
-        fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
-                  (off_t)(to - from));
+    from = from >= PAGE && from < offset ? from & ~(PAGE - 1) : PAGE;
+    size_t to = offset & ~(PAGE - 1);
+    if (to <= from || flock(segment->fd, LOCK_EX | LOCK_NB) != 0) { /* it is being copied */
+        return;
     }
+    atomic_store(&head->start, offset);
+    /* Where this is not possible they stay until the file is deleted. */
+    fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+              (off_t)(to - from));
+    flock(segment->fd, LOCK_UN);
+}
+
+bool gw__segment_keep(int fd)
+{
+    return flock(fd, LOCK_SH | LOCK_NB) == 0;
 }
 
 size_t gw__segment_start(gw__segment *segment)

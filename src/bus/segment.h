@@ -101,6 +101,10 @@ bool gw__segment_reaches(gw__segment *segment, size_t size);
 /* Everything before `offset` is settled: its blocks are the disk's again. */
 void gw__segment_give_back(gw__segment *segment, size_t offset);
 
+/* Until this descriptor is closed, however that happens, nothing of the file is given back. False
+ * when something just is. */
+bool gw__segment_keep(int fd);
+
 /* Where its entries begin. */
 size_t gw__segment_start(gw__segment *segment);
 
