@@ -12,7 +12,6 @@
  */
 #include <godwit/duplicates.h>
 
-#include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,8 @@
 
 #include <godwit/clock.h>
 #include <godwit/message.h>
+
+#include "bus/lmdb_env.h"
 
 /* Old ids dropped with each new one, at most: catches up, and bounds the work. */
 #define FORGET_AT_ONCE 8
@@ -34,10 +35,7 @@ struct gw_duplicates {
     uint64_t max_age_s;
 };
 
-static MDB_val val_of(const void *bytes, size_t len)
-{
-    return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)bytes};
-}
+static const gw__lmdb_words words = {.noun = "the store"};
 
 static gw_status fail(const gw_duplicates *dup, int rc, gw_error *err)
 {
@@ -46,17 +44,6 @@ static gw_status fail(const gw_duplicates *dup, int rc, gw_error *err)
         dir = "?";
     }
     switch (rc) {
-    case MDB_MAP_FULL:
-        return gw_error_set(err, GW_E_NO_SPACE, rc, "the store in %s has reached its size limit",
-                            dir);
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return gw_error_set(err, GW_E_NO_SPACE, rc,
-                            "the disk under %s is full: free some space, or move the store", dir);
-    case EIO: /* also what LMDB makes of a write that was cut short, as by a full disk */
-        return gw_error_set(err, GW_E_IO, rc, "the disk under %s is full or damaged", dir);
-    case ENOMEM: return gw_error_set(err, GW_E_NOMEM, rc, "no memory for the store in %s", dir);
     case MDB_CORRUPTED:
     case MDB_PANIC:
     case MDB_PAGE_NOTFOUND:
@@ -73,10 +60,7 @@ static gw_status fail(const gw_duplicates *dup, int rc, gw_error *err)
                             "the store in %s has a database of another kind where the ids of "
                             "messages would be: give them a name of their own",
                             dir);
-    default:
-        return rc > 0
-                   ? gw_error_set_errno(err, rc, "the store in %s", dir)
-                   : gw_error_set(err, GW_E_IO, rc, "the store in %s: %s", dir, mdb_strerror(rc));
+    default: return gw__lmdb_fail(err, rc, dup->env, dir, &words, NULL);
     }
 }
 
@@ -169,7 +153,7 @@ static int forget_first(gw_duplicates *dup, MDB_txn *txn, MDB_cursor *cursor,
     size_t len = message->mv_size;
     if (len > sizeof(uint64_t) && len <= sizeof(entry)) {
         memcpy(entry, message->mv_data, len);
-        MDB_val id = val_of(entry + sizeof(uint64_t), len - sizeof(uint64_t));
+        MDB_val id = gw__lmdb_val(entry + sizeof(uint64_t), len - sizeof(uint64_t));
         int rc = mdb_del(txn, dup->seen, &id, NULL);
         if (rc != 0 && rc != MDB_NOTFOUND) {
             return rc;
@@ -235,8 +219,8 @@ static int append_order(MDB_cursor *cursor, const MDB_val *id, uint64_t now_s, u
     char entry[ORDER_MAX];
     memcpy(entry, &now_s, sizeof(now_s));
     memcpy(entry + sizeof(now_s), id->mv_data, id->mv_size);
-    key = val_of(&number, sizeof(number));
-    value = val_of(entry, sizeof(now_s) + id->mv_size);
+    key = gw__lmdb_val(&number, sizeof(number));
+    value = gw__lmdb_val(entry, sizeof(now_s) + id->mv_size);
     *ret_number = number;
     return mdb_cursor_put(cursor, &key, &value, MDB_APPEND);
 }
@@ -253,7 +237,7 @@ static int remember(gw_duplicates *dup, MDB_txn *txn, MDB_val *id)
     uint64_t number;
     rc = append_order(cursor, id, now_s, &number);
     if (rc == 0) {
-        MDB_val value = val_of(&number, sizeof(number));
+        MDB_val value = gw__lmdb_val(&number, sizeof(number));
         rc = mdb_put(txn, dup->seen, id, &value, 0);
     }
     if (rc == 0) {
@@ -270,7 +254,7 @@ gw_status gw_duplicates_check(gw_duplicates *dup, struct MDB_txn *txn, const cha
     if (len == 0 || len > ID_MAX) {
         return gw_error_set(err, GW_E_INVALID, 0, "a message id has 1 to %d bytes", ID_MAX);
     }
-    MDB_val id = val_of(message_id, len);
+    MDB_val id = gw__lmdb_val(message_id, len);
     MDB_val found;
     int rc = mdb_get(txn, dup->seen, &id, &found);
     bool is_new = rc == MDB_NOTFOUND;

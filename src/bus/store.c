@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -26,82 +25,34 @@
 #define MAX_BYTES  ((size_t)1 << 40) /* more address space than that may not be had */
 
 /* Removing a record needs a few new pages first: nothing else may use these. */
-#define MAP_RESERVE ((size_t)32 << 20)
-
-/* A disk with less room than this counts as full. */
-#define FULL_BELOW   ((uint64_t)1 << 20)
+#define MAP_RESERVE  ((size_t)32 << 20)
 
 #define GIVE_BACK_AT ((size_t)8 << 20)
 
 /* A reader that was killed keeps old pages in use: it is looked for with each so many commits. */
 #define CHECK_READERS_EVERY 256
 
-/* LMDB says EIO of a write that was cut short: was there no room for the rest? */
-static bool is_full(const gw__store *store)
-{
-    struct statvfs info;
-    return statvfs(store->dir, &info) == 0 && info.f_bavail * info.f_frsize < FULL_BELOW;
-}
+static const gw__lmdb_words words = {
+    .noun = "the outbox", /* its ring is of no use without it: they go together */
+    .if_damaged = "move the directory away to start with an empty outbox"};
 
 gw_status gw__store_fail(gw_error *err, int rc, const gw__store *store, const char *what)
 {
-    rc = rc == EIO && is_full(store) ? ENOSPC : rc;
-    switch (rc) {
-    case MDB_MAP_FULL:
-        mdb_reader_check(store->env, &(int){0}); /* a killed one may keep pages from the next try */
-        return gw_error_set(err, GW_E_NO_SPACE, rc,
-                            "%s: the outbox in %s has reached its size limit", what, store->dir);
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return gw_error_set(err, GW_E_NO_SPACE, rc, "%s: the disk under %s is full", what,
-                            store->dir);
-    case EIO: /* of a cut write too, if others have made room since, or a file had its limit */
-        return gw_error_set(err, GW_E_IO, rc, "%s: the disk under %s is full or damaged", what,
-                            store->dir);
-    case ENOMEM: return gw_error_set(err, GW_E_NOMEM, rc, "%s: no memory", what);
-    case MDB_INVALID:
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND: /* its ring is of no use without it: they go together */
-        return gw_error_set(err, GW_E_IO, rc,
-                            "%s: data.mdb in %s is damaged, or of something else (%s): move the "
-                            "directory away to start with an empty outbox",
-                            what, store->dir, mdb_strerror(rc));
-    default:
-        return rc > 0 ? gw_error_set_errno(err, rc, "%s: the outbox in %s", what, store->dir)
-                      : gw_error_set(err, GW_E_IO, rc, "%s: the outbox in %s: %s", what, store->dir,
-                                     mdb_strerror(rc));
-    }
+    return gw__lmdb_fail(err, rc, store->env, store->dir, &words, what);
 }
 
 /* ---- keys and values ---------------------------------------------------------- */
 
-void gw__store_put_be(uint8_t *to, uint64_t number, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++) {
-        to[i] = (uint8_t)(number >> (8 * (n_bytes - 1 - i)));
-    }
-}
-
-uint64_t gw__store_get_be(const uint8_t *from, size_t n_bytes)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < n_bytes; i++) {
-        number = number << 8 | from[i];
-    }
-    return number;
-}
-
 MDB_val gw__store_record_key(uint8_t bytes[GW__RECORD_KEY_LEN], uint32_t queue, uint64_t seq)
 {
-    gw__store_put_be(bytes, queue, 4);
-    gw__store_put_be(bytes + 4, seq, 8);
+    gw__lmdb_put_be(bytes, queue, 4);
+    gw__lmdb_put_be(bytes + 4, seq, 8);
     return (MDB_val){.mv_size = GW__RECORD_KEY_LEN, .mv_data = bytes};
 }
 
 MDB_val gw__store_seq_key(uint8_t bytes[GW__SEQ_KEY_LEN], uint64_t seq)
 {
-    gw__store_put_be(bytes, seq, 8);
+    gw__lmdb_put_be(bytes, seq, 8);
     return (MDB_val){.mv_size = GW__SEQ_KEY_LEN, .mv_data = bytes};
 }
 
@@ -168,95 +119,25 @@ static void find_map(gw__store *store)
 
 /* ---- open --------------------------------------------------------------------- */
 
-static int check_version(gw__store *store, MDB_txn *txn, bool read_only, uint32_t *ret_version)
+static int open_env(gw__store *store, size_t max_bytes, bool read_only, uint32_t *ret_version)
 {
-    MDB_val key = {.mv_size = 7, .mv_data = (void *)(uintptr_t) "version"};
-    MDB_val value;
-    *ret_version = VERSION;
-    int rc = mdb_get(txn, store->meta, &key, &value);
-    if (rc == 0 && value.mv_size == sizeof(*ret_version)) {
-        memcpy(ret_version, value.mv_data, sizeof(*ret_version));
-    } else if (rc == MDB_NOTFOUND && !read_only) {
-        value = (MDB_val){.mv_size = sizeof(*ret_version), .mv_data = ret_version};
-        rc = mdb_put(txn, store->meta, &key, &value, 0);
-    }
-    return rc;
-}
-
-static int open_databases(gw__store *store, bool read_only, uint32_t *ret_version)
-{
-    const struct {
-        const char *name;
-        MDB_dbi *dbi;
-    } databases[] = {{"meta", &store->meta},         {"queues", &store->queues},
-                     {"messages", &store->messages}, {"dead", &store->dead},
-                     {"damaged", &store->damaged},   {"asked", &store->asked}};
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(store->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
-    if (rc != 0) {
-        return rc;
-    }
-    for (size_t i = 0; rc == 0 && i < sizeof(databases) / sizeof(databases[0]); i++) {
-        rc = mdb_dbi_open(txn, databases[i].name, read_only ? 0 : MDB_CREATE, databases[i].dbi);
-    }
-    if (rc == 0) {
-        rc = check_version(store, txn, read_only, ret_version);
-    }
-    if (rc != 0) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
-}
-
-/* A file that was cut: LMDB would read behind its end, and be killed for it. Pages of zeros it
- * refuses. (It may also end before pages that were never used.) */
-static int extend_file(gw__store *store)
-{
-    MDB_envinfo info;
-    MDB_stat stats;
-    struct stat file;
-    int fd;
-    int rc = mdb_env_info(store->env, &info);
-    rc = rc == 0 ? mdb_env_stat(store->env, &stats) : rc;
-    rc = rc == 0 ? mdb_env_get_fd(store->env, &fd) : rc;
-    if (rc != 0) {
-        return rc;
-    }
-    off_t least = (off_t)((info.me_last_pgno + 1) * stats.ms_psize);
-    return fstat(fd, &file) != 0 || (file.st_size < least && ftruncate(fd, least) != 0) ? errno : 0;
-}
-
-static int open_env(gw__store *store, size_t max_bytes, bool read_only)
-{
+    const gw__lmdb_database databases[] = {
+        {"meta", &store->meta}, {"queues", &store->queues},   {"messages", &store->messages},
+        {"dead", &store->dead}, {"damaged", &store->damaged}, {"asked", &store->asked}};
     size_t bytes = max_bytes < MAX_BYTES ? max_bytes : MAX_BYTES;
-    size_t map_len = (MAP_FACTOR * bytes + MAP_SPARE) & ~(size_t)4095;
-    store->room = map_len - MAP_RESERVE;
-    int rc = mdb_env_create(&store->env);
-    if (rc == 0) {
-        rc = mdb_env_set_maxdbs(store->env, 8);
-    }
-    if (rc == 0) {
-        rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
-    }
-    if (rc == 0) {
-        rc = mdb_env_set_mapsize(store->env, map_len);
-    }
-    if (rc == 0) {
-        /* NOTLS: a reader belongs to its transaction, not to its thread. NORDAHEAD: what is read
-         * is read once. */
-        rc = mdb_env_open(store->env, store->dir,
-                          MDB_NOTLS | MDB_NOMETASYNC | MDB_NORDAHEAD | (read_only ? MDB_RDONLY : 0),
-                          0600);
-    }
-    if (rc == 0 && !read_only) {
-        rc = extend_file(store);
-    }
-    if (rc == 0 && !read_only) {
-        int n_dead;
-        rc = mdb_reader_check(store->env, &n_dead); /* killed readers keep old pages in use */
-    }
-    return rc;
+    const gw__lmdb_options options = {.map_len = (MAP_FACTOR * bytes + MAP_SPARE) & ~(size_t)4095,
+                                      .max_dbs = 8,
+                                      .max_readers = READERS_MAX,
+                                      .flags = MDB_NOMETASYNC |
+                                               MDB_NORDAHEAD, /* what is read is read once */
+                                      .mode = 0600,
+                                      .read_only = read_only};
+    store->room = options.map_len - MAP_RESERVE;
+    int rc = gw__lmdb_open(store->dir, &options, &store->env);
+    return rc != 0 ? rc
+                   : gw__lmdb_open_databases(store->env, databases,
+                                             sizeof(databases) / sizeof(databases[0]), read_only,
+                                             VERSION, ret_version);
 }
 
 gw_status gw__store_open(const char *dir, size_t max_bytes, bool read_only, gw__store **ret_store,
@@ -271,10 +152,7 @@ gw_status gw__store_open(const char *dir, size_t max_bytes, bool read_only, gw__
     }
     store->dir = copy;
     uint32_t version = VERSION;
-    int rc = open_env(store, max_bytes, read_only);
-    if (rc == 0) {
-        rc = open_databases(store, read_only, &version);
-    }
+    int rc = open_env(store, max_bytes, read_only, &version);
     gw_status st = GW_OK;
     if (rc != 0) {
         st = gw__store_fail(err, rc, store, "cannot open");
@@ -386,14 +264,14 @@ gw_status gw__store_queue(gw__store_txn *txn, const gw__store_target *target, ui
     MDB_val value;
     uint32_t last = 0;
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        last = key.mv_size == 4 ? (uint32_t)gw__store_get_be(key.mv_data, 4) : last;
+        last = key.mv_size == 4 ? (uint32_t)gw__lmdb_get_be(key.mv_data, 4) : last;
         if (value.mv_size == len && memcmp(value.mv_data, bytes, len) == 0) {
             break;
         }
     }
     if (rc == MDB_NOTFOUND) {
         uint8_t number[4];
-        gw__store_put_be(number, ++last, 4);
+        gw__lmdb_put_be(number, ++last, 4);
         key = (MDB_val){.mv_size = 4, .mv_data = number};
         value = (MDB_val){.mv_size = len, .mv_data = bytes};
         rc = mdb_cursor_put(cursor, &key, &value, 0);
@@ -442,7 +320,7 @@ static int put_record(gw__store_txn *txn, MDB_val *key, MDB_val *value)
 gw_status gw__store_has_queue(gw__store_txn *txn, uint32_t queue, bool *ret_has, gw_error *err)
 {
     uint8_t number[4];
-    gw__store_put_be(number, queue, 4);
+    gw__lmdb_put_be(number, queue, 4);
     MDB_val key = {.mv_size = sizeof(number), .mv_data = number};
     MDB_val value;
     int rc = mdb_get(txn->txn, txn->store->queues, &key, &value);
@@ -552,7 +430,7 @@ gw_status gw__store_ask_for(gw__store_txn *txn, uint32_t queue, uint64_t seq, gw
     uint8_t key_bytes[GW__SEQ_KEY_LEN];
     MDB_val key = gw__store_seq_key(key_bytes, seq);
     uint8_t bytes[GW__ASKED_LEN] = {(uint8_t)what};
-    gw__store_put_be(bytes + 1, queue, 4);
+    gw__lmdb_put_be(bytes + 1, queue, 4);
     MDB_val value = {.mv_size = sizeof(bytes), .mv_data = bytes};
     return done(err, mdb_put(txn->txn, txn->store->asked, &key, &value, 0), txn);
 }

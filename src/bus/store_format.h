@@ -16,6 +16,7 @@
 
 #include <lmdb.h>
 
+#include "bus/lmdb_env.h"
 #include "bus/store.h"
 
 #define GW__RECORD_KEY_LEN 12
@@ -62,8 +63,6 @@ struct gw__store_txn {
 /* What an error of LMDB, or of the system, means to the store's user. */
 gw_status gw__store_fail(gw_error *err, int rc, const gw__store *store, const char *what);
 
-void gw__store_put_be(uint8_t *to, uint64_t number, size_t n_bytes);
-uint64_t gw__store_get_be(const uint8_t *from, size_t n_bytes);
 MDB_val gw__store_record_key(uint8_t bytes[GW__RECORD_KEY_LEN], uint32_t queue, uint64_t seq);
 MDB_val gw__store_seq_key(uint8_t bytes[GW__SEQ_KEY_LEN], uint64_t seq);
 

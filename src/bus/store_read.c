@@ -61,8 +61,8 @@ gw_status gw__store_read(gw__store *store, uint32_t queue, uint64_t after,
     bool more = after != UINT64_MAX;
     rc = more ? mdb_cursor_get(it.cursor, &key, &value, MDB_SET_RANGE) : MDB_NOTFOUND;
     while (rc == 0 && more && key.mv_size == GW__RECORD_KEY_LEN &&
-           gw__store_get_be(key.mv_data, 4) == queue) {
-        uint64_t seq = gw__store_get_be((const uint8_t *)key.mv_data + 4, 8);
+           gw__lmdb_get_be(key.mv_data, 4) == queue) {
+        uint64_t seq = gw__lmdb_get_be((const uint8_t *)key.mv_data + 4, 8);
         it.touched += value.mv_size;
         if (gw__store_is_whole(&key, &value, sizeof(gw__record_value))) {
             gw__record_value head;
@@ -96,7 +96,7 @@ gw_status gw__store_measure(gw__store *store, uint32_t queue, size_t *ret_n_reco
     *ret_n_records = *ret_n_bytes = 0;
     rc = mdb_cursor_get(it.cursor, &key, &value, MDB_SET_RANGE);
     while (rc == 0 && key.mv_size == GW__RECORD_KEY_LEN &&
-           gw__store_get_be(key.mv_data, 4) == queue) {
+           gw__lmdb_get_be(key.mv_data, 4) == queue) {
         *ret_n_records += 1;
         *ret_n_bytes += value.mv_size - sizeof(gw__record_value);
         it.touched += value.mv_size;
@@ -123,7 +123,7 @@ gw_status gw__store_queues(gw__store *store, gw__store_queue_visitor visitor, vo
             st = gw_error_set(err, GW_E_IO, 0, "the outbox in %s holds a queue that is none",
                               store->dir);
         } else {
-            st = visitor(ctx, (uint32_t)gw__store_get_be(key.mv_data, 4), &target, err);
+            st = visitor(ctx, (uint32_t)gw__lmdb_get_be(key.mv_data, 4), &target, err);
         }
     }
     end_reading(&it);
@@ -148,7 +148,7 @@ static bool read_dead(const MDB_val *key, const MDB_val *value, gw__store_dead *
     }
     *ret_dead = (gw__store_dead){
         .record = {.queue = more.queue,
-                   .seq = gw__store_get_be(key->mv_data, GW__SEQ_KEY_LEN),
+                   .seq = gw__lmdb_get_be(key->mv_data, GW__SEQ_KEY_LEN),
                    .accepted_ms = head.accepted_ms,
                    .bytes = bytes + fixed + more.reason_len,
                    .len = value->mv_size - fixed - more.reason_len},
@@ -197,8 +197,8 @@ gw_status gw__store_read_asked(gw__store *store, gw__store_asked_visitor visitor
     while (more && (rc = mdb_cursor_get(it.cursor, &key, &value, MDB_NEXT)) == 0) {
         if (key.mv_size == GW__SEQ_KEY_LEN && value.mv_size == GW__ASKED_LEN) {
             const uint8_t *bytes = value.mv_data;
-            more = visitor(ctx, (uint32_t)gw__store_get_be(bytes + 1, 4),
-                           gw__store_get_be(key.mv_data, GW__SEQ_KEY_LEN), (gw__store_ask)bytes[0]);
+            more = visitor(ctx, (uint32_t)gw__lmdb_get_be(bytes + 1, 4),
+                           gw__lmdb_get_be(key.mv_data, GW__SEQ_KEY_LEN), (gw__store_ask)bytes[0]);
         }
     }
     end_reading(&it);
@@ -218,11 +218,11 @@ static int find_last_seq(gw__store *store, MDB_txn *txn, uint64_t *ret_last)
     uint64_t last = 0;
     rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
     while (rc == 0 && key.mv_size == GW__RECORD_KEY_LEN) {
-        uint64_t seq = gw__store_get_be((const uint8_t *)key.mv_data + 4, 8);
+        uint64_t seq = gw__lmdb_get_be((const uint8_t *)key.mv_data + 4, 8);
         last = seq > last ? seq : last;
         /* On to the last record of the queue before this one. */
         uint8_t key_bytes[GW__RECORD_KEY_LEN];
-        key = gw__store_record_key(key_bytes, (uint32_t)gw__store_get_be(key.mv_data, 4), 0);
+        key = gw__store_record_key(key_bytes, (uint32_t)gw__lmdb_get_be(key.mv_data, 4), 0);
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         rc = rc == 0 ? mdb_cursor_get(cursor, &key, &value, MDB_PREV) : rc;
     }
@@ -243,7 +243,7 @@ static int raise_last_seq(MDB_txn *txn, MDB_dbi dbi, uint64_t *last)
     }
     rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
     if (rc == 0 && key.mv_size == GW__SEQ_KEY_LEN) {
-        uint64_t seq = gw__store_get_be(key.mv_data, GW__SEQ_KEY_LEN);
+        uint64_t seq = gw__lmdb_get_be(key.mv_data, GW__SEQ_KEY_LEN);
         *last = seq > *last ? seq : *last;
     }
     mdb_cursor_close(cursor);
