@@ -64,7 +64,8 @@ typedef struct gw__binding_row {
     char exchange[GW__BUS_NAME_MAX + 1];
     char queue[GW__BUS_NAME_MAX + 1];
     char key[GW__BUS_NAME_MAX + 1];
-    /* Of a headers exchange: what a message must have; none: every message matches. */
+    /* Of a headers exchange: what a message must have, all or any of it. As in RabbitMQ all of
+     * nothing is in every message, any of nothing in none; a null asks for the name alone. */
     const gw_header *headers;
     size_t n_headers;
     bool match_any;

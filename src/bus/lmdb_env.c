@@ -58,6 +58,8 @@ static int check_version(MDB_txn *txn, MDB_dbi meta, bool read_only, uint32_t *v
     int rc = mdb_get(txn, meta, &key, &value);
     if (rc == 0 && value.mv_size == sizeof(*version)) {
         memcpy(version, value.mv_data, sizeof(*version));
+    } else if (rc == 0) {
+        rc = MDB_INVALID;
     } else if (rc == MDB_NOTFOUND && !read_only) {
         value = gw__lmdb_val(version, sizeof(*version));
         rc = mdb_put(txn, meta, &key, &value, 0);
