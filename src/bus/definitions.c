@@ -19,7 +19,10 @@
 
 /* Address space, of which pages that are used take memory: 10,000 of each with short headers have
  * room several times over. */
-#define MAP_LEN             ((size_t)256 << 20)
+#define MAP_LEN ((size_t)256 << 20)
+
+/* More than one transaction writes, were it to touch each page of 10,000 bindings. */
+#define SPARE_LEN           ((size_t)32 << 20)
 
 #define READERS_MAX         512 /* one at a time for each process, and some to spare */
 #define CHECK_READERS_EVERY 256
@@ -52,7 +55,8 @@ gw_status gw__definitions_begin(gw__definitions *defs, bool write, MDB_txn **ret
     if (write && atomic_fetch_add(&defs->n_begun, 1) % CHECK_READERS_EVERY == 0) {
         mdb_reader_check(defs->env, &(int){0}); /* if not now, then with a later one */
     }
-    int rc = mdb_txn_begin(defs->env, NULL, write ? 0 : MDB_RDONLY, ret_txn);
+    int rc = write ? gw__lmdb_lengthen(defs->env, SPARE_LEN) : 0;
+    rc = rc == 0 ? mdb_txn_begin(defs->env, NULL, write ? 0 : MDB_RDONLY, ret_txn) : rc;
     if (rc == MDB_READERS_FULL) { /* of processes that were killed, maybe */
         mdb_reader_check(defs->env, &(int){0});
         rc = mdb_txn_begin(defs->env, NULL, MDB_RDONLY, ret_txn);
@@ -127,6 +131,7 @@ static int open_env(gw__definitions *defs, uint32_t *ret_version)
                                       .max_dbs = 8,
                                       .max_readers = READERS_MAX,
                                       .mode = defs->file_mode,
+                                      .spare = SPARE_LEN,
                                       .read_only = defs->read_only};
     const gw__lmdb_database databases[] = {{"meta", &defs->meta},
                                            {"exchanges", &defs->exchanges},

@@ -12,22 +12,47 @@
 
 /* ---- open --------------------------------------------------------------------- */
 
-/* A file that was cut: LMDB would read behind its end, and be killed for it. Pages of zeros it
- * refuses. (It may also end before pages that were never used.) */
-static int extend_file(MDB_env *env)
+/* The length of the file, and what LMDB may read of it. */
+static int measure(MDB_env *env, int *ret_fd, off_t *ret_len, off_t *ret_used)
 {
     MDB_envinfo info;
     MDB_stat stats;
     struct stat file;
-    int fd;
     int rc = mdb_env_info(env, &info);
     rc = rc == 0 ? mdb_env_stat(env, &stats) : rc;
-    rc = rc == 0 ? mdb_env_get_fd(env, &fd) : rc;
+    rc = rc == 0 ? mdb_env_get_fd(env, ret_fd) : rc;
     if (rc != 0) {
         return rc;
     }
-    off_t least = (off_t)((info.me_last_pgno + 1) * stats.ms_psize);
-    return fstat(fd, &file) != 0 || (file.st_size < least && ftruncate(fd, least) != 0) ? errno : 0;
+    *ret_used = (off_t)((info.me_last_pgno + 1) * stats.ms_psize);
+    rc = fstat(*ret_fd, &file) == 0 ? 0 : errno;
+    *ret_len = rc == 0 ? file.st_size : 0;
+    return rc;
+}
+
+int gw__lmdb_lengthen(MDB_env *env, size_t spare)
+{
+    int fd;
+    off_t len;
+    off_t used;
+    int rc = measure(env, &fd, &len, &used);
+    off_t wanted = used + (off_t)spare;
+    return rc == 0 && len < wanted && ftruncate(fd, wanted) != 0 ? errno : rc;
+}
+
+/* A file that was cut: LMDB would read behind its end, and be killed for it. Without spare length
+ * it may also end before pages that were never used: then zeros have to do, which LMDB refuses, or
+ * mostly. */
+static int check_length(MDB_env *env, const gw__lmdb_options *options)
+{
+    int fd;
+    off_t len;
+    off_t used;
+    int rc = measure(env, &fd, &len, &used);
+    if (rc == 0 && options->spare > 0 && len < used) {
+        return MDB_CORRUPTED;
+    }
+    return rc == 0 && !options->read_only ? gw__lmdb_lengthen(env, options->spare) : rc;
 }
 
 int gw__lmdb_open(const char *dir, const gw__lmdb_options *options, MDB_env **ret_env)
@@ -41,8 +66,8 @@ int gw__lmdb_open(const char *dir, const gw__lmdb_options *options, MDB_env **re
     rc = rc == 0 ? mdb_env_set_maxreaders(env, options->max_readers) : rc;
     rc = rc == 0 ? mdb_env_set_mapsize(env, options->map_len) : rc;
     rc = rc == 0 ? mdb_env_open(env, dir, flags, options->mode) : rc;
-    if (rc == 0 && !options->read_only) {
-        rc = extend_file(env);
+    if (rc == 0) {
+        rc = check_length(env, options);
     }
     if (rc == 0 && !options->read_only) {
         int n_dead;

@@ -22,13 +22,22 @@ typedef struct gw__lmdb_options {
     unsigned max_readers;
     unsigned flags; /* MDB_NOTLS is always added, and MDB_RDONLY with read_only */
     mode_t mode;    /* of new files, as far as the umask lets it */
+    size_t spare;   /* see gw__lmdb_lengthen() */
     bool read_only;
 } gw__lmdb_options;
 
-/* Open the environment in `dir`, which exists. A file that was cut gets its length back, and what
- * killed readers held is freed, but not with read_only. Returns LMDB's code; `ret_env` is set
- * whatever that is, and is to be closed if it is not NULL. */
+/* Open the environment in `dir`, which exists. A file that was cut is refused if it always had
+ * spare length; else it gets its length back, and what killed readers held is freed, but not with
+ * read_only. Returns LMDB's code; `ret_env` is set whatever that is, and is to be closed if it is
+ * not NULL. */
 int gw__lmdb_open(const char *dir, const gw__lmdb_options *options, MDB_env **ret_env);
+
+/*
+ * Make the file at least so much longer than what is in use; that takes no space. Before each
+ * transaction that writes: `spare` is more than what one can add. Then no file ends before what is
+ * in use but one that was cut, and that can be told. Returns LMDB's code.
+ */
+int gw__lmdb_lengthen(MDB_env *env, size_t spare);
 
 typedef struct gw__lmdb_database {
     const char *name;
