@@ -108,6 +108,7 @@ typedef struct gw__control {
     uint32_t size_of_log_state;   /* so that another layout is noticed */
     char boot_id[40];             /* of the system's start in which it was written */
     _Atomic uint64_t last_serial; /* of logs */
+    _Atomic uint32_t ready;       /* 0 while the first to open it recovers what is in it */
     pthread_mutex_t members_lock; /* members and consumers, changes of */
     gw__member_state members[GW__BUS_MEMBERS_MAX];
     gw__consumer_state consumers[GW__BUS_CONSUMERS_MAX];
@@ -124,8 +125,8 @@ typedef struct gw__bus_place {
 
 typedef struct gw__control_file {
     gw__control *control;
-    int dir_fd;  /* of the bus's directory, O_PATH or O_RDONLY */
-    int lock_fd; /* holds a shared lock of the whole file "lock" as long as this process uses it */
+    int dir_fd;  /* of the bus's directory, O_RDONLY */
+    int lock_fd; /* of the file "lock", with a shared lock of its first byte while it is used */
     unsigned dir_mode;  /* of what is made in it: 0700, or 02770 with a group, ... */
     unsigned file_mode; /* ... 0600 or 0660 */
     bool first;    /* no other process has the bus open: what is in it is to be recovered, ... */
@@ -134,15 +135,25 @@ typedef struct gw__control_file {
 } gw__control_file;
 
 /*
- * Make the directory if need be (0700; with a group 02770 and of that group), refuse a network file
- * system, map "control". When nobody else has it open: `first` is set, all locks are made new, all
- * members and consumers are gone, and others wait in this call until gw__control_ready(). GW_E_IO,
- * GW_E_DENIED (read-only, not ours), GW_E_NO_SPACE, GW_E_UNSUPPORTED for a newer version (named) or
- * another layout, GW_E_NOT_FOUND with must_exist, GW_E_PROTOCOL for a damaged one.
+ * Make the directory if need be (0700; with a group 02770 and of that group) with the folders
+ * "logs", "members" and "definitions", refuse a network file system, map "control". When nobody
+ * else has it open: `first` is set, all locks are made new, all members and consumers are gone, and
+ * others wait in this call until gw__control_ready(). `rebooted` is also set when "control" is new,
+ * or when the last recovery was not finished.
+ *
+ * Whether a bus is there for a group is decided when it is made: from then on its directory's mode
+ * says it, and `group` may be left out. GW_E_EXISTS when it was made without that group.
+ *
+ * read_only: nothing is made or written, nobody is waited for but a recovery, `first` is not set.
+ *
+ * GW_E_IO, GW_E_DENIED (read-only, not ours), GW_E_NO_SPACE, GW_E_INVALID for an unknown group,
+ * GW_E_UNSUPPORTED for another version (both are named) or another layout, GW_E_NOT_FOUND with
+ * must_exist or read_only, GW_E_PROTOCOL for a damaged one.
  */
 gw_status gw__control_open(const gw__bus_place *place, gw__control_file *ret_file, gw_error *err);
 
-/* Recovery is done (or was not needed): let the others in. */
+/* Recovery is done (or was not needed): let the others in. Does nothing when this is not the first.
+ */
 gw_status gw__control_ready(gw__control_file *file, gw_error *err);
 
 /* Accepts a zeroed one (with fds of -1 or 0 unset). */

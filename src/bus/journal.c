@@ -183,7 +183,7 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
 {
     const char *dir = journal->options.dir;
     char path[GW__DIR_MAX + 8];
-    gw_status st = gw__owner_make_dir(dir, err);
+    gw_status st = gw__owner_make_dir(dir, GW__NO_GROUP, err);
     if (st == GW_OK) {
         st = gw__owner_lock(dir, &journal->owner_fd, err);
     }

@@ -17,7 +17,7 @@
 /* Not in <linux/magic.h> of all kernels. */
 #define CIFS_MAGIC 0xff534d42u
 
-static gw_status check_file_system(const char *dir, gw_error *err)
+gw_status gw__owner_check_dir(const char *dir, gw_error *err)
 {
     static const struct {
         unsigned long magic;
@@ -65,10 +65,17 @@ static gw_status sync_parent(char *path, gw_error *err)
     return st;
 }
 
-static gw_status make_one(char *path, gw_error *err)
+/* @param gid the group it is for; GW__NO_GROUP: nobody but the user */
+static gw_status make_one(char *path, gid_t gid, gw_error *err)
 {
     struct stat info;
     if (mkdir(path, 0700) == 0) {
+        if (gid != GW__NO_GROUP && (chown(path, (uid_t)-1, gid) != 0 || chmod(path, 02770) != 0)) {
+            int problem = errno;
+            rmdir(path);
+            return gw_error_set_errno(err, problem, "cannot give the directory %s to group %lu",
+                                      path, (unsigned long)gid);
+        }
         return sync_parent(path, err);
     }
     int problem = errno;
@@ -79,14 +86,13 @@ static gw_status make_one(char *path, gw_error *err)
                         : gw_error_set_errno(err, problem, "cannot make the directory %s", path);
 }
 
-gw_status gw__owner_make_dir(const char *dir, gw_error *err)
+gw_status gw__owner_make_dir(const char *dir, gid_t gid, gw_error *err)
 {
     char path[GW__DIR_MAX + 1];
     size_t len = strnlen(dir, sizeof(path));
     if (len == 0 || len == sizeof(path)) {
         return gw_error_set(err, GW_E_INVALID, 0,
-                            "the outbox's directory has no name or one longer than %d bytes",
-                            GW__DIR_MAX);
+                            "the directory has no name or one longer than %d bytes", GW__DIR_MAX);
     }
     memcpy(path, dir, len + 1);
     for (char *p = path + 1; p <= path + len; p++) {
@@ -95,13 +101,13 @@ gw_status gw__owner_make_dir(const char *dir, gw_error *err)
         }
         char end = *p;
         *p = '\0';
-        gw_status st = make_one(path, err);
+        gw_status st = make_one(path, gid, err);
         if (st != GW_OK) {
             return st;
         }
         *p = end;
     }
-    return check_file_system(dir, err);
+    return gw__owner_check_dir(dir, err);
 }
 
 /* The pid that the owner wrote; 0 when it has not yet. */

@@ -3,9 +3,11 @@
  * A lock is only ever given back by gw__robust_unlock() after gw__robust_repaired() when its owner
  * was dead, so the state "not recoverable" of such locks does not occur.
  *
- * Such a lock knows its owner by the number of the thread. Threads of processes in different pid
- * namespaces can have the same number; they still exclude each other, since nothing asks whether
- * the own thread is the owner.
+ * Such a lock knows its owner by the number of the thread, and threads in different pid namespaces
+ * can have the same. They exclude each other all the same: nothing here asks whether the own thread
+ * is the owner. What is left is a process that is killed just while it waits for a lock whose owner
+ * has the number of the waiting thread: the kernel then takes it for the owner. Containers that
+ * share a bus are best run with --pid=host or a common pod namespace.
  */
 #include "bus/robust.h"
 

@@ -130,27 +130,27 @@ static void test_make_dir(void **state)
     snprintf(path, sizeof(path), "%s/a/b//c/", dir);
     for (int i = 0; i < 2; i++) {
         gw_error err = GW_ERROR_INIT;
-        if (gw__owner_make_dir(path, &err) != GW_OK) {
+        if (gw__owner_make_dir(path, GW__NO_GROUP, &err) != GW_OK) {
             fail_msg("%s", err.text);
         }
         assert_int_equal(stat(path, &info), 0);
         assert_int_equal(info.st_mode & 0777, 0700);
     }
     gw_error err = GW_ERROR_INIT;
-    assert_int_equal(gw__owner_make_dir("", &err), GW_E_INVALID);
+    assert_int_equal(gw__owner_make_dir("", GW__NO_GROUP, &err), GW_E_INVALID);
     memset(path, 'x', sizeof(path) - 1);
     path[sizeof(path) - 1] = '\0';
-    assert_int_equal(gw__owner_make_dir(path, &err), GW_E_INVALID);
+    assert_int_equal(gw__owner_make_dir(path, GW__NO_GROUP, &err), GW_E_INVALID);
     path[GW__DIR_MAX] = '\0'; /* one name of that length: the system refuses it */
-    assert_int_not_equal(gw__owner_make_dir(path, &err), GW_OK);
+    assert_int_not_equal(gw__owner_make_dir(path, GW__NO_GROUP, &err), GW_OK);
     snprintf(path, sizeof(path), "%s/file", dir);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     close(fd);
     snprintf(path, sizeof(path), "%s/file/sub", dir);
-    assert_int_not_equal(gw__owner_make_dir(path, &err), GW_OK);
+    assert_int_not_equal(gw__owner_make_dir(path, GW__NO_GROUP, &err), GW_OK);
     snprintf(path, sizeof(path), "%s/file", dir);
     assert_non_null(strstr(err.text, path));
-    assert_int_not_equal(gw__owner_make_dir(path, &err), GW_OK);
+    assert_int_not_equal(gw__owner_make_dir(path, GW__NO_GROUP, &err), GW_OK);
     assert_non_null(strstr(err.text, path));
 }
 
