@@ -73,6 +73,7 @@ typedef struct gw__log_state {
     /* Who waits for a message. A bit for each member; set by the member, which then looks once more
      * before it sleeps; cleared by whoever rings for it. No lock. */
     alignas(64) _Atomic uint64_t waiters[GW__WAITER_WORDS];
+    _Atomic uint32_t turn; /* the member to begin with when the next is rung */
     _Atomic uint32_t n_consumers; /* all members' */
     _Atomic uint64_t synced;      /* everything before this position is on the disk */
     /* Of a queue's own log: when the first message of one of its delay logs is due, unix
