@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #include "base/cond.h"
 #include "messaging/prefetch.h"
+#include "messaging/publish.h"
 #include "messaging/state_metrics.h"
 #include "messaging/subscription.h"
 #include "messaging/targets.h"
@@ -42,6 +44,7 @@ struct gw_client {
     gw__relay *relay; /* NULL with a local transport */
     gw__targets *targets;
     gw__guard *guard; /* NULL for an outbox in memory */
+    gw__publisher publisher;
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
@@ -53,8 +56,8 @@ struct gw_client {
     bool notifying; /* a thread is in on_state: it looks again when it is back */
     bool renotify;
     unsigned n_waiting; /* threads in gw_wait_up() */
-    bool ending;        /* gw_close() began: no new subscriptions, ... */
-    bool closing;       /* ... and later: handlers have finished, no new messages */
+    atomic_bool ending; /* gw_close() began: no new subscriptions; set under the lock */
+    bool closing;       /* and later: handlers have finished, no new messages */
 
     gw__state_metrics metrics;
 };
@@ -305,8 +308,8 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
     if (st != GW_OK) {
         return st;
     }
-    gw__transport_options transport_options = {.name = client->name,
-                                               .heartbeat_s = options->heartbeat_s};
+    gw__transport_options transport_options = {
+        .name = client->name, .heartbeat_s = options->heartbeat_s, .level = options->outbox_level};
     if (client->relay != NULL) {
         transport_options.source = gw__relay_source(client->relay);
     }
@@ -316,49 +319,15 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
         free_client(client);
         return st;
     }
+    client->publisher = (gw__publisher){.transport = client->transport,
+                                        .relay = client->relay,
+                                        .on_failed = on_failed,
+                                        .ctx = client};
     *ret_client = client;
     return GW_OK;
 }
 
 /* ---- publish ---------------------------------------------------------------------------- */
-
-static gw_status ensure_id(gw_message *msg, gw_error *err)
-{
-    if (gw_message_id(msg) != NULL) {
-        return GW_OK;
-    }
-    char id[GW_ID_LEN + 1];
-    gw_id_new(id);
-    gw_status st = gw_message_set_id(msg, id);
-    return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "no memory for a message id");
-}
-
-static gw_status publish_locally(gw_client *client, gw__target *target, gw_message *msg,
-                                 gw_error *why)
-{
-    const char *key = gw_message_routing_key(msg);
-    gw__outgoing item = {.msg = msg,
-                         .target = target,
-                         .routing_key = target->queue != NULL ? target->queue
-                                        : key != NULL         ? key
-                                                              : target->exchange,
-                         .mandatory = target->queue != NULL || gw_message_is_mandatory(msg)};
-    return client->transport->type->publish(client->transport, &item, why);
-}
-
-/* What a remote broker would only say once the message was accepted. */
-static bool fails_for_good(gw_status st)
-{
-    return st != GW_OK && !gw_status_is_retriable(st);
-}
-
-static bool is_set(gw_client *client, const bool *flag)
-{
-    pthread_mutex_lock(&client->lock);
-    bool set = *flag;
-    pthread_mutex_unlock(&client->lock);
-    return set;
-}
 
 gw__transport *gw__client_transport(const gw_client *client)
 {
@@ -367,38 +336,24 @@ gw__transport *gw__client_transport(const gw_client *client)
 
 bool gw__client_is_ending(gw_client *client)
 {
-    return is_set(client, &client->ending);
+    return atomic_load(&client->ending);
 }
 
-static gw_status publish(gw_client *client, gw__target *target, gw_message *msg, gw_error *err)
+static gw_status publish_to_exchange(gw_client *client, const char *exchange, gw_exchange_type type,
+                                     gw_message *const *msgs, size_t n_msgs, size_t *ret_n,
+                                     gw_error *err)
 {
-    gw_status st = ensure_id(msg, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    if (client->relay == NULL) {
-        if (is_set(client, &client->closing)) {
-            return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
-        }
-        gw_error why = GW_ERROR_INIT;
-        st = publish_locally(client, target, msg, &why);
-        if (fails_for_good(st)) {
-            on_failed(client, msg, &why);
-            return GW_OK;
-        }
-        return st == GW_OK ? GW_OK : gw_error_set(err, st, why.native, "%s", why.text);
-    }
-    gw_message *copy = gw_message_dup(msg);
-    if (copy == NULL) {
-        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a message");
-    }
-    uint64_t seq;
-    st = gw__relay_put(client->relay, target, copy, NULL, NULL, &seq, err);
-    if (st != GW_OK) {
-        gw_message_free(copy);
-        return st;
-    }
-    return gw__relay_wait_disk(client->relay, seq, err);
+    gw__target *target;
+    gw_status st = gw__targets_exchange(client->targets, exchange, type, &target, err);
+    return st == GW_OK ? gw__publish(&client->publisher, target, msgs, n_msgs, ret_n, err) : st;
+}
+
+static gw_status publish_to_queue(gw_client *client, const char *queue, gw_message *const *msgs,
+                                  size_t n_msgs, size_t *ret_n, gw_error *err)
+{
+    gw__target *target;
+    gw_status st = gw__targets_queue(client->targets, queue, &target, err);
+    return st == GW_OK ? gw__publish(&client->publisher, target, msgs, n_msgs, ret_n, err) : st;
 }
 
 gw_status gw_publish(gw_client *client, const char *exchange, gw_exchange_type type,
@@ -408,9 +363,8 @@ gw_status gw_publish(gw_client *client, const char *exchange, gw_exchange_type t
         return gw_error_set(err, GW_E_INVALID, 0,
                             "gw_publish: client, message or type is not valid");
     }
-    gw__target *target;
-    gw_status st = gw__targets_exchange(client->targets, exchange, type, &target, err);
-    return st == GW_OK ? publish(client, target, msg, err) : st;
+    size_t n;
+    return publish_to_exchange(client, exchange, type, &msg, 1, &n, err);
 }
 
 gw_status gw_publish_on_queue(gw_client *client, const char *queue, gw_message *msg, gw_error *err)
@@ -418,9 +372,47 @@ gw_status gw_publish_on_queue(gw_client *client, const char *queue, gw_message *
     if (client == NULL || msg == NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "gw_publish_on_queue: client or message is NULL");
     }
-    gw__target *target;
-    gw_status st = gw__targets_queue(client->targets, queue, &target, err);
-    return st == GW_OK ? publish(client, target, msg, err) : st;
+    size_t n;
+    return publish_to_queue(client, queue, &msg, 1, &n, err);
+}
+
+static gw_status check_batch(const char *call, gw_client *client, gw_message *const *msgs,
+                             size_t n_msgs, gw_error *err)
+{
+    if (n_msgs > GW_PUBLISH_BATCH_MAX) {
+        return gw_error_set(err, GW_E_LIMIT, 0, "%s: %zu messages are more than %d", call, n_msgs,
+                            GW_PUBLISH_BATCH_MAX);
+    }
+    bool valid = client != NULL && (msgs != NULL || n_msgs == 0);
+    for (size_t i = 0; valid && i < n_msgs; i++) {
+        valid = msgs[i] != NULL;
+    }
+    return valid ? GW_OK
+                 : gw_error_set(err, GW_E_INVALID, 0, "%s: client or a message is NULL", call);
+}
+
+gw_status gw_publish_batch(gw_client *client, const char *exchange, gw_exchange_type type,
+                           gw_message *const *msgs, size_t n_msgs, size_t *ret_n_accepted,
+                           gw_error *err)
+{
+    size_t none;
+    size_t *ret_n = ret_n_accepted != NULL ? ret_n_accepted : &none;
+    *ret_n = 0;
+    gw_status st = check_batch("gw_publish_batch", client, msgs, n_msgs, err);
+    if (st == GW_OK && (unsigned)type > GW_EXCHANGE_HEADERS) {
+        st = gw_error_set(err, GW_E_INVALID, 0, "gw_publish_batch: the type is not valid");
+    }
+    return st == GW_OK ? publish_to_exchange(client, exchange, type, msgs, n_msgs, ret_n, err) : st;
+}
+
+gw_status gw_publish_batch_on_queue(gw_client *client, const char *queue, gw_message *const *msgs,
+                                    size_t n_msgs, size_t *ret_n_accepted, gw_error *err)
+{
+    size_t none;
+    size_t *ret_n = ret_n_accepted != NULL ? ret_n_accepted : &none;
+    *ret_n = 0;
+    gw_status st = check_batch("gw_publish_batch_on_queue", client, msgs, n_msgs, err);
+    return st == GW_OK ? publish_to_queue(client, queue, msgs, n_msgs, ret_n, err) : st;
 }
 
 gw_status gw__client_forward(gw_client *client, const char *queue, unsigned delay_ms,
@@ -430,23 +422,7 @@ gw_status gw__client_forward(gw_client *client, const char *queue, unsigned dela
     gw_status st = delay_ms == 0
                        ? gw__targets_queue(client->targets, queue, &target, err)
                        : gw__targets_delayed_queue(client->targets, queue, delay_ms, &target, err);
-    if (st == GW_OK) {
-        st = ensure_id(msg, err);
-    }
-    if (st != GW_OK) {
-        return st;
-    }
-    if (client->relay != NULL) {
-        return gw__relay_put(client->relay, target, msg, done, ctx, NULL, err);
-    }
-    gw_error why = GW_ERROR_INIT;
-    st = publish_locally(client, target, msg, &why);
-    if (st == GW_OK || fails_for_good(st)) {
-        gw_message_free(msg);
-        done(ctx, st, st == GW_OK ? NULL : &why);
-        return GW_OK;
-    }
-    return gw_error_set(err, st, why.native, "%s", why.text);
+    return st == GW_OK ? gw__publish_and_tell(&client->publisher, target, msg, done, ctx, err) : st;
 }
 
 gw_status gw_flush(gw_client *client, unsigned timeout_ms, gw_error *err)
@@ -464,7 +440,7 @@ static gw_status subscribe(gw_client *client, gw__consumer_spec *spec,
                            const gw_subscribe_options *options, gw_handler handler, void *ctx,
                            gw_subscription **ret_sub, gw_error *err)
 {
-    if (is_set(client, &client->ending)) {
+    if (gw__client_is_ending(client)) {
         return gw_error_set(err, GW_E_CLOSED, 0, "the client is closed");
     }
     spec->consumer_name = options->consumer_name != NULL ? options->consumer_name : client->name;
@@ -667,6 +643,7 @@ gw_status gw_close(gw_client *client, unsigned timeout_ms, gw_error *err)
     stop_subscriptions(client, deadline_ms - goodbye_ms);
     pthread_mutex_lock(&client->lock);
     client->closing = true;
+    atomic_store(&client->publisher.closed, true);
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
     gw_status st = empty_outbox(client, deadline_ms - goodbye_ms, err);

@@ -439,6 +439,11 @@ gw_status gw_message_set_header_int(gw_message *msg, const char *name, int64_t n
     return gw_message_set_header(msg, name, &value);
 }
 
+size_t gw__message_headers_size(const gw_message *msg)
+{
+    return msg->headers_size;
+}
+
 size_t gw_message_n_headers(const gw_message *msg)
 {
     return msg->n_headers;

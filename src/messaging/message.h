@@ -49,6 +49,9 @@ void *gw__message_take(gw_message *msg, size_t len, size_t align);
 gw_status gw__message_reserve_headers(gw_message *msg, size_t n_headers);
 gw_status gw__message_adopt_header(gw_message *msg, const gw_header *header, size_t size);
 
+/* What they take for that limit. */
+size_t gw__message_headers_size(const gw_message *msg);
+
 void gw__message_set_redelivered(gw_message *msg, bool on);
 void gw__message_set_attempt(gw_message *msg, unsigned attempt);
 

@@ -70,7 +70,7 @@ typedef struct gw__source {
     void *ctx;
 } gw__source;
 
-/* What a subscription needs of the broker. Strings are copied by subscribe(). */
+/* What a subscription needs of the broker. Strings and headers are copied by subscribe(). */
 typedef struct gw__consumer_spec {
     const char *queue; /* its name, made by the client for a temporary queue */
     bool temporary;    /* of this subscription alone: not durable, deleted with it, expires a minute
@@ -79,6 +79,11 @@ typedef struct gw__consumer_spec {
     const char *exchange;     /* to declare and bind to; NULL for none */
     gw_exchange_type exchange_type;
     const char *binding_key; /* with an exchange */
+    /* With a headers exchange: those that a message must have, or with `match_any` one of them, as
+     * gw__headers_match() has it. */
+    const gw_header *binding_headers;
+    size_t n_binding_headers;
+    bool match_any;
     const char *consumer_name;
     uint16_t prefetch; /* 1 or more; 0 with `passive`: only look it up */
     bool passive;      /* only if the queue exists, of whichever kind; without an exchange */
@@ -122,11 +127,16 @@ typedef struct gw__transport_events {
 typedef struct gw__transport_options {
     const char *name; /* for the operator; copied */
     unsigned heartbeat_s;
-    gw__source source; /* of a remote transport; zeroed for a local one */
+    gw_outbox_level level; /* what a durable local transport keeps messages through */
+    gw__source source;     /* of a remote transport; zeroed for a local one */
 } gw__transport_options;
 
 typedef struct gw__transport_type {
     const char *scheme; /* of its URLs */
+
+    /* Of a local transport: what was published survives the process, and at the level disk power
+     * loss, before publish() returns. */
+    bool durable;
 
     /* Check the URL, make the transport and start connecting in the background. `url` is the whole
      * text, since each scheme has its own form; borrowed. Fails for what no time will mend. */
@@ -141,6 +151,13 @@ typedef struct gw__transport_type {
     /* Local: publish and be done. Any thread. GW_E_UNROUTABLE for a mandatory message that no queue
      * takes. NULL for a remote transport. */
     gw_status (*publish)(gw__transport *transport, const gw__outgoing *item, gw_error *err);
+
+    /* Local: publish all in order, and wait for the disk, where that is due, once. They can be for
+     * different targets. On failure the first `*ret_n_done` are published, the status is that of
+     * the next one, and those behind it were not tried; set in any case. NULL: publish() is called
+     * for each. */
+    gw_status (*publish_many)(gw__transport *transport, const gw__outgoing *items, size_t n_items,
+                              size_t *ret_n_done, gw_error *err);
 
     /* Consume, now or once there is a connection, until release(). Any thread. Deliveries can come
      * before it returns. */
