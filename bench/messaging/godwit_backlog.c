@@ -46,7 +46,7 @@ static void accept_all(backlog *self)
     uint64_t rss_before_kib = load_resident_kib(&anon_before_kib);
     load_stopwatch watch;
     load_start(&watch);
-    godwit_in_threads(self->options, accept_range, self);
+    load_in_threads(self->options, accept_range, self);
     load_stop(&watch);
     uint64_t rss_kib = load_resident_kib(&anon_kib);
     if (gw_client_get_state(self->client, NULL, 0) == GW_CLIENT_UP) {

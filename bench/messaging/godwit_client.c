@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "godwit_client.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@
 #define FULL_WAIT_NS 5000000
 #define FULL_MAX_NS  (60 * (uint64_t)1000000000)
 #define BYTES_EACH   1024
-
-#define THREADS_MAX  256
 
 static gw_outbox_level parse_level(const char *text)
 {
@@ -93,47 +90,4 @@ void godwit_publish(gw_client *client, const char *queue, const char body[LOAD_B
         load_fail("publish: %s", err.text);
     }
     gw_message_free(msg);
-}
-
-/* ---- threads ----------------------------------------------------------------------------------
- */
-
-typedef struct share {
-    pthread_t thread;
-    godwit_work work;
-    void *ctx;
-    unsigned number;
-    uint64_t from;
-    uint64_t to;
-} share;
-
-static void *share_main(void *ctx)
-{
-    share *it = ctx;
-    it->work(it->ctx, it->number, it->from, it->to);
-    return NULL;
-}
-
-void godwit_in_threads(const load_options *options, godwit_work work, void *ctx)
-{
-    static share shares[THREADS_MAX];
-    unsigned n = options->threads;
-    for (unsigned i = 0; i < n; i++) {
-        shares[i] = (share){.work = work,
-                            .ctx = ctx,
-                            .number = i,
-                            .from = options->count * i / n,
-                            .to = options->count * (i + 1) / n};
-        int rc = n > 1 ? pthread_create(&shares[i].thread, NULL, share_main, &shares[i]) : 0;
-        if (rc != 0) {
-            load_fail("cannot start a thread: %s", strerror(rc));
-        }
-    }
-    if (n == 1) {
-        share_main(&shares[0]);
-        return;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        pthread_join(shares[i].thread, NULL);
-    }
 }

@@ -20,11 +20,6 @@ void godwit_close(gw_client *client);
 /* A new message each time, as a service does it. Waits while the outbox is full. */
 void godwit_publish(gw_client *client, const char *queue, const char body[LOAD_BODY_LEN]);
 
-/* Call `work(ctx, from, to)` on options->threads threads, which share 0 ... options->count - 1:
- * each has a range. */
-typedef void (*godwit_work)(void *ctx, unsigned thread, uint64_t from, uint64_t to);
-void godwit_in_threads(const load_options *options, godwit_work work, void *ctx);
-
 /* godwit_backlog.c: messages are accepted while the broker is away, and drained when it is back. */
 void run_backlog(const load_options *options);
 

@@ -61,7 +61,7 @@ static void pace_share(void *ctx, unsigned thread, uint64_t from, uint64_t to)
     }
 }
 
-static void run_publishing(const load_options *options, godwit_work work)
+static void run_publishing(const load_options *options, load_work work)
 {
     publishing pub = {.options = options,
                       .client = godwit_connect(options, OUTBOX_TIMES * options->window)};
@@ -69,7 +69,7 @@ static void run_publishing(const load_options *options, godwit_work work)
     load_stopwatch watch;
     load_start(&watch);
     pub.start_ns = watch.start_ns;
-    godwit_in_threads(options, work, &pub);
+    load_in_threads(options, work, &pub);
     godwit_flush(pub.client, FLUSH_MS);
     load_stop(&watch);
     load_report(options, &watch, options->count, "late_", pub.late.n > 0 ? &pub.late : NULL, NULL);
@@ -170,6 +170,7 @@ static void run_consume(const load_options *options)
     sem_init(&self.complete, 0, 0);
     gw_client *client = godwit_connect(options, OUTBOX_TIMES * options->window);
     gw_subscription *sub = subscribe(client, &self, count_message);
+    load_ready();
     if (!wait_complete(&self)) {
         load_fail("%llu of %llu messages came", (unsigned long long)self.n_handled,
                   (unsigned long long)options->count);
@@ -189,7 +190,7 @@ static void run_listen(const load_options *options)
     sem_init(&self.complete, 0, 0);
     gw_client *client = godwit_connect(options, OUTBOX_TIMES * options->window);
     gw_subscription *sub = subscribe(client, &self, time_message);
-    fputs("ready\n", stderr);
+    load_ready();
     load_start(&self.watch);
     bool is_complete = wait_complete(&self);
     gw_unsubscribe(sub);

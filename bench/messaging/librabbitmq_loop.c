@@ -222,6 +222,7 @@ static void run_consume(const load_options *options)
 {
     start_consuming(options);
     consume(options);
+    load_ready();
     load_stopwatch watch;
     for (uint64_t i = 1; i <= options->count; i++) {
         amqp_envelope_t envelope;
@@ -245,7 +246,7 @@ static void run_listen(const load_options *options)
 {
     start_consuming(options);
     consume(options);
-    fputs("ready\n", stderr);
+    load_ready();
     load_arrivals arrivals = {.skip = options->skip, .total = options->count};
     load_stopwatch watch;
     load_start(&watch);
@@ -269,6 +270,17 @@ static void run_listen(const load_options *options)
     load_report(options, &watch, arrivals.n_unique, "", &arrivals.latency, &arrivals);
 }
 
+static void run_idle(const load_options *options)
+{
+    start_consuming(options);
+    consume(options);
+    load_ready();
+    amqp_envelope_t envelope;
+    if (next_message(&envelope)) {
+        load_fail("a message came");
+    }
+}
+
 /* ---- for the script
  * ------------------------------------------------------------------------------ */
 
@@ -290,7 +302,8 @@ int main(int argc, char **argv)
         const char *mode;
         void (*run)(const load_options *options);
     } modes[] = {{"publish", run_publish}, {"consume", run_consume}, {"pace", run_pace},
-                 {"listen", run_listen},   {"depth", run_depth},     {"delete", run_delete}};
+                 {"listen", run_listen},   {"depth", run_depth},     {"delete", run_delete},
+                 {"idle", run_idle}};
     load_options options;
     load_parse(argc, argv, &options);
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define SEQ_MAX ((uint64_t)1 << 32)
+#define SEQ_MAX     ((uint64_t)1 << 32)
+#define THREADS_MAX 256
 
 /* ---- command line --------------------------------------------------------------------------- */
 
@@ -60,7 +62,9 @@ static void parse_option(load_options *to, const char *name, const char *value)
     } else if (strcmp(name, "-mandatory") == 0) {
         to->mandatory = parse_number(name, value, 0, 1) == 1;
     } else if (strcmp(name, "-threads") == 0) {
-        to->threads = (unsigned)parse_number(name, value, 1, 256);
+        to->threads = (unsigned)parse_number(name, value, 1, THREADS_MAX);
+    } else if (strcmp(name, "-batch") == 0) {
+        to->batch = (unsigned)parse_number(name, value, 1, LOAD_BATCH_MAX);
     } else {
         load_fail("no such option: %s", name);
     }
@@ -73,6 +77,7 @@ void load_parse(int argc, char **argv, load_options *ret_options)
                                   .window = 1000,
                                   .prefetch = 500,
                                   .rate = 5000,
+                                  .batch = 1,
                                   .threads = 1,
                                   .level = "memory"};
     ret_options->url = getenv("GODWIT_BENCH_URL");
@@ -111,6 +116,52 @@ void load_body_write(char body[LOAD_BODY_LEN], uint64_t seq, uint64_t total)
     memcpy(body, head, sizeof(head));
     memset(body + sizeof(head), 'x', LOAD_BODY_LEN - sizeof(head));
 }
+
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+typedef struct share {
+    pthread_t thread;
+    load_work work;
+    void *ctx;
+    unsigned number;
+    uint64_t from;
+    uint64_t to;
+} share;
+
+static void *share_main(void *ctx)
+{
+    share *it = ctx;
+    it->work(it->ctx, it->number, it->from, it->to);
+    return NULL;
+}
+
+void load_in_threads(const load_options *options, load_work work, void *ctx)
+{
+    static share shares[THREADS_MAX];
+    unsigned n = options->threads;
+    for (unsigned i = 0; i < n; i++) {
+        shares[i] = (share){.work = work,
+                            .ctx = ctx,
+                            .number = i,
+                            .from = options->count * i / n,
+                            .to = options->count * (i + 1) / n};
+        int rc = n > 1 ? pthread_create(&shares[i].thread, NULL, share_main, &shares[i]) : 0;
+        if (rc != 0) {
+            load_fail("cannot start a thread: %s", strerror(rc));
+        }
+    }
+    if (n == 1) {
+        share_main(&shares[0]);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        pthread_join(shares[i].thread, NULL);
+    }
+}
+
+/* ---- numbers of which percentiles are wanted --------------------------------------------------
+ */
 
 void load_samples_add(load_samples *samples, uint64_t ns)
 {
@@ -212,6 +263,11 @@ void load_stop_cpu(load_stopwatch *watch)
     watch->cpu_ns = cpu_ns() - watch->start_cpu_ns;
 }
 
+void load_ready(void)
+{
+    fputs("ready\n", stderr);
+}
+
 static uint64_t status_kib(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
@@ -240,9 +296,10 @@ void load_report(const load_options *options, const load_stopwatch *watch, uint6
     double n = n_messages > 0 ? (double)n_messages : 1;
     double seconds = (double)(watch->end_ns - watch->start_ns) / 1e9;
     printf("{\"mode\":\"%s\",\"messages\":%llu,\"seconds\":%.6f,\"rate\":%.1f,\"cpu_us\":%.4f,"
-           "\"rss_kib\":%llu,\"anon_kib\":%llu",
+           "\"start_ns\":%llu,\"end_ns\":%llu,\"rss_kib\":%llu,\"anon_kib\":%llu",
            options->mode, (unsigned long long)n_messages, seconds, (double)n_messages / seconds,
-           (double)watch->cpu_ns / 1000 / n, (unsigned long long)rss_kib,
+           (double)watch->cpu_ns / 1000 / n, (unsigned long long)watch->start_ns,
+           (unsigned long long)watch->end_ns, (unsigned long long)rss_kib,
            (unsigned long long)anon_kib);
     if (latency != NULL) {
         printf(",\"%sp50_us\":%.1f,\"%sp99_us\":%.1f", latency_name,

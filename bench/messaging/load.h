@@ -4,14 +4,20 @@
  * pace, and the line of results. bench/peers/amqp091 has the same for Go; the form of the command
  * line, of the body and of the line is one.
  *
- *   PROGRAM publish -queue Q -count N [-window W]     as fast as it goes, until all are confirmed
- *   PROGRAM consume -queue Q -count N [-prefetch P]   as fast as it goes, until all are
- * acknowledged PROGRAM pace    -queue Q -count N -rate R         R messages a second; each says
- * when it left PROGRAM listen  -queue Q [-count N] [-skip S]     until all of `pace` came: how long
- * they took
+ *   PROGRAM publish -queue Q -count N [-window W] [-batch B] [-threads T]
+ *               as fast as it goes, until all are confirmed
+ *   PROGRAM consume -queue Q -count N [-prefetch P]
+ *               as fast as it goes, until all are acknowledged
+ *   PROGRAM pace    -queue Q -count N -rate R
+ *               R messages a second; each says when it left
+ *   PROGRAM listen  -queue Q [-count N] [-skip S]
+ *               until all of `pace` came: how long they took
+ *   PROGRAM idle    -queue Q
+ *               waits for messages until it is killed
  *
  * The broker's URL comes from the environment, GODWIT_BENCH_URL: every user sees a command line.
- * Results are one line of JSON on standard output. `listen` says "ready" on standard error first.
+ * Results are one line of JSON on standard output. What receives says "ready" on standard error
+ * first.
  * Exit status 3: this program cannot do that, and says on standard error why.
  */
 #ifndef BENCH_LOAD_H
@@ -26,6 +32,7 @@
 #define LOAD_IDLE_S        20 /* `listen` and `consume` give up when nothing came for so long */
 #define LOAD_EXIT_CANNOT   3
 #define LOAD_DEFAULT_QUEUE "bench"
+#define LOAD_BATCH_MAX     1024
 
 typedef struct load_options {
     const char *url;
@@ -37,7 +44,9 @@ typedef struct load_options {
     unsigned rate;
     uint64_t skip;          /* latencies of the first ones that do not count */
     bool mandatory;         /* librabbitmq_loop only: and with a message id, as Godwit sends */
-    unsigned threads;       /* that publish; godwit_load only, as the next three */
+    unsigned batch;         /* messages that are published together; not librabbitmq_loop */
+    unsigned threads;       /* that publish, each with a connection of its own if it needs one; not
+                               librabbitmq_loop; the next three godwit_load only */
     const char *level;      /* of the outbox */
     const char *dir;        /* of the outbox */
     const char *live_queue; /* of `backlog` */
@@ -57,6 +66,13 @@ void load_sleep_until(uint64_t at_ns);
 
 /* `total` is 0 for "not the last". The time is now. */
 void load_body_write(char body[LOAD_BODY_LEN], uint64_t seq, uint64_t total);
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* Call `work(ctx, thread, from, to)` on options->threads threads, which share the messages 0 to
+ * options->count - 1: each has a range. */
+typedef void (*load_work)(void *ctx, unsigned thread, uint64_t from, uint64_t to);
+void load_in_threads(const load_options *options, load_work work, void *ctx);
 
 /* ---- numbers of which percentiles are wanted ---------------------------------------------- */
 
@@ -98,6 +114,9 @@ void load_start(load_stopwatch *watch);
 /* The time is over here; CPU counts on to the next call, or is that of the first. */
 void load_stop(load_stopwatch *watch);
 void load_stop_cpu(load_stopwatch *watch);
+
+/* Say "ready" on standard error: the script may begin. */
+void load_ready(void);
 
 /* Resident memory now; `ret_anon_kib` is the part that no file stands behind. */
 uint64_t load_resident_kib(uint64_t *ret_anon_kib);
