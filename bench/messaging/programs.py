@@ -14,8 +14,6 @@ from machine import ROOT
 PRESET = "release"
 DIRECTORY = os.path.join(ROOT, "build", PRESET, "bench")
 CANNOT = 3  # the exit status of a program that says that it has no such thing
-TARGETS = ("librabbitmq_loop", "godwit_load", "http_load",
-           "accountservice", "vipservice", "configserver")
 MANDATORY = "same, mandatory"  # the loop with what Godwit asks of the broker as well
 DISK_THREADS = 64  # that publish at level disk: they share the waits for the disk
 
@@ -28,10 +26,12 @@ class Cannot(Exception):
     """The program does not have what was asked for; the text is its reason."""
 
 
-def build_all(log_path):
-    """Build the programs in C and the one in Go, which needs no network: all it is made of is in
+def build_all(log_path, targets, with_go=False):
+    """Build programs in C, and the one in Go, which needs no network: all it is made of is in
     Debian's packages."""
-    build.build(PRESET, log_path, TARGETS)
+    build.build(PRESET, log_path, targets)
+    if not with_go:
+        return
     environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode",
                    "GOFLAGS": "", "GOPROXY": "off",
                    "GOCACHE": os.path.join(ROOT, "build", "go-cache")}
@@ -55,6 +55,11 @@ class Running:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
+
+    @property
+    def pid(self):
+        """The process' number."""
+        return self._process.pid
 
     def _read_errors(self):
         for line in self._process.stderr:

@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path[:0] = [os.path.join(ROOT, "script", "lib"), os.path.join(ROOT, "bench")]
 
 import build  # noqa: E402
+import command  # noqa: E402
 import machine  # noqa: E402
 import processes  # noqa: E402
 from rabbit_node import NodeError, Ports  # noqa: E402
@@ -29,7 +30,9 @@ import vip_reads  # noqa: E402
 from programs import Failure  # noqa: E402
 
 LEVELS = ("memory", "process", "disk")
+TARGETS = ("librabbitmq_loop", "godwit_load", *vip_reads.PROGRAMS)
 SECTIONS = ("speed", "latency", "backlog", "vip")
+VIP_GOAL = vip_reads.Goal(start_rate=4000, rate_max=60000, sustained=20000)
 # What --quick changes; each can be given by itself as well.
 SIZES = {  # option: (quick, full, help)
     "rounds": (3, 7, "of full speed"),
@@ -38,49 +41,22 @@ SIZES = {  # option: (quick, full, help)
     "pace_seconds": (2, 5, "of the latency"),
     "latency_rounds": (1, 3, "of the latency"),
     "backlog": (100000, 1000000, "messages kept while the broker is away"),
-    "vip_seconds": (2, 5, "at each rate of VIP reads"),
-    "vip_halvings": (1, 3, "steps between a rate that is sustained and one that is not"),
-    "vip_confirm_seconds": (4, 20, "at the rate that was found"),
+    **vip_reads.SIZES,
 }
-
-
-def choice(allowed):
-    """A type of argparse: some of `allowed`, with commas."""
-    def parse_list(text):
-        chosen = text.split(",")
-        for word in chosen:
-            if word not in allowed:
-                raise argparse.ArgumentTypeError(f"{word} is none of {', '.join(allowed)}")
-        return chosen
-    return parse_list
 
 
 def parse(arguments):
     """The options, as script/bench lists the main ones."""
     parser = argparse.ArgumentParser(prog="script/bench messaging")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", type=choice(SECTIONS), default=list(SECTIONS))
-    parser.add_argument("--levels", type=choice(LEVELS), default=list(LEVELS))
-    parser.add_argument("--backlog-levels", type=choice(LEVELS), default=None)
-    for name, (quick, full, text) in SIZES.items():
-        parser.add_argument("--" + name.replace("_", "-"), type=int,
-                            help=f"{text}: {quick} or {full}")
+    command.add_sizes(parser, SIZES)
+    parser.add_argument("--only", type=command.choice(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--levels", type=command.choice(LEVELS), default=list(LEVELS))
+    parser.add_argument("--backlog-levels", type=command.choice(LEVELS), default=None)
     args = parser.parse_args(arguments)
-    for name, (quick, full, _) in SIZES.items():
-        if getattr(args, name) is None:
-            setattr(args, name, quick if args.quick else full)
+    command.settle_sizes(args, SIZES)
     if args.backlog_levels is None:  # what is in memory only is not meant to hold so many
         args.backlog_levels = ["process"] if args.quick else ["process", "disk"]
     return args
-
-
-def print_figures(figures):
-    """Each figure beside its target."""
-    print()
-    for text, value, unit, sign, target in figures:
-        is_met = {"<=": value <= target, "<": value < target, ">=": value >= target}[sign]
-        print(f"{text:<60}{value:>10,.2f} {unit:<4} (target {sign} {target:g}): "
-              f"{'met' if is_met else 'NOT MET'}", flush=True)
 
 
 def run_sections(args, directory, system, result):
@@ -90,7 +66,7 @@ def run_sections(args, directory, system, result):
     figures = []
 
     def add(found):
-        print_figures(found)
+        command.print_figures(found)
         figures.extend(found)
 
     if "speed" in args.only:
@@ -104,10 +80,10 @@ def run_sections(args, directory, system, result):
         result["backlog"], found = backlog.run(broker, directory, args, rates)
         add(found)
     if "vip" in args.only:
-        result["vip_reads"], found = vip_reads.run(system, broker, args)
+        result["vip_reads"], found = vip_reads.run(
+            system, lambda: broker.depth(vip_reads.QUEUE), VIP_GOAL, args)
         add(found)
-    result["figures"] = [dict(zip(("what", "value", "unit", "sign", "target"), figure))
-                         for figure in figures]
+    result["figures"] = command.as_results(figures)
 
 
 def main(arguments):
@@ -117,7 +93,7 @@ def main(arguments):
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
     busy = machine.load_now()
     print("building the preset release", flush=True)
-    programs.build_all(os.path.join(ROOT, "build", "bench-build.log"))
+    programs.build_all(os.path.join(ROOT, "build", "bench-build.log"), TARGETS, with_go=True)
     directory = tempfile.mkdtemp(prefix="bench-", dir=os.path.join(ROOT, "build"))
     account, config, vip = processes.free_ports(3)
     system = System(directory, os.path.join(ROOT, "build", programs.PRESET, "bin"),

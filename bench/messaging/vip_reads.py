@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Reads of the VIP account: accountservice, RabbitMQ and vipservice, as they are run in earnest.
+"""Reads of the VIP account: accountservice, a broker or bus, vipservice, as they run in earnest.
 
 Each 200 is a notification, which must be counted in vipservice's store. A rate is sustained when
 all requests are answered with 200, and the notifications not counted yet at the end are no more
 than those of LAG_S seconds: nothing grows. The first try is full speed, which may be more than is
 sustained; then rates are tried that the load keeps to (bench/messaging/http_load.c).
 """
+import dataclasses
 import json
 import time
 
@@ -15,21 +16,35 @@ from service import http_request
 
 PATH = "/accounts/10000"
 QUEUE = "vip_queue"
-START_RATE, RATE_MAX = 4000, 60000
+PROGRAMS = ("http_load", "accountservice", "vipservice", "configserver")
 KEPT_UP = 0.98   # of the requests that were due were answered
 LAG_S = 0.5
 DRAIN_MAX_S = 180
 FULL_SPEED_MAX_S = 10  # what piles up has to be drained
 CONNECTIONS = 128
-TARGETS = {"rate": 20000, "errors": 0, "lost": 0, "growth_mib": 4.0}
+TARGETS = {"errors": 0, "lost": 0, "growth_mib": 4.0}
+SIZES = {  # as of bench/command.py
+    "vip_seconds": (2, 5, "at each rate of VIP reads"),
+    "vip_halvings": (1, 3, "steps between a rate that is sustained and one that is not"),
+    "vip_confirm_seconds": (4, 20, "at the rate that was found"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """The rates that are tried, and the one that is to be sustained."""
+
+    start_rate: int
+    rate_max: int
+    sustained: int
 
 
 class Reads:
     """The system under load, with the 200s counted since its start."""
 
-    def __init__(self, system, broker):
+    def __init__(self, system, depth):
         self.system = system
-        self.broker = broker
+        self.depth = depth
         self.n_200 = 0
 
     def counted(self):
@@ -62,11 +77,11 @@ class Reads:
             "connections": CONNECTIONS}), seconds + 60).result()
         self.n_200 += result["n_200"]
         result["lag"] = self.n_200 - self.counted()
-        result["queue"] = self.broker.depth(QUEUE)
+        result["queue"] = self.depth() if self.depth else None
         result["before"], result["after"] = before, self.memory()
         result["drain_s"], result["missing"] = self.wait_counted()
         result["drained"] = self.memory()
-        result["queue_drained"] = self.broker.depth(QUEUE)
+        result["queue_drained"] = self.depth() if self.depth else None
         result["errors"] = sum(result[key] for key in ("n_503", "n_other", "n_broken",
                                                        "n_unanswered"))
         result["target_rate"] = rate
@@ -81,11 +96,11 @@ class Reads:
         return result
 
 
-def search(reads, seconds, halvings, confirm_seconds):
+def search(reads, goal, seconds, halvings, confirm_seconds):
     """Find the highest rate that is sustained: up by half until one is not, then in between, then
     for longer. Returns all steps; the last one is the result."""
-    steps, good, bad, rate = [], 0, None, START_RATE
-    while bad is None and rate <= RATE_MAX:
+    steps, good, bad, rate = [], 0, None, goal.start_rate
+    while bad is None and rate <= goal.rate_max:
         steps.append(reads.load(rate, seconds))
         good, bad = (rate, None) if steps[-1]["sustained"] else (good, rate)
         rate = rate * 3 // 2
@@ -93,7 +108,7 @@ def search(reads, seconds, halvings, confirm_seconds):
         rate = (good + bad) // 2
         steps.append(reads.load(rate, seconds))
         good, bad = (rate, bad) if steps[-1]["sustained"] else (good, rate)
-    rate = good or START_RATE // 2
+    rate = good or goal.start_rate // 2
     for _ in range(5):
         steps.append(reads.load(rate, confirm_seconds))
         if steps[-1]["sustained"]:
@@ -115,20 +130,22 @@ def print_table(fixed, full_speed):
     for name, step in (("fixed rate", fixed), ("full speed", full_speed)):
         mib = [sum(step[when][k] for k in step[when] if k.endswith("_anon_kib")) / 1024
                for when in ("before", "after", "drained")]
+        queue = ["-" if step[key] is None else f"{step[key]:,}"
+                 for key in ("queue", "queue_drained")]
         print(f"{name:<12}{step['rate']:>9,.0f}{step['p50_us'] / 1000:>8.1f}"
               f"{step['p99_us'] / 1000:>9.1f}{step['errors']:>8}{step['n_200']:>10,}"
-              f"{step['missing']:>9}{step['queue']:>11,}{step['queue_drained']:>9}"
+              f"{step['missing']:>9}{queue[0]:>11}{queue[1]:>9}"
               f"{mib[0]:>12.1f}{mib[1]:>7.1f}{mib[2]:>9.1f}")
     print("memory: both services, without pages that a file stands behind; an error at full speed "
           "is the 503\nof a full outbox")
 
 
-def figures(step):
+def figures(step, goal):
     """[(text, value, unit, sign, target)]."""
     is_sustained = step["sustained"]
     return [
         ("VIP reads sustained" + ("" if is_sustained else " (none was)"),
-         step["rate"] if is_sustained else 0, "/s", ">=", TARGETS["rate"]),
+         step["rate"] if is_sustained else 0, "/s", ">=", goal.sustained),
         ("VIP reads: errors", step["errors"], "", "<=", TARGETS["errors"]),
         ("VIP reads: 200s without a notification", step["missing"], "", "<=", TARGETS["lost"]),
         ("VIP reads: growth of memory", growth_mib(step), "MiB", "<=", TARGETS["growth_mib"]),
@@ -141,8 +158,9 @@ def silence(service):
     service.command = ["sh", "-c", 'exec "$0" "$@" >/dev/null', *service.command]
 
 
-def run(system, broker, args):
-    """The section, measured and printed: (results, figures)."""
+def run(system, depth, goal, args):
+    """The section, measured and printed: (results, figures). What carries the messages runs
+    already; `depth()` is how many wait there; None: not known."""
     print(f"\nVIP reads: GET {PATH} over {CONNECTIONS} connections, at full speed, then at fixed "
           f"rates for {args.vip_seconds} s each", flush=True)
     system.config.start().wait_healthy()
@@ -152,10 +170,10 @@ def run(system, broker, args):
         service.start()
     for service in (system.account, *system.vips):
         service.wait_healthy()
-    reads = Reads(system, broker)
+    reads = Reads(system, depth)
     full_speed = reads.load(0, min(args.vip_confirm_seconds, FULL_SPEED_MAX_S))
-    steps = search(reads, args.vip_seconds, args.vip_halvings, args.vip_confirm_seconds)
+    steps = search(reads, goal, args.vip_seconds, args.vip_halvings, args.vip_confirm_seconds)
     best = max((step for step in (full_speed, steps[-1]) if step["sustained"]),
                key=lambda step: step["rate"], default=steps[-1])
     print_table(steps[-1], full_speed)
-    return {"steps": steps, "full_speed": full_speed, "best": best}, figures(best)
+    return {"steps": steps, "full_speed": full_speed, "best": best}, figures(best, goal)
