@@ -12,6 +12,7 @@
 #define FULL_WAIT_NS 5000000
 #define FULL_MAX_NS  (60 * (uint64_t)1000000000)
 #define BYTES_EACH   1024
+#define BUS          "bus:"
 
 static gw_outbox_level parse_level(const char *text)
 {
@@ -30,8 +31,10 @@ gw_client *godwit_connect(const load_options *options, size_t max_messages)
     gw_client_options with = GW_CLIENT_OPTIONS_INIT;
     with.outbox_level = parse_level(options->level);
     with.outbox_dir = options->dir;
-    with.outbox_max_messages = max_messages;
-    with.outbox_max_bytes = max_messages * BYTES_EACH;
+    if (strncmp(options->url, BUS, strlen(BUS)) != 0) {
+        with.outbox_max_messages = max_messages;
+        with.outbox_max_bytes = max_messages * BYTES_EACH;
+    }
     gw_client *client = NULL;
     gw_error err = GW_ERROR_INIT;
     gw_status st = gw_connect(options->url, &with, &client, &err);
@@ -69,25 +72,64 @@ void godwit_close(gw_client *client)
     }
 }
 
-void godwit_publish(gw_client *client, const char *queue, const char body[LOAD_BODY_LEN])
+/* The outbox was full at `since_ns` (0: now, which is noted there). */
+static void wait_while_full(uint64_t *since_ns)
 {
-    gw_error err = GW_ERROR_INIT;
+    uint64_t now_ns = load_now_ns();
+    *since_ns = *since_ns == 0 ? now_ns : *since_ns;
+    if (now_ns - *since_ns > FULL_MAX_NS) {
+        load_fail("publish: there is no room since %llu s",
+                  (unsigned long long)(FULL_MAX_NS / 1000000000));
+    }
+    load_sleep_until(now_ns + FULL_WAIT_NS);
+}
+
+static gw_message *new_message(const char body[LOAD_BODY_LEN])
+{
     gw_message *msg = gw_message_new(body, LOAD_BODY_LEN);
     if (msg == NULL) {
         load_fail("no memory for a message");
     }
+    return msg;
+}
+
+void godwit_publish(gw_client *client, const char *queue, const char body[LOAD_BODY_LEN])
+{
+    gw_error err = GW_ERROR_INIT;
+    gw_message *msg = new_message(body);
     gw_status st;
     uint64_t full_since_ns = 0;
     while ((st = gw_publish_on_queue(client, queue, msg, &err)) == GW_E_FULL) {
-        uint64_t now_ns = load_now_ns();
-        full_since_ns = full_since_ns == 0 ? now_ns : full_since_ns;
-        if (now_ns - full_since_ns > FULL_MAX_NS) {
-            break;
-        }
-        load_sleep_until(now_ns + FULL_WAIT_NS);
+        wait_while_full(&full_since_ns);
     }
     if (st != GW_OK) {
         load_fail("publish: %s", err.text);
     }
     gw_message_free(msg);
+}
+
+void godwit_publish_batch(gw_client *client, const char *queue, const char body[LOAD_BODY_LEN],
+                          size_t n_msgs)
+{
+    gw_error err = GW_ERROR_INIT;
+    gw_message *msgs[LOAD_BATCH_MAX];
+    for (size_t i = 0; i < n_msgs; i++) {
+        msgs[i] = new_message(body);
+    }
+    uint64_t full_since_ns = 0;
+    size_t n_done = 0;
+    while (n_done < n_msgs) {
+        size_t n_accepted = 0;
+        gw_status st = gw_publish_batch_on_queue(client, queue, msgs + n_done, n_msgs - n_done,
+                                                 &n_accepted, &err);
+        n_done += n_accepted;
+        if (st == GW_E_FULL) {
+            wait_while_full(&full_since_ns);
+        } else if (st != GW_OK) {
+            load_fail("publish: %s", err.text);
+        }
+    }
+    for (size_t i = 0; i < n_msgs; i++) {
+        gw_message_free(msgs[i]);
+    }
 }

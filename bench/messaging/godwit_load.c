@@ -4,6 +4,9 @@
  *
  *   -level memory|process|disk [-dir DIR] [-threads T]      of the outbox; T threads publish
  *
+ * On a bus, GODWIT_BENCH_URL=bus:DIR, there is no outbox: it keeps that level itself, and -dir is
+ * for the client's note of which messages are being handled. And
+ *
  *   godwit_load backlog -queue Q -live-queue L -count N -rate R      see godwit_backlog.c
  *
  * A program with several threads publishes as one that serves requests does: each waits for its own
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "godwit_client.h"
 
@@ -37,8 +41,15 @@ static void publish_range(void *ctx, unsigned thread, uint64_t from, uint64_t to
     (void)thread;
     char body[LOAD_BODY_LEN];
     load_body_write(body, 0, 0);
-    for (uint64_t i = from; i < to; i++) {
-        godwit_publish(pub->client, pub->options->queue, body);
+    unsigned batch = pub->options->batch;
+    while (from < to) {
+        uint64_t n = to - from < batch ? to - from : batch;
+        if (batch > 1) {
+            godwit_publish_batch(pub->client, pub->options->queue, body, (size_t)n);
+        } else {
+            godwit_publish(pub->client, pub->options->queue, body);
+        }
+        from += n;
     }
 }
 
@@ -203,16 +214,23 @@ static void run_listen(const load_options *options)
     godwit_close(client);
 }
 
+static void run_idle(const load_options *options)
+{
+    static consuming self;
+    self.options = options;
+    gw_client *client = godwit_connect(options, OUTBOX_TIMES * options->window);
+    subscribe(client, &self, time_message);
+    load_ready();
+    pause();
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *mode;
         void (*run)(const load_options *options);
-    } modes[] = {{"publish", run_publish},
-                 {"consume", run_consume},
-                 {"pace", run_pace},
-                 {"listen", run_listen},
-                 {"backlog", run_backlog}};
+    } modes[] = {{"publish", run_publish}, {"consume", run_consume}, {"pace", run_pace},
+                 {"listen", run_listen},   {"idle", run_idle},       {"backlog", run_backlog}};
     load_options options;
     load_parse(argc, argv, &options);
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
