@@ -240,7 +240,7 @@ static bool check_hello(const gw__members *members, const gw__member_hello *hell
 static void read_watch(gw__members *members, watch *one)
 {
     gw__member_hello hello;
-    uint8_t more[sizeof(hello) + 1];
+    uint8_t more[sizeof(hello) + 1] = {0};
     ssize_t n = recv(one->fd, more, sizeof(more), 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
