@@ -196,7 +196,7 @@ static gw_status open_file(const gw__bus_place *place, const gw__control_file *f
 
 static gw_status map_file(const gw__bus_place *place, gw__control_file *file, gw_error *err)
 {
-    int fd;
+    int fd = -1;
     gw_status st = open_file(place, file, &fd, err);
     if (st != GW_OK) {
         return st;

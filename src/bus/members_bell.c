@@ -7,9 +7,11 @@
  * and calls the kernel, or the sleeper sees that the bell changed and does not sleep. Between its
  * look and the kernel's, the kernel compares once more, in an order with the waking.
  *
- * Who waits for a log sets its bit and then looks into the log; who appends moves the tail and then
- * reads the bits, with a fence between on its side. So the one sees the record, or the other the
- * bit.
+ * Who waits for a log sets its bit, meets the others and then looks into the log; who appends moves
+ * the tail, meets and then reads the bits. Meeting is a change of one word that changes nothing:
+ * such changes come one after the other, and the later one sees all that was before the earlier
+ * one. So the one sees the record, or the other the bit. (A fence would do, but the thread
+ * sanitizer does not know them.)
  *
  * A member that is killed while it sleeps leaves `asleep` set: it costs a call of the kernel until
  * the slot is used again.
@@ -59,10 +61,16 @@ static uint64_t bit_of(uint32_t member)
     return UINT64_C(1) << member % 64;
 }
 
+/* Returns whose turn it is. */
+static uint32_t meet(gw__log_state *state)
+{
+    return atomic_fetch_add(&state->turn, 0);
+}
+
 void gw__log_wait_add(gw__log_state *state, uint32_t member)
 {
     atomic_fetch_or(&state->waiters[member / 64], bit_of(member));
-    atomic_thread_fence(memory_order_seq_cst);
+    meet(state);
 }
 
 void gw__log_wait_remove(gw__log_state *state, uint32_t member)
@@ -78,7 +86,7 @@ static bool wake_of(gw__control *control, gw__log_state *state, uint32_t word, u
         uint32_t member = word * 64 + (uint32_t)__builtin_ctzll(waiting);
         uint64_t before = atomic_fetch_and(&state->waiters[word], ~bit_of(member));
         if ((before & bit_of(member)) != 0) {
-            atomic_store_explicit(&state->turn, member + 1, memory_order_relaxed);
+            atomic_exchange(&state->turn, member + 1); /* no store, which would end the order */
             gw__member_ring(control, member);
             return true;
         }
@@ -88,8 +96,7 @@ static bool wake_of(gw__control *control, gw__log_state *state, uint32_t word, u
 
 void gw__log_wake_one(gw__control *control, gw__log_state *state)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    uint32_t turn = atomic_load_explicit(&state->turn, memory_order_relaxed) % GW__BUS_MEMBERS_MAX;
+    uint32_t turn = meet(state) % GW__BUS_MEMBERS_MAX;
     uint32_t first = turn / 64;
     uint64_t from_turn = ~UINT64_C(0) << turn % 64;
     if (wake_of(control, state, first, from_turn)) {
@@ -105,7 +112,7 @@ void gw__log_wake_one(gw__control *control, gw__log_state *state)
 
 void gw__log_wake_all(gw__control *control, gw__log_state *state)
 {
-    atomic_thread_fence(memory_order_seq_cst);
+    meet(state);
     for (uint32_t word = 0; word < GW__WAITER_WORDS; word++) {
         if (atomic_load(&state->waiters[word]) == 0) {
             continue;

@@ -28,8 +28,8 @@ enum how { PLAIN, HOLD_LOCK, HANG_IN_DIED, FORK, LEAVE };
 
 typedef struct event {
     enum what what;
-    uint32_t own;
-    uint32_t who;
+    uint32_t own; /* of who joined */
+    uint32_t who; /* died */
     uint64_t generation;
     pid_t pid;
 } event;
@@ -80,12 +80,10 @@ static gw__control_file open_bus(void)
 /* ---- the children ---------------------------------------------------------------- */
 
 static enum how child_how;
-static uint32_t child_own;
 
 static void tell(enum what what, uint32_t who, uint64_t generation)
 {
-    event it = {
-        .what = what, .own = child_own, .who = who, .generation = generation, .pid = getpid()};
+    event it = {.what = what, .own = who, .who = who, .generation = generation, .pid = getpid()};
     if (write(events[1], &it, sizeof(it)) != (ssize_t)sizeof(it)) {
         _exit(3);
     }
@@ -123,7 +121,7 @@ static void child_main(enum how how, int go_fd)
         tell(FAILED, 0, 0);
         _exit(1);
     }
-    child_own = gw__members_own(members);
+    uint32_t own = gw__members_own(members);
     if (how == HOLD_LOCK) {
         gw__robust_lock(&file.control->members_lock);
     }
@@ -135,7 +133,7 @@ static void child_main(enum how how, int go_fd)
             _exit(0);
         }
     }
-    tell(JOINED, child_own, file.control->members[child_own].generation);
+    tell(JOINED, own, file.control->members[own].generation);
     if (how == LEAVE) {
         gw__members_leave(members);
         gw__control_close(&file);
