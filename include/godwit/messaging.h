@@ -138,10 +138,10 @@ typedef struct gw_subscribe_options {
         *consumer_name;      /**< operators see it as the consumer's tag; NULL: the client's name */
     const char *binding_key; /**< of an exchange subscription; NULL: the exchange's name, and "#"
                                 matches all of a topic exchange */
-    /** Of a headers exchange: the message must have all of them with an equal value of the same
-     * kind, or with match_any at least one; a value of GW_VALUE_NULL asks only that it is there.
-     * Names that begin with "x-" do not count. Without any, every message matches. At most 64, each
-     * name once, 16 KiB together. */
+    /** Of a headers exchange: a message must have all of them, or with match_any one of them, with
+     * an equal value of the same kind; GW_VALUE_NULL asks only that it is there. Names that begin
+     * with "x-" do not count; without one that does, every message matches. At most 64, each name
+     * once, no arrays or tables, 2 KiB together. */
     const gw_header *binding_headers;
     size_t n_binding_headers;
     bool match_any;

@@ -13,6 +13,7 @@
 
 #include "amqp/consumers.h"
 #include "amqp/properties.h"
+#include "messaging/headers_match.h"
 #include "messaging/message.h"
 
 #define AREA "amqp"
@@ -195,6 +196,9 @@ static void begin(gw__amqp_consumer *consumer)
                                     .temporary = consumer->spec.temporary,
                                     .queue_type = consumer->spec.queue_type,
                                     .binding_key = consumer->spec.binding_key,
+                                    .binding_headers = consumer->spec.binding_headers,
+                                    .n_binding_headers = consumer->spec.n_binding_headers,
+                                    .match_any = consumer->spec.match_any,
                                     .passive = consumer->spec.passive};
     consumer->retry_at_ms = UINT64_MAX;
     consumer->state = GW__CONSUMER_DECLARING;
@@ -605,6 +609,11 @@ gw__amqp_consumer *gw__amqp_consumer_new(gw__consumers *set, const gw__consumer_
     consumer->spec.exchange = copy_text(spec->exchange, &failed);
     consumer->spec.binding_key = copy_text(spec->binding_key, &failed);
     consumer->spec.consumer_name = copy_text(spec->consumer_name, &failed);
+    failed = failed || gw__headers_copy(spec->binding_headers, spec->n_binding_headers,
+                                        &consumer->headers, NULL) != GW_OK;
+    if (!failed) {
+        consumer->spec.binding_headers = gw_message_header_at(consumer->headers, 0);
+    }
     snprintf(consumer->queue, sizeof(consumer->queue), "%s", spec->queue);
     consumer->retry_at_ms = UINT64_MAX;
     atomic_init(&consumer->prefetch, spec->prefetch);
@@ -631,6 +640,7 @@ void gw__amqp_consumer_free(gw__amqp_consumer *consumer)
     free_text(consumer->spec.exchange);
     free_text(consumer->spec.binding_key);
     free_text(consumer->spec.consumer_name);
+    gw_message_free(consumer->headers);
     free(consumer->incoming.items);
     free(consumer->settling.items);
     gw__unsettled_dispose(&consumer->unsettled);

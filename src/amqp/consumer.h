@@ -59,6 +59,7 @@ struct gw__amqp_consumer {
     gw__consumer head;
     gw__consumers *set;
     gw__consumer_spec spec; /* strings are owned */
+    gw_message *headers;    /* those of the spec */
     gw__sink sink;
     atomic_uint prefetch; /* that is wanted; any thread */
 
@@ -102,7 +103,7 @@ struct gw__amqp_consumer {
     char tag_base[GW_MESSAGE_TEXT_MAX - 24];
 };
 
-/* Any thread. The strings of `spec` are copied. NULL when out of memory. */
+/* Any thread. Strings and headers of `spec` are copied. NULL when out of memory. */
 gw__amqp_consumer *gw__amqp_consumer_new(gw__consumers *set, const gw__consumer_spec *spec,
                                          const gw__sink *sink);
 

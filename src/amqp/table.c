@@ -131,6 +131,12 @@ gw_status gw__table_from_headers(const gw_message *msg, amqp_pool_t *pool, amqp_
     return table_of(gw_message_header_at(msg, 0), gw_message_n_headers(msg), 0, pool, ret_table);
 }
 
+gw_status gw__table_from(const gw_header *headers, size_t n_headers, amqp_pool_t *pool,
+                         amqp_table_t *ret_table)
+{
+    return table_of(headers, n_headers, 0, pool, ret_table);
+}
+
 /* ---- in ------------------------------------------------------------------ */
 
 static gw_status value_of(const amqp_field_value_t *field, unsigned depth, amqp_pool_t *pool,

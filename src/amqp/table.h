@@ -11,6 +11,10 @@
  * message's. GW_E_NOMEM; GW_E_LIMIT for nesting above GW_VALUE_DEPTH_MAX. */
 gw_status gw__table_from_headers(const gw_message *msg, amqp_pool_t *pool, amqp_table_t *ret_table);
 
+/* The same of any headers. */
+gw_status gw__table_from(const gw_header *headers, size_t n_headers, amqp_pool_t *pool,
+                         amqp_table_t *ret_table);
+
 /*
  * Copy a table's entries into the headers of a message. An entry that a message cannot hold (no
  * name, a NUL in its name, nested too deep, too large) is left out.

@@ -8,10 +8,13 @@
 
 #include <godwit/log.h>
 
+#include "amqp/table.h"
 #include "messaging/dead_letter.h"
+#include "messaging/headers_match.h"
 
 #define AREA          "amqp"
 #define ARGUMENTS_MAX 8
+#define POOL_PAGE     4096
 
 static const gw__channel_events topology_events;
 
@@ -118,15 +121,48 @@ static void declare_queue(gw__topology *topology)
                      AMQP_QUEUE_DECLARE_OK_METHOD);
 }
 
+/* The headers that count, with how they do. None at all when none does: then all messages match. */
+static gw_status fill_binding(const gw__topology_spec *spec, amqp_pool_t *pool,
+                              amqp_table_t *arguments)
+{
+    amqp_table_t wanted;
+    gw_status st = gw__table_from(spec->binding_headers, spec->n_binding_headers, pool, &wanted);
+    if (st != GW_OK) {
+        return st;
+    }
+    for (size_t i = 0; i < spec->n_binding_headers; i++) {
+        if (gw__header_counts(&spec->binding_headers[i])) {
+            arguments->entries[arguments->num_entries++] = wanted.entries[i];
+        }
+    }
+    if (arguments->num_entries > 0) {
+        add_text(arguments, "x-match", spec->match_any ? "any" : "all");
+    }
+    return GW_OK;
+}
+
 static void bind_queue(gw__topology *topology)
 {
     const gw__topology_spec *spec = &topology->spec;
+    amqp_table_entry_t entries[GW__BINDING_HEADERS_MAX + 1];
+    amqp_table_t arguments = {.num_entries = 0, .entries = entries};
+    amqp_pool_t pool;
+    init_amqp_pool(&pool, POOL_PAGE);
+    if (fill_binding(spec, &pool, &arguments) != GW_OK) {
+        gw_error why;
+        gw_error_set(&why, GW_E_NOMEM, 0, "no memory to bind queue '%s'", spec->queue);
+        empty_amqp_pool(&pool);
+        finish(topology, why.status, &why);
+        return;
+    }
     amqp_queue_bind_t bind = {
         .queue = amqp_cstring_bytes(spec->queue),
         .exchange = amqp_cstring_bytes(spec->exchange),
         .routing_key = amqp_cstring_bytes(spec->binding_key != NULL ? spec->binding_key : ""),
+        .arguments = arguments,
     };
     gw__channel_call(topology->channel, AMQP_QUEUE_BIND_METHOD, &bind, AMQP_QUEUE_BIND_OK_METHOD);
+    empty_amqp_pool(&pool);
 }
 
 static void do_step(gw__topology *topology)

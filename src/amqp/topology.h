@@ -38,7 +38,11 @@ typedef struct gw__topology_spec {
     bool temporary;
     gw_queue_type queue_type;
     const char *binding_key; /* with both */
-    bool passive;            /* only look whether it is there; of a queue without an exchange */
+    /* As gw__consumer_spec has them; at most GW__BINDING_HEADERS_MAX. */
+    const gw_header *binding_headers;
+    size_t n_binding_headers;
+    bool match_any;
+    bool passive; /* only look whether it is there; of a queue without an exchange */
     /* Declare this instead of `queue`: what is put into it comes to `queue` after `delay_ms`. NULL
      * for none. */
     const char *waiting_queue;

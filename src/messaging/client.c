@@ -19,6 +19,7 @@
 #include <godwit/log.h>
 
 #include "base/cond.h"
+#include "messaging/headers_match.h"
 #include "messaging/prefetch.h"
 #include "messaging/publish.h"
 #include "messaging/state_metrics.h"
@@ -466,6 +467,17 @@ static gw_status subscribe(gw_client *client, gw__consumer_spec *spec,
     return GW_OK;
 }
 
+static gw_status check_binding_headers(gw_exchange_type type, const gw_subscribe_options *options,
+                                       gw_message **ret_carrier, gw_error *err)
+{
+    if (options->n_binding_headers > 0 && type != GW_EXCHANGE_HEADERS) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "binding headers are for headers exchanges: this is a %s exchange",
+                            gw_exchange_type_name(type));
+    }
+    return gw__headers_copy(options->binding_headers, options->n_binding_headers, ret_carrier, err);
+}
+
 gw_status gw_subscribe(gw_client *client, const char *exchange, gw_exchange_type type,
                        const gw_subscribe_options *options, gw_handler handler, void *ctx,
                        gw_subscription **ret_sub, gw_error *err)
@@ -482,6 +494,10 @@ gw_status gw_subscribe(gw_client *client, const char *exchange, gw_exchange_type
         st = gw_error_set(err, GW_E_LIMIT, 0, "the binding key is longer than %d bytes",
                           GW_MESSAGE_TEXT_MAX);
     }
+    gw_message *headers = NULL;
+    if (st == GW_OK) {
+        st = check_binding_headers(type, options, &headers, err);
+    }
     if (st != GW_OK) {
         return st;
     }
@@ -495,8 +511,13 @@ gw_status gw_subscribe(gw_client *client, const char *exchange, gw_exchange_type
                               .temporary = true,
                               .exchange = exchange,
                               .exchange_type = type,
-                              .binding_key = key};
-    return subscribe(client, &spec, options, handler, ctx, ret_sub, err);
+                              .binding_key = key,
+                              .binding_headers = gw_message_header_at(headers, 0),
+                              .n_binding_headers = gw_message_n_headers(headers),
+                              .match_any = options->match_any};
+    st = subscribe(client, &spec, options, handler, ctx, ret_sub, err);
+    gw_message_free(headers);
+    return st;
 }
 
 gw_status gw_subscribe_to_queue(gw_client *client, const char *queue,

@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing recurses, at most GW_VALUE_DEPTH_MAX levels deep: both sides were checked when they
- * were set. */
 #include "messaging/headers_match.h"
 
 #include <string.h>
 
 #include "messaging/message.h"
-
-static bool is_equal(const gw_value *a, const gw_value *b);
-
-static bool tables_are_equal(const gw_value *a, const gw_value *b)
-{
-    size_t n = a->as.table.n_items;
-    bool equal = n == b->as.table.n_items;
-    for (size_t i = 0; equal && i < n; i++) {
-        const gw_header *x = &a->as.table.items[i];
-        const gw_header *y = &b->as.table.items[i];
-        equal = strcmp(x->name, y->name) == 0 && is_equal(&x->value, &y->value);
-    }
-    return equal;
-}
-
-static bool arrays_are_equal(const gw_value *a, const gw_value *b)
-{
-    size_t n = a->as.array.n_items;
-    bool equal = n == b->as.array.n_items;
-    for (size_t i = 0; equal && i < n; i++) {
-        equal = is_equal(&a->as.array.items[i], &b->as.array.items[i]);
-    }
-    return equal;
-}
 
 static bool is_equal(const gw_value *a, const gw_value *b)
 {
@@ -51,31 +25,22 @@ static bool is_equal(const gw_value *a, const gw_value *b)
         return a->as.bytes.len == b->as.bytes.len &&
                (a->as.bytes.len == 0 ||
                 memcmp(a->as.bytes.data, b->as.bytes.data, a->as.bytes.len) == 0);
-    case GW_VALUE_ARRAY: return arrays_are_equal(a, b);
-    case GW_VALUE_TABLE: return tables_are_equal(a, b);
+    case GW_VALUE_ARRAY:
+    case GW_VALUE_TABLE: return false; /* no binding has one */
     }
     return false;
 }
 
-static bool counts(const gw_header *header)
+bool gw__header_counts(const gw_header *wanted)
 {
-    return strncmp(header->name, "x-", 2) != 0;
-}
-
-bool gw__headers_count(const gw_header *wanted, size_t n_wanted)
-{
-    bool any = false;
-    for (size_t i = 0; !any && i < n_wanted; i++) {
-        any = counts(&wanted[i]);
-    }
-    return any;
+    return strncmp(wanted->name, "x-", 2) != 0;
 }
 
 bool gw__headers_match(const gw_header *wanted, size_t n_wanted, bool any, const gw_message *msg)
 {
     size_t n_counted = 0;
     for (size_t i = 0; i < n_wanted; i++) {
-        if (!counts(&wanted[i])) {
+        if (!gw__header_counts(&wanted[i])) {
             continue;
         }
         n_counted++;
@@ -96,6 +61,11 @@ static gw_status copy_one(gw_message *carrier, const gw_header *header, gw_error
     }
     if (gw_message_header(carrier, header->name) != NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "binding header '%.100s' is there twice",
+                            header->name);
+    }
+    if (header->value.kind == GW_VALUE_ARRAY || header->value.kind == GW_VALUE_TABLE) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "binding header '%.100s' has several values: it can have one",
                             header->name);
     }
     gw_status st = gw_message_set_header(carrier, header->name, &header->value);

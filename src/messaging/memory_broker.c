@@ -8,6 +8,7 @@
 #include <godwit/clock.h>
 
 #include "base/cond.h"
+#include "messaging/headers_match.h"
 #include "messaging/topic.h"
 
 #define SCHEME "memory:"
@@ -16,6 +17,8 @@ typedef struct binding {
     struct binding *next;
     gw__queue *queue;
     char *key;
+    gw_message *headers; /* that it wants, as its own; NULL for none */
+    bool match_any;
 } binding;
 
 typedef struct gw__exchange {
@@ -187,27 +190,54 @@ static gw_status declare_queue(gw__broker *broker, const char *name, bool tempor
     return GW_OK;
 }
 
+static void free_binding(binding *bound)
+{
+    if (bound != NULL) {
+        gw_message_free(bound->headers);
+        free(bound->key);
+        free(bound);
+    }
+}
+
+/* NULL when out of memory, or when the spec's headers are not valid. */
+static binding *new_binding(gw__queue *queue, const gw__consumer_spec *spec, gw_error *err)
+{
+    binding *bound = calloc(1, sizeof(*bound));
+    char *key = strdup(spec->binding_key);
+    if (bound == NULL || key == NULL) {
+        free(bound);
+        free(key);
+        gw_error_set(err, GW_E_NOMEM, 0, "binding of queue '%s': out of memory", queue->name);
+        return NULL;
+    }
+    bound->queue = queue;
+    bound->key = key;
+    bound->match_any = spec->match_any;
+    if (spec->n_binding_headers > 0 &&
+        gw__headers_copy(spec->binding_headers, spec->n_binding_headers, &bound->headers, err) !=
+            GW_OK) {
+        free_binding(bound);
+        return NULL;
+    }
+    return bound;
+}
+
 static gw_status bind_queue(gw__broker *broker, gw__exchange *exchange, gw__queue *queue,
-                            const char *key, gw_error *err)
+                            const gw__consumer_spec *spec, gw_error *err)
 {
     for (binding *it = exchange->bindings; it != NULL; it = it->next) {
-        if (it->queue == queue && strcmp(it->key, key) == 0) {
+        if (it->queue == queue && it->headers == NULL && spec->n_binding_headers == 0 &&
+            strcmp(it->key, spec->binding_key) == 0) {
             return GW_OK;
         }
     }
     if (broker->n_bindings >= GW__BROKER_MAX_OBJECTS) {
         return too_many(broker, "bindings", err);
     }
-    binding *bound = calloc(1, sizeof(*bound));
-    char *copy = strdup(key);
-    if (bound == NULL || copy == NULL) {
-        free(bound);
-        free(copy);
-        return gw_error_set(err, GW_E_NOMEM, 0, "binding of queue '%s': out of memory",
-                            queue->name);
+    binding *bound = new_binding(queue, spec, err);
+    if (bound == NULL) {
+        return err->status;
     }
-    bound->queue = queue;
-    bound->key = copy;
     bound->next = exchange->bindings;
     exchange->bindings = bound;
     broker->n_bindings++;
@@ -235,7 +265,7 @@ gw_status gw__broker_declare_locked(gw__broker *broker, const gw__consumer_spec 
         st = declare_queue(broker, spec->queue, spec->temporary, spec->queue_type, &queue, err);
     }
     if (st == GW_OK && exchange != NULL) {
-        st = bind_queue(broker, exchange, queue, spec->binding_key, err);
+        st = bind_queue(broker, exchange, queue, spec, err);
     }
     if (st == GW_OK) {
         *ret_queue = queue;
@@ -253,8 +283,7 @@ static void unbind_queue(gw__broker *broker, gw__exchange *exchange, const gw__q
             continue;
         }
         *link = it->next;
-        free(it->key);
-        free(it);
+        free_binding(it);
         broker->n_bindings--;
     }
 }
@@ -275,24 +304,32 @@ void gw__broker_delete_queue_locked(gw__broker *broker, gw__queue *queue)
 
 /* ---- publishing ----------------------------------------------------------------- */
 
-static bool binding_takes(const gw__exchange *exchange, const binding *bound, const char *key)
+static bool headers_match(const binding *bound, const gw_message *msg)
+{
+    return bound->headers == NULL ||
+           gw__headers_match(gw_message_header_at(bound->headers, 0),
+                             gw_message_n_headers(bound->headers), bound->match_any, msg);
+}
+
+static bool binding_takes(const gw__exchange *exchange, const binding *bound,
+                          const gw__outgoing *item)
 {
     switch (exchange->type) {
-    case GW_EXCHANGE_DIRECT: return strcmp(bound->key, key) == 0;
-    case GW_EXCHANGE_TOPIC: return gw__topic_matches(bound->key, key);
-    case GW_EXCHANGE_FANOUT:
-    case GW_EXCHANGE_HEADERS: return true;
+    case GW_EXCHANGE_DIRECT: return strcmp(bound->key, item->routing_key) == 0;
+    case GW_EXCHANGE_TOPIC: return gw__topic_matches(bound->key, item->routing_key);
+    case GW_EXCHANGE_FANOUT: return true;
+    case GW_EXCHANGE_HEADERS: return headers_match(bound, item->msg);
     }
     return false;
 }
 
 /* Mark the queues that take the message, each once, and count them: a full broker must refuse
  * before anything is stored. */
-static size_t mark_bound(gw__broker *broker, const gw__exchange *exchange, const char *key)
+static size_t mark_bound(gw__broker *broker, const gw__exchange *exchange, const gw__outgoing *item)
 {
     size_t n = 0;
     for (const binding *it = exchange->bindings; it != NULL; it = it->next) {
-        if (it->queue->last_publish != broker->n_published && binding_takes(exchange, it, key)) {
+        if (it->queue->last_publish != broker->n_published && binding_takes(exchange, it, item)) {
             it->queue->last_publish = broker->n_published;
             n++;
         }
@@ -309,7 +346,7 @@ static gw_status mark_targets(gw__broker *broker, const gw__outgoing *item, size
     if (target->exchange[0] != '\0') {
         gw__exchange *exchange;
         gw_status st = declare_exchange(broker, target->exchange, target->type, &exchange, err);
-        *ret_n = st == GW_OK ? mark_bound(broker, exchange, item->routing_key) : 0;
+        *ret_n = st == GW_OK ? mark_bound(broker, exchange, item) : 0;
         return st;
     }
     gw__queue *queue = NULL;

@@ -3,8 +3,7 @@
  * The broker behind memory: URLs: exchanges, bindings and queues of this process, as RabbitMQ has
  * them as far as a client can tell, and the registry that finds a broker by its name.
  *
- * Left out: binding arguments (so a headers exchange gives every message to every queue bound to
- * it, as RabbitMQ's does for bindings without arguments) and surviving the last client.
+ * Left out: surviving the last client.
  *
  * Everything named _locked needs broker->lock held. The registry's own lock is taken before it.
  */

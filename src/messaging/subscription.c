@@ -520,6 +520,7 @@ static subscription *new_subscription(gw_client *client, gw__transport *transpor
     sub->options = *options;
     sub->options.consumer_name = NULL; /* the caller's, and in the spec */
     sub->options.binding_key = NULL;
+    sub->options.binding_headers = NULL;
     sub->queue = queue;
     sub->temporary = spec->temporary;
     gw__jobs_init(&sub->jobs);

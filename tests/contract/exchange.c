@@ -218,6 +218,181 @@ static void test_exchange_of_another_type(void **state)
     assert_int_equal(inbox_count(never), 0);
 }
 
+/* ---- headers exchanges ------------------------------------------------------------ */
+
+static gw_header text_header(const char *name, const char *text)
+{
+    return (gw_header){
+        .name = name,
+        .value = {.kind = GW_VALUE_TEXT, .as.bytes = {.data = text, .len = strlen(text)}}};
+}
+
+static gw_header int_header(const char *name, int64_t number)
+{
+    return (gw_header){.name = name, .value = {.kind = GW_VALUE_INT, .as.integer = number}};
+}
+
+static gw_header no_value(const char *name)
+{
+    return (gw_header){.name = name, .value = {.kind = GW_VALUE_NULL}};
+}
+
+static void send_with_headers(gw_client *client, const char *exchange, const char *body,
+                              const gw_header *headers, size_t n_headers)
+{
+    gw_message *msg = gw_message_new(body, strlen(body));
+    gw_error err = GW_ERROR_INIT;
+    for (size_t i = 0; i < n_headers; i++) {
+        if (headers[i].name != NULL) {
+            assert_int_equal(gw_message_set_header(msg, headers[i].name, &headers[i].value), GW_OK);
+        }
+    }
+    if (gw_publish(client, exchange, GW_EXCHANGE_HEADERS, msg, &err) != GW_OK) {
+        fail_msg("gw_publish: %s", err.text);
+    }
+    gw_message_free(msg);
+}
+
+/* Messages with the bodies 0 to 7 are sent, and then one that matches for sure. */
+static void test_binding_headers(void **state)
+{
+    const gw_header kind_a = text_header("kind", "a");
+    const gw_header kind_b = text_header("kind", "b");
+    const gw_header size_1 = int_header("size", 1);
+    const gw_header size_text = text_header("size", "1");
+    const gw_header hidden = text_header("x-hidden", "yes");
+    const gw_header messages[8][2] = {
+        {{.name = NULL}},
+        {kind_a},
+        {kind_b},
+        {size_1},
+        {kind_a, size_1},
+        {kind_b, size_1},
+        {kind_a, size_text},
+        {hidden, text_header("other", "a")},
+    };
+    const struct {
+        gw_header wanted[3];
+        size_t n_wanted;
+        bool any;
+        const char *expected;
+        bool last_is_b; /* what matches for sure */
+    } cases[] = {
+        {{{.name = NULL}}, 0, false, "01234567"},
+        {{{.name = NULL}}, 0, true, "01234567"},
+        {{kind_a}, 1, false, "146"},
+        {{kind_a, size_1}, 2, false, "4"},
+        {{kind_a, size_1}, 2, true, "13456"},
+        {{no_value("size")}, 1, false, "3456"},
+        {{no_value("size"), kind_b}, 2, false, "5", true},
+        {{no_value("size"), kind_b}, 2, true, "23456", true},
+        {{text_header("x-ignored", "z"), kind_a}, 2, false, "146"},
+        {{text_header("x-ignored", "z"), kind_a, hidden}, 3, true, "146"},
+        {{text_header("x-ignored", "z")}, 1, false, "01234567"},
+        {{text_header("x-ignored", "z")}, 1, true, "01234567"},
+    };
+    fixture *fix = fixture_of(state);
+    gw_client *client = new_client(fix, "headers");
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *exchange = new_exchange(fix, "headers");
+        inbox *box = new_inbox(fix);
+        gw_header wanted[3];
+        memcpy(wanted, cases[i].wanted, sizeof(wanted));
+        gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+        options.binding_headers = wanted;
+        options.n_binding_headers = cases[i].n_wanted;
+        options.match_any = cases[i].any;
+        gw_error err = GW_ERROR_INIT;
+        if (gw_subscribe(client, exchange, GW_EXCHANGE_HEADERS, &options, inbox_handler, box, NULL,
+                         &err) != GW_OK) {
+            fail_msg("gw_subscribe: %s", err.text);
+        }
+        memset(wanted, 0, sizeof(wanted)); /* it was copied */
+        wait_up(client);
+        for (size_t k = 0; k < N_OF(messages); k++) {
+            char digit[2] = {(char)('0' + k), '\0'};
+            send_with_headers(client, exchange, digit, messages[k], 2);
+        }
+        const gw_header last[] = {cases[i].last_is_b ? kind_b : kind_a, size_1, hidden};
+        send_with_headers(client, exchange, "end", last, N_OF(last));
+        inbox_wait(box, strlen(cases[i].expected) + 1);
+        char came[64] = "";
+        for (size_t k = 0; k < inbox_count(box) && k < 10; k++) {
+            strcat(came, inbox_body(box, k));
+        }
+        char expected[64];
+        snprintf(expected, sizeof(expected), "%send", cases[i].expected);
+        if (strcmp(came, expected) != 0) {
+            fail_msg("case %zu: got %s, expected %s", i, came, expected);
+        }
+    }
+}
+
+static void test_binding_headers_that_are_refused(void **state)
+{
+    fixture *fix = fixture_of(state);
+    gw_client *client = new_client(fix, "refused");
+    const char *exchange = new_exchange(fix, "refused");
+    char long_text[3000];
+    memset(long_text, 'a', sizeof(long_text) - 1);
+    long_text[sizeof(long_text) - 1] = '\0';
+    gw_header many[65];
+    char names[65][8];
+    for (size_t i = 0; i < N_OF(many); i++) {
+        snprintf(names[i], sizeof(names[i]), "h%zu", i);
+        many[i] = int_header(names[i], 1);
+    }
+    const gw_header twice[] = {int_header("a", 1), int_header("a", 2)};
+    const gw_header empty[] = {int_header("", 1)};
+    const gw_header nameless[] = {int_header(NULL, 1)};
+    const gw_header large[] = {text_header("a", long_text)};
+    const gw_header array[] = {{.name = "a", .value = {.kind = GW_VALUE_ARRAY}}};
+    const struct {
+        const gw_header *headers;
+        size_t n_headers;
+        gw_exchange_type type;
+        gw_status expected;
+    } cases[] = {
+        {twice, 2, GW_EXCHANGE_HEADERS, GW_E_INVALID},
+        {empty, 1, GW_EXCHANGE_HEADERS, GW_E_INVALID},
+        {nameless, 1, GW_EXCHANGE_HEADERS, GW_E_INVALID},
+        {array, 1, GW_EXCHANGE_HEADERS, GW_E_INVALID},
+        {NULL, 1, GW_EXCHANGE_HEADERS, GW_E_INVALID},
+        {many, 1, GW_EXCHANGE_TOPIC, GW_E_INVALID},
+        {many, 65, GW_EXCHANGE_HEADERS, GW_E_LIMIT},
+        {large, 1, GW_EXCHANGE_HEADERS, GW_E_LIMIT},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+        options.binding_headers = cases[i].headers;
+        options.n_binding_headers = cases[i].n_headers;
+        gw_error err = GW_ERROR_INIT;
+        gw_status st = gw_subscribe(client, exchange, cases[i].type, &options, inbox_handler, NULL,
+                                    NULL, &err);
+        if (st != cases[i].expected) {
+            fail_msg("case %zu: %s, expected %s", i, gw_status_name(st),
+                     gw_status_name(cases[i].expected));
+        }
+    }
+    /* The most that is taken reaches the broker. */
+    inbox *box = new_inbox(fix);
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    gw_header unsigned_longs[64];
+    for (size_t i = 0; i < N_OF(unsigned_longs); i++) {
+        unsigned_longs[i] = (gw_header){
+            .name = names[i], .value = {.kind = GW_VALUE_UINT, .as.uinteger = UINT64_MAX - i}};
+    }
+    options.binding_headers = unsigned_longs;
+    options.n_binding_headers = N_OF(unsigned_longs);
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(gw_subscribe(client, exchange, GW_EXCHANGE_HEADERS, &options, inbox_handler,
+                                  box, NULL, &err),
+                     GW_OK);
+    wait_up(client);
+    send_with_headers(client, exchange, "all", unsigned_longs, N_OF(unsigned_longs));
+    inbox_wait(box, 1);
+}
+
 contract_group contract_exchange(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -227,6 +402,8 @@ contract_group contract_exchange(void)
         CONTRACT_TEST(test_two_subscriptions_of_one_client),
         CONTRACT_TEST(test_unroutable),
         CONTRACT_TEST(test_exchange_of_another_type),
+        CONTRACT_TEST(test_binding_headers),
+        CONTRACT_TEST(test_binding_headers_that_are_refused),
     };
     return (contract_group){tests, N_OF(tests)};
 }
