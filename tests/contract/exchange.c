@@ -278,18 +278,18 @@ static void test_binding_headers(void **state)
         const char *expected;
         bool last_is_b; /* what matches for sure */
     } cases[] = {
-        {{{.name = NULL}}, 0, false, "01234567"},
-        {{{.name = NULL}}, 0, true, "01234567"},
-        {{kind_a}, 1, false, "146"},
-        {{kind_a, size_1}, 2, false, "4"},
-        {{kind_a, size_1}, 2, true, "13456"},
-        {{no_value("size")}, 1, false, "3456"},
+        {{{.name = NULL}}, 0, false, "01234567", false},
+        {{{.name = NULL}}, 0, true, "01234567", false},
+        {{kind_a}, 1, false, "146", false},
+        {{kind_a, size_1}, 2, false, "4", false},
+        {{kind_a, size_1}, 2, true, "13456", false},
+        {{no_value("size")}, 1, false, "3456", false},
         {{no_value("size"), kind_b}, 2, false, "5", true},
         {{no_value("size"), kind_b}, 2, true, "23456", true},
-        {{text_header("x-ignored", "z"), kind_a}, 2, false, "146"},
-        {{text_header("x-ignored", "z"), kind_a, hidden}, 3, true, "146"},
-        {{text_header("x-ignored", "z")}, 1, false, "01234567"},
-        {{text_header("x-ignored", "z")}, 1, true, "01234567"},
+        {{text_header("x-ignored", "z"), kind_a}, 2, false, "146", false},
+        {{text_header("x-ignored", "z"), kind_a, hidden}, 3, true, "146", false},
+        {{text_header("x-ignored", "z")}, 1, false, "01234567", false},
+        {{text_header("x-ignored", "z")}, 1, true, "01234567", false},
     };
     fixture *fix = fixture_of(state);
     gw_client *client = new_client(fix, "headers");
