@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file messaging.h
- * Connect, publish, subscribe, close: messages between services, over RabbitMQ or in memory.
+ * Connect, publish, subscribe, close: messages between services, over RabbitMQ, the
+ * embedded bus or in memory.
  *
  * Publishing hands a message to the client's outbox and returns; the client sends it, in order per
  * target (exchange or queue), and keeps it until the broker has confirmed it, across reconnects
@@ -96,7 +97,8 @@ typedef void (*gw_state_callback)(void *ctx, gw_client_state state, const char *
  */
 typedef void (*gw_failed_callback)(void *ctx, const gw_message *msg, const gw_error *why);
 
-/** What an accepted message survives on its way to the broker. */
+/** What an accepted message survives on its way to the broker. On the embedded bus it is in its
+ * queue at once: there memory and process both mean that it survives the end of the process. */
 typedef enum gw_outbox_level {
     GW_OUTBOX_MEMORY,  /**< lost connections and restarts of the broker; lost with the process */
     GW_OUTBOX_PROCESS, /**< the end of the process too, also by kill -9 */
@@ -112,7 +114,9 @@ typedef struct gw_client_options {
     gw_outbox_level outbox_level; /**< default GW_OUTBOX_MEMORY */
     /** The directory of the outbox, made if it is missing; for the levels process and disk. One
      * client of one process at a time uses it; what a dead one left there is sent first. It also
-     * holds the note of which messages are being handled (gw_subscribe_options.max_crashes). */
+     * holds the note of which messages are being handled (gw_subscribe_options.max_crashes). The
+     * bus needs no outbox, and uses the directory for that note; what waits there from before,
+     * since the service ran with RabbitMQ, is published into the bus by gw_connect(), in order. */
     const char *outbox_dir;
     size_t outbox_max_messages; /**< accepted and not yet confirmed; 0: 100,000 in memory, 10
                                    million on disk */
@@ -176,12 +180,16 @@ typedef struct gw_subscribe_options {
  * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ, with
  * ?heartbeat=seconds, and with ?password_file=/path in place of the password: its one line is read
  * anew for every connection. memory:NAME for an in-process broker that all clients of the process
- * with that NAME share, for tests.
+ * with that NAME share, for tests. bus:DIR for the embedded bus in that directory, which is made if
+ * it is missing, for all processes of one machine, without a broker; with ?option=value&...:
+ * group=NAME of others who may use it, when it is made; max_messages=N, max_bytes=N and
+ * overflow=refuse|drop-oldest|dead-letter of the queues that are declared through this client.
  * @param options copied; NULL for the defaults.
  * @return GW_OK; GW_E_INVALID for a bad URL or option; GW_E_UNSUPPORTED for an unknown scheme, for
  * amqps:// at present, and for an outbox of a newer version or on a network file system; GW_E_BUSY
  * when another process uses the outbox, with its pid; GW_E_NO_SPACE, GW_E_IO, GW_E_DENIED of the
- * outbox's directory; GW_E_NOMEM.
+ * outbox's directory; GW_E_NOMEM. On the bus also GW_E_FULL and whatever else it says, when it does
+ * not take what an outbox still holds (gw_client_options.outbox_dir): that stays there.
  */
 GW_API GW_MUST_CHECK gw_status gw_connect(const char *url, const gw_client_options *options,
                                           gw_client **ret_client, gw_error *err);

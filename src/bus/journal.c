@@ -13,6 +13,7 @@
 #include "bus/journal.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,13 @@ static gw_status open_files(gw__journal *journal, gw_error *err)
         gw_gauge_set(journal->n_dead, (int64_t)counts.n_dead);
     }
     return st;
+}
+
+bool gw__journal_exists(const char *dir)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/data.mdb", dir);
+    return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
 }
 
 gw_status gw__journal_open(const gw__journal_options *options, gw__journal **ret_journal,

@@ -19,6 +19,7 @@
 #include <godwit/log.h>
 
 #include "base/cond.h"
+#include "messaging/drain.h"
 #include "messaging/headers_match.h"
 #include "messaging/prefetch.h"
 #include "messaging/publish.h"
@@ -224,13 +225,13 @@ static void free_client(gw_client *client)
     free(client);
 }
 
-static gw_status open_relay(gw_client *client, gw_error *err)
+static gw__relay_options outbox_options(gw_client *client)
 {
     const gw_client_options *options = &client->options;
     bool on_disk = options->outbox_level != GW_OUTBOX_MEMORY;
     size_t max_messages = on_disk ? DISK_MAX_MESSAGES : MEMORY_MAX_MESSAGES;
     size_t max_bytes = on_disk ? DISK_MAX_BYTES : MEMORY_MAX_BYTES;
-    gw__relay_options relay_options = {
+    return (gw__relay_options){
         .level = options->outbox_level,
         .dir = options->outbox_dir,
         .max_messages =
@@ -240,12 +241,17 @@ static gw_status open_relay(gw_client *client, gw_error *err)
         .on_failed = on_failed,
         .wake = wake_transport,
         .ctx = client};
-    gw_status st = gw__relay_open(&relay_options, &client->relay, err);
+}
+
+static gw_status open_relay(gw_client *client, gw_error *err)
+{
+    gw__relay_options options = outbox_options(client);
+    gw_status st = gw__relay_open(&options, &client->relay, err);
     return st == GW_OK ? GW_OK : gw_error_prefix(err, st, "outbox");
 }
 
-static gw_status new_client(const gw_client_options *options, bool remote, gw_client **ret_client,
-                            gw_error *err)
+static gw_status new_client(const gw_client_options *options, const gw__transport_type *type,
+                            gw_client **ret_client, gw_error *err)
 {
     gw_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {
@@ -267,10 +273,11 @@ static gw_status new_client(const gw_client_options *options, bool remote, gw_cl
     gw_status st = client->targets != NULL && client->outbox_dir != NULL
                        ? GW_OK
                        : gw_error_set(err, GW_E_NOMEM, 0, "no memory for a client");
+    bool remote = type->publish == NULL;
     if (st == GW_OK && remote) {
         st = open_relay(client, err);
     }
-    if (st == GW_OK && remote && options->outbox_level != GW_OUTBOX_MEMORY) {
+    if (st == GW_OK && (remote || type->durable) && options->outbox_level != GW_OUTBOX_MEMORY) {
         st = gw__guard_open(client->outbox_dir, &client->guard, err);
     }
     if (st != GW_OK) {
@@ -279,6 +286,26 @@ static gw_status new_client(const gw_client_options *options, bool remote, gw_cl
     }
     *ret_client = client;
     return GW_OK;
+}
+
+/* The state callback may still run on another thread, and others may wait for the state. */
+static void wait_for_others(gw_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    while (client->notifying || client->n_waiting > 0) {
+        pthread_cond_wait(&client->changed, &client->lock);
+    }
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* A service that ran with a remote transport before left what waited for it. */
+static gw_status take_over_outbox(gw_client *client, gw_error *err)
+{
+    if (!client->transport->type->durable || client->options.outbox_level == GW_OUTBOX_MEMORY) {
+        return GW_OK;
+    }
+    gw__relay_options options = outbox_options(client);
+    return gw__drain(&options, client->transport, err);
 }
 
 gw_status gw_connect(const char *url, const gw_client_options *options, gw_client **ret_client,
@@ -305,7 +332,7 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
         return st;
     }
     gw_client *client = NULL;
-    st = new_client(options, type->publish == NULL, &client, err);
+    st = new_client(options, type, &client, err);
     if (st != GW_OK) {
         return st;
     }
@@ -317,6 +344,13 @@ gw_status gw_connect(const char *url, const gw_client_options *options, gw_clien
     gw__transport_events events = {.state = on_transport_state, .ctx = client};
     st = type->open(url, &transport_options, &events, &client->transport, err);
     if (st != GW_OK) {
+        free_client(client);
+        return st;
+    }
+    st = take_over_outbox(client, err);
+    if (st != GW_OK) {
+        type->close(client->transport, GOODBYE_MS);
+        wait_for_others(client);
         free_client(client);
         return st;
     }
@@ -604,16 +638,6 @@ static void stop_subscriptions(gw_client *client, uint64_t deadline_ms)
             gw__subscription_stop(it, deadline_ms);
         }
     }
-}
-
-/* The state callback may still run on another thread, and others may wait for the state. */
-static void wait_for_others(gw_client *client)
-{
-    pthread_mutex_lock(&client->lock);
-    while (client->notifying || client->n_waiting > 0) {
-        pthread_cond_wait(&client->changed, &client->lock);
-    }
-    pthread_mutex_unlock(&client->lock);
 }
 
 static bool is_connected(gw_client *client)

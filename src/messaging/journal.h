@@ -34,6 +34,9 @@ typedef struct gw__journal_options {
 gw_status gw__journal_open(const gw__journal_options *options, gw__journal **ret_journal,
                            gw_error *err);
 
+/* Whether there is one in the directory. */
+bool gw__journal_exists(const char *dir);
+
 /* What is in it stays, and is left to the next one that opens it. Accepts NULL. */
 void gw__journal_close(gw__journal *journal);
 

@@ -139,7 +139,8 @@ void flush(gw_client *client);
 /* ---- the tests, by subject ------------------------------------------------------------- */
 
 #define CONTRACT_SUBJECTS(X)                                                                       \
-    X(message) X(exchange) X(queue) X(verdict) X(retry) X(limit) X(lifecycle) X(threads) X(browse)
+    X(message)                                                                                     \
+    X(exchange) X(batch) X(queue) X(verdict) X(retry) X(limit) X(lifecycle) X(threads) X(browse)
 
 typedef struct contract_group {
     const struct CMUnitTest *tests;
