@@ -11,7 +11,7 @@
 static void make_numbers(gw_message **ret_msgs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof(text), "%zu", i);
         ret_msgs[i] = gw_message_new(text, strlen(text));
         assert_non_null(ret_msgs[i]);
@@ -30,7 +30,7 @@ static void expect_numbers(inbox *box, gw_message **msgs, size_t n)
     inbox_wait(box, n);
     assert_int_equal(inbox_count(box), n);
     for (size_t i = 0; i < n; i++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof(text), "%zu", i);
         assert_string_equal(inbox_body(box, i), text);
         assert_string_equal(gw_message_id(inbox_at(box, i)->msg), gw_message_id(msgs[i]));
