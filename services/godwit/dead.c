@@ -130,8 +130,8 @@ static int begin(job *it, const options *given, FILE *out, FILE *err)
     if (given->url == NULL || given->url[0] == '\0') {
         return tool_fail(err, TOOL_USAGE,
                          "which broker? Set " OPTIONS_URL_ENV
-                         ", such as amqp://user:password@host:5672/, or give --url without a "
-                         "password");
+                         ", such as amqp://user:password@host:5672/ or bus:run/bus, or give --url "
+                         "without a password");
     }
     it->show_progress = isatty(fileno(err)) == 1 && isatty(fileno(out)) != 1;
     return TOOL_OK;

@@ -42,8 +42,7 @@ static void fill_pool(id_source *src)
     pthread_once(&forks_once, watch_forks);
     size_t len = 0;
     while (len < POOL_LEN) {
-        size_t want = POOL_LEN - len > 256 ? 256 : POOL_LEN - len;
-        ssize_t n = getrandom(src->pool + len, want, 0); /* up to 256 bytes are never cut short */
+        ssize_t n = getrandom(src->pool + len, POOL_LEN - len, 0); /* a signal can cut it short */
         if (n > 0) {
             len += (size_t)n;
         }

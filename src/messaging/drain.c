@@ -96,8 +96,8 @@ gw_status gw__drain(const gw__relay_options *options, gw__transport *transport, 
     gw__relay_close(relay);
     gw__relay_free(relay);
     if (st != GW_OK) {
-        return gw_error_prefix(err, st, "%zu messages stay in the outbox %s, to be sent first",
-                               n_left, options->dir);
+        return gw_error_prefix(err, st, "outbox %s: %zu messages stay there, to be sent first",
+                               options->dir, n_left);
     }
     if (n_found > 0) {
         gw_log_info("messaging", "%zu messages of the outbox %s were moved to the %s", n_found,

@@ -19,7 +19,8 @@ static const gw_key http_keys[] = {
 };
 
 static const gw_key broker_keys[] = {
-    {"amqp_server_url", "", "the broker: amqp://user:password@host:port/vhost", false},
+    {"amqp_server_url", "",
+     "the broker: amqp://user:password@host:port/vhost, or bus:DIR for the embedded bus", false},
     {"config_event_bus", "springCloudBus", "exchange of refresh events", false},
     {"queue_type", "classic", "type of the work queues: classic or quorum", false},
     {"outbox_level", "process",
