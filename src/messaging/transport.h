@@ -201,6 +201,7 @@ struct gw__consumer {
 /* The transports of the library; the table in transports.c finds one by the URL's scheme. A scheme
  * that is known to be missing has a clear error there. */
 extern const gw__transport_type gw__amqp_transport;
+extern const gw__transport_type gw__bus_transport;
 extern const gw__transport_type gw__memory_transport;
 
 gw_status gw__transport_find(const char *url, const gw__transport_type **ret_type, gw_error *err);

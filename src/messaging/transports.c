@@ -5,7 +5,8 @@
 
 #include "messaging/transport.h"
 
-static const gw__transport_type *const types[] = {&gw__amqp_transport, &gw__memory_transport};
+static const gw__transport_type *const types[] = {&gw__amqp_transport, &gw__bus_transport,
+                                                  &gw__memory_transport};
 
 static const struct {
     const char *scheme;
@@ -13,7 +14,6 @@ static const struct {
 } missing[] = {
     {"amqps",
      "amqps:// (TLS) is not supported yet; use amqp:// over a trusted network or a TLS tunnel"},
-    {"bus", "bus: (the embedded bus) is not supported yet; use amqp://"},
 };
 
 static bool has_scheme(const char *url, const char *scheme)
@@ -42,7 +42,7 @@ gw_status gw__transport_find(const char *url, const gw__transport_type **ret_typ
     gw_buf_init(&masked, GW_URL_MAX);
     gw_url_mask(&masked, url);
     gw_error_set(err, GW_E_UNSUPPORTED, 0,
-                 "broker URL '%s' has no scheme that is known: use amqp:// or memory:",
+                 "broker URL '%s' has no scheme that is known: use amqp://, bus: or memory:",
                  masked.data != NULL ? masked.data : "");
     gw_buf_dispose(&masked);
     return GW_E_UNSUPPORTED;

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* Putting right what others left: all of a bus that nobody had open, and what one had who died. */
+#include "bus/bus_inside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus/robust.h"
+
+#define SERIAL_DIGITS 16
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+/* The serials of all logs that the definitions name. */
+typedef struct serials {
+    uint64_t *items;
+    size_t n;
+} serials;
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool has_serial(const serials *all, uint64_t serial)
+{
+    return all->n > 0 && bsearch(&serial, all->items, all->n, sizeof(serial), compare) != NULL;
+}
+
+static gw_status collect_serials(const gw__topology *topology, serials *ret, gw_error *err)
+{
+    size_t n_queues;
+    const gw__queue_row *const *queues = gw__topology_queues(topology, &n_queues);
+    size_t n = 0;
+    for (size_t i = 0; i < n_queues; i++) {
+        n += queues[i]->n_logs;
+    }
+    ret->n = 0;
+    ret->items = calloc(n + 1, sizeof(ret->items[0]));
+    if (ret->items == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "opening a bus: out of memory");
+    }
+    for (size_t i = 0; i < n_queues; i++) {
+        for (size_t k = 0; k < queues[i]->n_logs; k++) {
+            ret->items[ret->n++] = queues[i]->logs[k].serial;
+        }
+    }
+    qsort(ret->items, ret->n, sizeof(ret->items[0]), compare);
+    return GW_OK;
+}
+
+static void raise_last_serial(gw__control *control, uint64_t serial)
+{
+    if (serial > atomic_load(&control->last_serial)) {
+        atomic_store(&control->last_serial, serial);
+    }
+}
+
+/* Logs that nobody names any more: a process was killed while it made or deleted them. */
+static void forget_states(gw__bus *bus, const serials *named)
+{
+    gw__control *control = bus->file.control;
+    for (size_t i = 0; i < GW__BUS_LOGS_MAX; i++) {
+        if (!has_serial(named, atomic_load(&control->logs[i].serial))) {
+            atomic_store(&control->logs[i].serial, 0);
+        }
+    }
+    for (size_t i = 0; i < named->n; i++) {
+        raise_last_serial(control, named->items[i]);
+    }
+}
+
+static bool parse_folder(const char *name, uint64_t *ret_serial)
+{
+    if (strlen(name) != SERIAL_DIGITS || strspn(name, "0123456789abcdef") != SERIAL_DIGITS) {
+        return false;
+    }
+    *ret_serial = strtoull(name, NULL, 16);
+    return *ret_serial != 0;
+}
+
+static gw_status forget_folders(gw__bus *bus, const serials *named, gw_error *err)
+{
+    int fd = openat(bus->logs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        int errnum = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return gw_error_set_errno(err, errnum, "cannot read the folder %s/logs", bus->dir);
+    }
+    struct dirent *item;
+    while ((item = readdir(dir)) != NULL) {
+        uint64_t serial;
+        if (!parse_folder(item->d_name, &serial)) {
+            continue;
+        }
+        raise_last_serial(bus->file.control, serial);
+        if (!has_serial(named, serial)) {
+            gw__log_remove_files(bus->logs_fd, serial);
+        }
+    }
+    closedir(dir);
+    return GW_OK;
+}
+
+static gw_status recover_log(gw__bus *bus, const gw__queue_row *queue, const gw__log_row *row,
+                             gw_error *err)
+{
+    if (row->log >= GW__BUS_LOGS_MAX || row->serial == 0) {
+        return gw_error_set(err, GW_E_PROTOCOL, 0,
+                            "queue '%s': its log has a place that there is not: the definitions of "
+                            "the bus in %s are damaged",
+                            queue->name, bus->dir);
+    }
+    gw__log_state *state = gw__bus_state(bus, row->log);
+    bool known = atomic_load(&state->serial) == row->serial;
+    if (!known) {
+        gw__log_create(state, row->serial);
+    }
+    gw__open_log *log;
+    gw_status st = gw__bus_log_get(bus, queue, row, &log, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    st = gw__log_recover(log->log, bus->file.rebooted || !known, err);
+    gw__bus_log_put(log);
+    return st;
+}
+
+static gw_status recover_logs(gw__bus *bus, const gw__topology *topology, gw_error *err)
+{
+    size_t n_queues;
+    const gw__queue_row *const *queues = gw__topology_queues(topology, &n_queues);
+    gw_status st = GW_OK;
+    for (size_t i = 0; st == GW_OK && i < n_queues; i++) {
+        for (size_t k = 0; st == GW_OK && k < queues[i]->n_logs; k++) {
+            st = recover_log(bus, queues[i], &queues[i]->logs[k], err);
+        }
+        if (st == GW_OK && queues[i]->n_logs > 0) { /* may be too early */
+            atomic_store(&gw__bus_state(bus, queues[i]->logs[0].log)->due_ms,
+                         queues[i]->n_logs > 1 ? 0 : UINT64_MAX);
+        }
+    }
+    return st;
+}
+
+gw_status gw__bus_recover(gw__bus *bus, gw_error *err)
+{
+    gw_status st =
+        gw__definitions_delete_temporary(bus->defs, GW__LOG_NOBODY, 0, gw__bus_log_gone, bus, err);
+    const gw__topology *topology = NULL;
+    serials named = {.items = NULL};
+    if (st == GW_OK) {
+        st = gw__topology_get(bus->defs, &topology, err);
+    }
+    if (st == GW_OK) {
+        st = collect_serials(topology, &named, err);
+    }
+    if (st == GW_OK) {
+        forget_states(bus, &named);
+        st = forget_folders(bus, &named, err);
+    }
+    if (st == GW_OK) {
+        st = recover_logs(bus, topology, err);
+    }
+    free(named.items);
+    if (topology != NULL) {
+        gw__topology_put(topology);
+    }
+    return st;
+}
+
+/* ---- what one had -------------------------------------------------------------------------------
+ */
+
+/* How many consumers each queue has, from the list of them. @locks members_lock */
+static void count_consumers(gw__bus *bus)
+{
+    gw__control *control = bus->file.control;
+    uint32_t n[GW__BUS_LOGS_MAX] = {0};
+    for (size_t i = 0; i < GW__BUS_CONSUMERS_MAX; i++) {
+        const gw__consumer_state *it = &control->consumers[i];
+        uint64_t serial = atomic_load(&it->log_serial);
+        if (serial != 0 && it->log < GW__BUS_LOGS_MAX &&
+            atomic_load(&control->logs[it->log].serial) == serial) {
+            n[it->log]++;
+        }
+    }
+    for (size_t i = 0; i < GW__BUS_LOGS_MAX; i++) {
+        if (atomic_load(&control->logs[i].serial) != 0) {
+            atomic_store(&control->logs[i].n_consumers, n[i]);
+        }
+    }
+}
+
+void gw__bus_lock_members(gw__bus *bus)
+{
+    pthread_mutex_t *lock = &bus->file.control->members_lock;
+    if (gw__robust_lock(lock)) {
+        count_consumers(bus);
+        gw__robust_repaired(lock);
+    }
+}
+
+void gw__bus_unlock_members(gw__bus *bus)
+{
+    gw__robust_unlock(&bus->file.control->members_lock);
+}
+
+/* Its leases in one queue. */
+static void return_leases(gw__bus *bus, const gw__queue_row *queue, uint32_t member)
+{
+    gw__control *control = bus->file.control;
+    bool any = false;
+    for (size_t i = 0; i < queue->n_logs; i++) {
+        const gw__log_row *row = &queue->logs[i];
+        gw__log_state *state = row->log < GW__BUS_LOGS_MAX ? gw__bus_state(bus, row->log) : NULL;
+        gw__open_log *log;
+        if (state == NULL || atomic_load(&state->head) == atomic_load(&state->next) ||
+            gw__bus_log_get(bus, queue, row, &log, NULL) != GW_OK) {
+            continue;
+        }
+        any = gw__log_return_all(log->log, member) > 0 || any;
+        gw__bus_log_put(log);
+    }
+    if (queue->n_logs == 0 || queue->logs[0].log >= GW__BUS_LOGS_MAX) {
+        return;
+    }
+    gw__log_state *main = gw__bus_state(bus, queue->logs[0].log);
+    if (queue->logs[queue->n_logs - 1].kind == GW__LOG_DELAY) { /* it may have been ripening */
+        atomic_store(&main->due_ms, 0);
+        any = true;
+    }
+    if (any) {
+        gw__log_wake_all(control, main);
+    }
+}
+
+void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
+{
+    gw__control *control = bus->file.control;
+    (void)gw__definitions_delete_temporary(bus->defs, member, generation, gw__bus_log_gone, bus,
+                                           NULL);
+    for (size_t i = 0; i < GW__BUS_CONSUMERS_MAX; i++) {
+        gw__consumer_state *it = &control->consumers[i];
+        if (atomic_load(&it->log_serial) != 0 && it->member == member &&
+            it->member_generation == generation) {
+            atomic_store(&it->log_serial, 0);
+        }
+    }
+    count_consumers(bus); /* all: whoever began this before may have died in between */
+}
+
+void gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation)
+{
+    gw__bus *bus = ctx;
+    const gw__topology *topology;
+    if (gw__topology_get(bus->defs, &topology, NULL) == GW_OK) {
+        size_t n_queues;
+        const gw__queue_row *const *queues = gw__topology_queues(topology, &n_queues);
+        for (size_t i = 0; i < n_queues; i++) {
+            return_leases(bus, queues[i], member);
+        }
+        gw__topology_put(topology);
+    }
+    gw__bus_forget_member(bus, member, generation);
+}

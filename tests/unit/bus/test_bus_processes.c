@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several processes on one bus: they share queues, wake each other, and what one had that was
+ * killed comes to the others. Children are forked before this process opens the bus.
+ */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <godwit/clock.h>
+#include <godwit/log.h>
+
+#include "bus_fixture.h"
+
+/* ---- children ------------------------------------------------------------------------- */
+
+typedef struct child_of_test {
+    pid_t pid;
+    int to;   /* it waits for a byte from here, ... */
+    int from; /* ... and says here that it is ready */
+} child_of_test;
+
+static int child_to;
+static int child_from;
+
+static void tell(int fd)
+{
+    assert_int_equal(write(fd, "x", 1), 1);
+}
+
+static void hear(int fd)
+{
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 1);
+}
+
+static child_of_test start(void (*body)(void))
+{
+    int to[2];
+    int from[2];
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(to[1]);
+        close(from[0]);
+        child_to = to[0];
+        child_from = from[1];
+        body();
+        _exit(0);
+    }
+    close(to[0]);
+    close(from[1]);
+    return (child_of_test){.pid = pid, .to = to[1], .from = from[0]};
+}
+
+static void end(child_of_test *child, int signal)
+{
+    if (signal != 0) {
+        kill(child->pid, signal);
+    }
+    int status;
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    assert_true(signal != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    close(child->to);
+    close(child->from);
+}
+
+/* In a child: what fails ends it. */
+static gw_client *open_in_child(void)
+{
+    char url[300];
+    snprintf(url, sizeof(url), "bus:%s", bus_dir);
+    gw_client *client;
+    if (gw_connect(url, NULL, &client, NULL) != GW_OK ||
+        gw_wait_up(client, BUS_WAIT_MS, NULL) != GW_OK) {
+        _exit(1);
+    }
+    return client;
+}
+
+static void subscribe_in_child(gw_client *client, const char *queue, uint16_t prefetch,
+                               gw_handler handler)
+{
+    gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
+    options.prefetch = prefetch;
+    if (gw_subscribe_to_queue(client, queue, &options, handler, client, NULL, NULL) != GW_OK ||
+        gw_wait_up(client, BUS_WAIT_MS, NULL) != GW_OK) {
+        _exit(1);
+    }
+}
+
+/* ---- waking ---------------------------------------------------------------------------- */
+
+static gw_verdict send_back(void *ctx, const gw_message *msg, gw_error *why)
+{
+    gw_message *copy = gw_message_dup(msg);
+    gw_status st = gw_publish_on_queue(ctx, "pong", copy, why);
+    gw_message_free(copy);
+    return st == GW_OK ? GW_DONE : GW_REJECT;
+}
+
+static void echo(void)
+{
+    gw_client *client = open_in_child();
+    subscribe_in_child(client, "ping", 10, send_back);
+    tell(child_from);
+    hear(child_to);
+    _exit(gw_close(client, BUS_WAIT_MS, NULL) == GW_OK ? 0 : 1);
+}
+
+/* Each is sent when the last one is back: if one wake-up were lost, both would wait for ever. */
+static void test_ping_pong(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    child_of_test child = start(echo);
+    hear(child.from);
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "pong", 10, box);
+    for (size_t i = 0; i < N; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%zu", i);
+        assert_int_equal(bus_send(client, "ping", text, NULL), GW_OK);
+        bus_wait(box, i + 1);
+        assert_string_equal(box->texts[i], text);
+    }
+    tell(child.to);
+    end(&child, 0);
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+/* ---- sharing ----------------------------------------------------------------------------- */
+
+static gw_verdict say_done(void *ctx, const gw_message *msg, gw_error *why)
+{
+    gw_client *client = ctx;
+    size_t len;
+    const void *body = gw_message_body(msg, &len);
+    gw_message *copy = gw_message_new(body, len);
+    gw_status st = gw_publish_on_queue(client, "done", copy, why);
+    gw_message_free(copy);
+    return st == GW_OK ? GW_DONE : GW_REJECT;
+}
+
+static void work(void)
+{
+    gw_client *client = open_in_child();
+    subscribe_in_child(client, "work", 10, say_done);
+    tell(child_from);
+    hear(child_to);
+    _exit(gw_close(client, BUS_WAIT_MS, NULL) == GW_OK ? 0 : 1);
+}
+
+/* Three processes share a queue: each message is handled once. */
+static void test_competing(void **state)
+{
+    (void)state;
+    enum { N = 2000, CHILDREN = 3 };
+    child_of_test children[CHILDREN];
+    for (size_t i = 0; i < CHILDREN; i++) {
+        children[i] = start(work);
+    }
+    for (size_t i = 0; i < CHILDREN; i++) {
+        hear(children[i].from);
+    }
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "done", 100, box);
+    for (int i = 0; i < N; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(bus_send(client, "work", text, NULL), GW_OK);
+    }
+    bus_wait(box, N);
+    unsigned counts[N] = {0};
+    for (size_t i = 0; i < N; i++) {
+        counts[atoi(box->texts[i])]++;
+    }
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(counts[i], 1);
+    }
+    for (size_t i = 0; i < CHILDREN; i++) {
+        tell(children[i].to);
+        end(&children[i], 0);
+    }
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+/* ---- dying ---------------------------------------------------------------------------------- */
+
+static gw_verdict hang(void *ctx, const gw_message *msg, gw_error *why)
+{
+    (void)ctx;
+    (void)msg;
+    (void)why;
+    tell(child_from);
+    pause();
+    return GW_DONE;
+}
+
+static void take_and_hang(void)
+{
+    gw_client *client = open_in_child();
+    if (gw_subscribe(client, "news", GW_EXCHANGE_FANOUT, NULL, hang, client, NULL, NULL) != GW_OK) {
+        _exit(1);
+    }
+    subscribe_in_child(client, "jobs", 2, hang);
+    tell(child_from);
+    pause();
+}
+
+static size_t n_queues(gw__bus *bus)
+{
+    const gw__topology *topology;
+    size_t n;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    (void)gw__topology_queues(topology, &n);
+    gw__topology_put(topology);
+    return n;
+}
+
+static uint32_t n_consumers(gw__bus *bus, const char *queue)
+{
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *row = gw__topology_queue(topology, queue);
+    assert_non_null(row);
+    uint32_t n = gw__bus_control(bus)->logs[row->logs[0].log].n_consumers;
+    gw__topology_put(topology);
+    return n;
+}
+
+/* Killed while it has messages: another gets them again, marked, before those behind them; its
+ * temporary queue is gone, and it is no consumer any more. */
+static void test_killed_consumer(void **state)
+{
+    (void)state;
+    child_of_test child = start(take_and_hang);
+    hear(child.from);
+    gw_client *client = bus_client("");
+    gw__bus *bus = bus_open();
+    assert_int_equal(n_queues(bus), 2);
+    for (int i = 0; i < 4; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(bus_send(client, "jobs", text, NULL), GW_OK);
+    }
+    hear(child.from); /* it has the first two, and is at one of them */
+    bus_box *box = bus_new_box();
+    bus_collect(client, "jobs", 10, box);
+    bus_wait(box, 2);
+    assert_int_equal(n_consumers(bus, "jobs"), 2);
+    end(&child, SIGKILL);
+    bus_assert_texts(box, "2 3 0 1");
+    static const bool redelivered[] = {false, false, true, true};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(box->redelivered[i], redelivered[i]);
+    }
+    /* What it had is given back before its temporary queue goes. */
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (n_queues(bus) != 1 || n_consumers(bus, "jobs") != 1) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
+/* The last one is killed: who opens the bus next finds the messages, and no temporary queue. */
+static void test_all_are_killed(void **state)
+{
+    (void)state;
+    child_of_test child = start(take_and_hang);
+    hear(child.from);
+    gw_client *client = bus_client("");
+    assert_int_equal(bus_send(client, "jobs", "left", NULL), GW_OK);
+    hear(child.from);
+    bus_close_client(client);
+    end(&child, SIGKILL);
+    gw__bus *bus = bus_open();
+    assert_int_equal(n_queues(bus), 1);
+    client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "jobs", 10, box);
+    bus_assert_texts(box, "left");
+    assert_true(box->redelivered[0]);
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
+/* ---- a queue that is deleted by another ------------------------------------------------------ */
+
+static void delete_queue(void)
+{
+    gw__bus *bus = bus_open();
+    tell(child_from);
+    hear(child_to);
+    if (gw__bus_delete_queue(bus, "gone", NULL) != GW_OK) {
+        _exit(1);
+    }
+    gw__bus_close(bus);
+}
+
+/* Its consumer declares it again. */
+static void test_deleted_queue(void **state)
+{
+    (void)state;
+    child_of_test child = start(delete_queue);
+    hear(child.from);
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "gone", 10, box);
+    assert_int_equal(bus_send(client, "gone", "before", NULL), GW_OK);
+    bus_wait(box, 1);
+    tell(child.to);
+    end(&child, 0);
+    assert_int_equal(bus_send(client, "gone", "after", NULL), GW_OK);
+    bus_assert_texts(box, "before after");
+    assert_int_equal(gw_wait_up(client, BUS_WAIT_MS, NULL), GW_OK);
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+/* ---- idling ------------------------------------------------------------------------------------
+ */
+
+static gw_verdict done(void *ctx, const gw_message *msg, gw_error *why)
+{
+    (void)ctx;
+    (void)msg;
+    (void)why;
+    return GW_DONE;
+}
+
+static void idle(void)
+{
+    gw_client *client = open_in_child();
+    subscribe_in_child(client, "idle", 10, done);
+    tell(child_from);
+    hear(child_to);
+    _exit(gw_close(client, BUS_WAIT_MS, NULL) == GW_OK ? 0 : 1);
+}
+
+/* How often threads of a process were scheduled. */
+static long n_switches(pid_t pid)
+{
+    char path[64];
+    char line[256];
+    long sum = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    struct dirent *item;
+    while ((item = readdir(dir)) != NULL) {
+        char name[400];
+        snprintf(name, sizeof(name), "%s/%s/status", path, item->d_name);
+        FILE *file = item->d_name[0] != '.' ? fopen(name, "r") : NULL;
+        while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+            sum += strncmp(line, "voluntary_ctxt_switches:", 24) == 0 ? atol(line + 24) : 0;
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    closedir(dir);
+    return sum;
+}
+
+/* A consumer without messages sleeps in the kernel, and is not woken by what others do with other
+ * queues. */
+static void test_idle(void **state)
+{
+    (void)state;
+    child_of_test child = start(idle);
+    hear(child.from);
+    gw__bus *bus = bus_open();
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "busy", 10, box);
+    gw__control *control = gw__bus_control(bus);
+    uint32_t member = 0;
+    while (control->members[member].generation % 2 == 0 || member == gw__bus_member(bus)) {
+        member++;
+    }
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (control->members[member].asleep == 0) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+    uint32_t bell = control->members[member].bell;
+    long before = n_switches(child.pid);
+    for (size_t i = 0; i < 500; i++) {
+        assert_int_equal(bus_send(client, "busy", "x", NULL), GW_OK);
+        bus_wait(box, i + 1);
+    }
+    assert_int_equal(control->members[member].bell, bell);
+    assert_int_equal(control->members[member].asleep, 1);
+    assert_in_range(n_switches(child.pid), before, before + 5);
+    tell(child.to);
+    end(&child, 0);
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
+int main(void)
+{
+    gw_log_set_level(GW_LOG_OFF);
+    signal(SIGPIPE, SIG_IGN);
+#define T(f) cmocka_unit_test_setup_teardown(f, bus_make_dir, bus_remove_dir)
+    const struct CMUnitTest tests[] = {
+        T(test_ping_pong),      T(test_competing),     T(test_killed_consumer),
+        T(test_all_are_killed), T(test_deleted_queue), T(test_idle),
+    };
+#undef T
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

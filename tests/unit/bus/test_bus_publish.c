@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* Publishing to a bus: ways, limits, priorities, delays, and what is left when all have gone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <godwit/browse.h>
+#include <godwit/clock.h>
+#include <godwit/log.h>
+
+#include "bus_fixture.h"
+
+/* ---- ways ---------------------------------------------------------------------------- */
+
+/* What was published is there for the next one who opens the bus; nobody was there in between. */
+static void test_outlives_all(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("");
+    for (int i = 0; i < 300; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(bus_send(client, "q", text, NULL), GW_OK);
+    }
+    bus_close_client(client);
+    client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "q", 10, box);
+    bus_wait(box, 300);
+    for (size_t i = 0; i < 300; i++) {
+        assert_int_equal(atoi(box->texts[i]), i);
+        assert_false(box->redelivered[i]);
+    }
+    bus_close_client(client);
+    client = bus_client("");
+    bus_collect(client, "q", 10, box);
+    assert_int_equal(bus_send(client, "q", "end", NULL), GW_OK);
+    bus_wait(box, 301);
+    assert_string_equal(box->texts[300], "end"); /* what was handled does not come again */
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+/* Many at once arrive as one by one, with their priorities and keys mixed. */
+static void test_batch(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    gw_client *client = bus_client("");
+    gw_message *msgs[N];
+    for (int i = 0; i < N; i++) {
+        char text[16];
+        int len = snprintf(text, sizeof(text), "%d", i);
+        msgs[i] = gw_message_new(text, (size_t)len);
+    }
+    size_t n;
+    assert_int_equal(gw_publish_batch_on_queue(client, "many", msgs, N, &n, NULL), GW_OK);
+    assert_int_equal(n, N);
+    bus_box *box = bus_new_box();
+    bus_collect(client, "many", 100, box);
+    bus_wait(box, N);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(atoi(box->texts[i]), i);
+        gw_message_free(msgs[i]);
+    }
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+/* ---- limits --------------------------------------------------------------------------- */
+
+static void test_refuse(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("?max_messages=3");
+    gw_error err = GW_ERROR_INIT;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(bus_send(client, "small", "x", NULL), GW_OK);
+    }
+    assert_int_equal(bus_send(client, "small", "x", &err), GW_E_FULL);
+    assert_non_null(strstr(err.text, "'small'"));
+    assert_int_equal(bus_send_with(client, "small", "x", 5, -1), GW_E_FULL);
+    assert_int_equal(bus_send(client, "other", "x", NULL), GW_OK); /* each for itself */
+    bus_box *box = bus_new_box();
+    bus_collect(client, "small", 10, box);
+    bus_wait(box, 3);
+    assert_int_equal(bus_send(client, "small", "y", NULL), GW_OK);
+    bus_wait(box, 4);
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+static void test_batch_into_a_small_queue(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("?max_messages=3");
+    gw_message *msgs[5];
+    for (int i = 0; i < 5; i++) {
+        msgs[i] = gw_message_new("x", 1);
+    }
+    size_t n;
+    assert_int_equal(gw_publish_batch_on_queue(client, "small", msgs, 5, &n, NULL), GW_E_FULL);
+    assert_int_equal(n, 3);
+    for (int i = 0; i < 5; i++) {
+        gw_message_free(msgs[i]);
+    }
+    bus_close_client(client);
+}
+
+static void test_drop_oldest(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("?max_messages=3&overflow=drop-oldest");
+    for (int i = 0; i < 5; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(bus_send(client, "ring", text, NULL), GW_OK);
+    }
+    bus_box *box = bus_new_box();
+    bus_collect(client, "ring", 10, box);
+    bus_assert_texts(box, "2 3 4");
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+static void test_bytes(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("?max_bytes=4096&overflow=drop-oldest");
+    char body[1000];
+    memset(body, 'b', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    for (int i = 0; i < 10; i++) {
+        body[0] = (char)('0' + i);
+        assert_int_equal(bus_send(client, "bytes", body, NULL), GW_OK);
+    }
+    bus_box *box = bus_new_box();
+    bus_collect(client, "bytes", 10, box);
+    bus_wait(box, 1);
+    assert_int_equal(bus_send(client, "bytes", "end", NULL), GW_OK);
+    bus_wait(box, 4);
+    assert_in_range(box->texts[0][0], '6', '8'); /* of the last three or so */
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+static void test_dead_letters(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("?max_messages=2&overflow=dead-letter");
+    for (int i = 0; i < 5; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(bus_send(client, "jobs", text, NULL), GW_OK);
+    }
+    bus_box *box = bus_new_box();
+    bus_box *dead = bus_new_box();
+    bus_collect(client, "jobs", 10, box);
+    bus_collect(client, "jobs.dead", 10, dead);
+    bus_assert_texts(box, "3 4");
+    bus_assert_texts(dead, "0 1 2");
+    assert_non_null(strstr(dead->reason, "full"));
+    bus_close_client(client);
+    bus_free_box(box);
+    bus_free_box(dead);
+}
+
+/* ---- priorities and delays --------------------------------------------------------------- */
+
+static void test_priorities(void **state)
+{
+    (void)state;
+    gw_client *client = bus_client("");
+    static const struct {
+        const char *text;
+        uint8_t priority;
+    } messages[] = {{"0a", 0}, {"1", 1}, {"9", 9}, {"200", 200}, {"5a", 5}, {"0b", 0}, {"5b", 5}};
+    for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+        assert_int_equal(bus_send_with(client, "prio", messages[i].text, messages[i].priority, -1),
+                         GW_OK);
+    }
+    bus_box *box = bus_new_box();
+    bus_collect(client, "prio", 100, box);
+    bus_assert_texts(box, "9 200 5a 5b 1 0a 0b"); /* those above 9 are as 9 */
+    /* One that is new to a consumer which waits. */
+    assert_int_equal(bus_send_with(client, "prio", "3", 3, -1), GW_OK);
+    bus_wait(box, 8);
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
+static void send_later(gw__bus *bus, const char *queue, const char *text, unsigned delay_ms,
+                       int64_t expiration_ms)
+{
+    gw_message *msg = gw_message_new(text, strlen(text));
+    gw_message_set_expiration_ms(msg, expiration_ms);
+    gw__target target = {.exchange = "", .queue = queue, .delay_ms = delay_ms};
+    gw__outgoing item = {.msg = msg, .target = &target, .routing_key = queue, .mandatory = true};
+    gw__bus_url limits = {.max_messages = 0};
+    size_t n_done;
+    assert_int_equal(gw__bus_publish(bus, &item, 1, &limits, false, &n_done, NULL), GW_OK);
+    assert_int_equal(n_done, 1);
+    gw_message_free(msg);
+}
+
+/* Two delays at once: each message comes when it is due, to a consumer that sleeps. */
+static void test_delays(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "later", 10, box);
+    uint64_t begin_ms = gw_clock_ms();
+    send_later(bus, "later", "b", 150, -1);
+    send_later(bus, "later", "a", 50, -1);
+    assert_int_equal(bus_send(client, "later", "now", NULL), GW_OK);
+    bus_assert_texts(box, "now a b");
+    assert_true(gw_clock_ms() >= begin_ms + 149);
+    assert_false(box->redelivered[1]);
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
+/* Nobody consumes: what is due is moved by who asks, once, with its expiration from then on. */
+static void test_ripen(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    send_later(bus, "ripe", "a", 20, -1);
+    send_later(bus, "ripe", "b", 30, 600000);
+    send_later(bus, "ripe", "c", 3600000, -1);
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *queue = gw__topology_queue(topology, "ripe");
+    assert_non_null(queue);
+    gw__log *log;
+    assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
+    uint64_t now_ms = gw_clock_unix_ns() / 1000000;
+    uint64_t due_ms = gw__bus_ripen(bus, queue, now_ms);
+    assert_true(due_ms <= now_ms + 30);
+    now_ms += 1000; /* as if it had passed */
+    for (int i = 0; i < 2; i++) {
+        due_ms = gw__bus_ripen(bus, queue, now_ms);
+        assert_in_range(due_ms, now_ms + 3500000, now_ms + 3600000);
+        gw__log_counts counts;
+        gw__log_count(log, &counts);
+        assert_int_equal(counts.n_ready, 2);
+    }
+    gw__log_record records[3];
+    assert_int_equal(gw__log_take(log, gw__bus_member(bus), now_ms, 0, records, 3), 2);
+    assert_int_equal(records[0].expires_ms, 0);
+    assert_int_equal(records[1].expires_ms, now_ms + 600000);
+    gw_message *msg;
+    assert_int_equal(gw__bus_read(&records[1], "ripe", &msg, NULL), GW_OK);
+    assert_memory_equal(gw_message_body(msg, NULL), "b", 1);
+    assert_string_equal(gw_message_queue(msg), "ripe");
+    gw_message_free(msg);
+    gw__topology_put(topology);
+    gw__bus_close(bus);
+}
+
+/* ---- damage ------------------------------------------------------------------------------ */
+
+/* Every record that is cut or changed is a message or refused, and nothing is read behind it. */
+static void test_hostile_records(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    send_later(bus, "hostile", "body", 0, -1);
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *queue = gw__topology_queue(topology, "hostile");
+    gw__log *log;
+    assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
+    gw__log_record record;
+    assert_int_equal(gw__log_take(log, gw__bus_member(bus), 0, 0, &record, 1), 1);
+    for (size_t len = 0; len <= record.len; len++) {
+        for (size_t at = 0; at < len; at++) {
+            static const uint8_t values[] = {0, 1, 127, 255};
+            for (size_t i = 0; i < sizeof(values); i++) {
+                uint8_t *bytes = malloc(len);
+                assert_non_null(bytes);
+                memcpy(bytes, record.bytes, len);
+                bytes[at] = values[i];
+                gw__log_record cut = {.bytes = bytes, .len = len};
+                gw_message *msg = NULL;
+                gw_error err = GW_ERROR_INIT;
+                if (gw__bus_read(&cut, "hostile", &msg, &err) == GW_OK) {
+                    gw_message_free(msg);
+                } else {
+                    assert_true(err.text[0] != '\0');
+                }
+                free(bytes);
+            }
+        }
+    }
+    gw__topology_put(topology);
+    gw__bus_close(bus);
+}
+
+int main(void)
+{
+    gw_log_set_level(GW_LOG_OFF);
+#define T(f) cmocka_unit_test_setup_teardown(f, bus_make_dir, bus_remove_dir)
+    const struct CMUnitTest tests[] = {
+        T(test_outlives_all),    T(test_batch),
+        T(test_refuse),          T(test_batch_into_a_small_queue),
+        T(test_drop_oldest),     T(test_bytes),
+        T(test_dead_letters),    T(test_priorities),
+        T(test_delays),          T(test_ripen),
+        T(test_hostile_records),
+    };
+#undef T
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
