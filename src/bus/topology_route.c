@@ -81,15 +81,21 @@ static bool has_header(const gw_message *msg, const gw_header *wanted)
            (wanted->value.kind == GW_VALUE_NULL || is_equal(&wanted->value, value));
 }
 
+/* Without any that counts every message matches, as gw_subscribe() has it. */
 static bool headers_match(const gw__binding_row *row, const gw_message *msg)
 {
+    size_t n_counted = 0;
     for (size_t i = 0; i < row->n_headers; i++) {
         const gw_header *wanted = &row->headers[i];
-        if (strncmp(wanted->name, "x-", 2) != 0 && has_header(msg, wanted) == row->match_any) {
+        if (strncmp(wanted->name, "x-", 2) == 0) {
+            continue;
+        }
+        n_counted++;
+        if (has_header(msg, wanted) == row->match_any) { /* it decides for all */
             return row->match_any;
         }
     }
-    return !row->match_any;
+    return !row->match_any || n_counted == 0;
 }
 
 /* ---- routing ------------------------------------------------------------------------ */
