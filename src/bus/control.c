@@ -292,9 +292,26 @@ static gw_status look(const gw__bus_place *place, gw__control_file *file, gw_err
     return st;
 }
 
+/* While this waited, `godwit bus recover` may have put another one in its place. */
+static gw_status check_place(const gw__bus_place *place, const gw__control_file *file,
+                             gw_error *err)
+{
+    struct stat ours;
+    struct stat now;
+    return fstat(file->dir_fd, &ours) == 0 && stat(place->dir, &now) == 0 &&
+                   ours.st_dev == now.st_dev && ours.st_ino == now.st_ino
+               ? GW_OK
+               : gw_error_set(err, GW_E_BUSY, 0,
+                              "the bus in %s was replaced while it was opened: open it again",
+                              place->dir);
+}
+
 static gw_status use(const gw__bus_place *place, gw__control_file *file, gw_error *err)
 {
     gw_status st = take_locks(place, file, err);
+    if (st == GW_OK) {
+        st = check_place(place, file, err);
+    }
     if (st == GW_OK) {
         st = map_file(place, file, err);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bus/control_place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -138,6 +139,38 @@ static gw_status make_folders(const gw__bus_place *place, const gw__control_file
     return made ? gw__owner_sync_dir(place->dir, err) : GW_OK;
 }
 
+static bool has_logs(int dir_fd)
+{
+    int fd = openat(dir_fd, "logs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    const struct dirent *item;
+    bool found = false;
+    while (!found && (item = readdir(dir)) != NULL) {
+        found = item->d_name[0] != '.';
+    }
+    closedir(dir);
+    return found;
+}
+
+/* A log's folder is made after the definition that names it. Without definitions, new ones would be
+ * made, and logs that these do not name be removed. */
+static gw_status check_definitions(const gw__bus_place *place, int dir_fd, gw_error *err)
+{
+    return faccessat(dir_fd, "definitions/data.mdb", F_OK, 0) != 0 && errno == ENOENT &&
+                   has_logs(dir_fd)
+               ? gw_error_set(err, GW_E_PROTOCOL, 0,
+                              "%s/definitions/data.mdb is missing, but there are messages: 'godwit "
+                              "bus recover' makes the queues again from these",
+                              place->dir)
+               : GW_OK;
+}
+
 gw_status gw__control_find_place(const gw__bus_place *place, gw__control_file *file, gw_error *err)
 {
     bool make = !place->read_only && !place->must_exist;
@@ -152,7 +185,8 @@ gw_status gw__control_find_place(const gw__bus_place *place, gw__control_file *f
     bool group = (info.st_mode & GROUP_MODE) == GROUP_MODE;
     file->dir_mode = group ? 02770 : 0700;
     file->file_mode = group ? 0660 : 0600;
-    return place->read_only ? GW_OK : make_folders(place, file, err);
+    st = check_definitions(place, file->dir_fd, err);
+    return st != GW_OK || place->read_only ? st : make_folders(place, file, err);
 }
 
 int gw__control_open_file(const gw__control_file *file, const char *name)

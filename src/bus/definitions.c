@@ -29,9 +29,9 @@
 
 gw_status gw__definitions_fail(const gw__definitions *defs, int rc, const char *what, gw_error *err)
 {
-    static const gw__lmdb_words words = {
-        .noun = "the store of the bus's definitions",
-        .if_damaged = "restore the bus from a backup, or move it away to start with an empty one"};
+    static const gw__lmdb_words words = {.noun = "the store of the bus's definitions",
+                                         .if_damaged =
+                                             "'godwit bus recover' saves what can be read"};
     return gw__lmdb_fail(err, rc, defs->env, defs->dir, &words, what);
 }
 
@@ -39,8 +39,8 @@ gw_status gw__definitions_damaged(const gw__definitions *defs, const char *kind,
                                   const char *why, gw_error *err)
 {
     return gw_error_set(err, GW_E_IO, 0,
-                        "the bus's definitions in %s: %s '%.255s' is damaged (%.200s): restore the "
-                        "bus from a backup, or move it away to start with an empty one",
+                        "the bus's definitions in %s: %s '%.255s' is damaged (%.200s): 'godwit "
+                        "bus recover' saves what can be read",
                         defs->dir, kind, name, why);
 }
 

@@ -298,7 +298,7 @@ static void test_no_version(void **state)
     gw__definitions_close(defs);
     gw_error err = GW_ERROR_INIT;
     assert_int_equal(try_open(false, &err), GW_E_IO);
-    assert_non_null(strstr(err.text, "restore the bus from a backup"));
+    assert_non_null(strstr(err.text, "godwit bus recover"));
 }
 
 /* The value of the row, changed in one byte or cut, and what is said then. */
@@ -416,7 +416,7 @@ static void test_cut(void **state)
         for (int read_only = 0; read_only < 2; read_only++) {
             gw_error err = GW_ERROR_INIT;
             assert_int_equal(try_open(read_only != 0, &err), GW_E_IO);
-            assert_non_null(strstr(err.text, "restore the bus from a backup"));
+            assert_non_null(strstr(err.text, "godwit bus recover"));
         }
     }
 }
