@@ -9,6 +9,7 @@
 #include <godwit/api.h>
 #include <godwit/browse.h>
 #include <godwit/buf.h>
+#include <godwit/bus.h>
 #include <godwit/clock.h>
 #include <godwit/config.h>
 #include <godwit/duplicates.h>
