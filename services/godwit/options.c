@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,27 +14,71 @@ typedef struct option {
     unsigned bit;
     const char *name;
     const char *value_name; /* NULL: a switch */
+    size_t offset;          /* of a text that is kept as it is: where in the options; 0: none */
 } option;
 
+#define TEXT(member) offsetof(options, member)
+
 static const option table[] = {
-    {OPTION_URL, "url", "URL"},        {OPTION_TIMEOUT, "timeout", "TIME"},
-    {OPTION_LIMIT, "limit", "NUMBER"}, {OPTION_JSON, "json", NULL},
-    {OPTION_ALL, "all", NULL},         {OPTION_BODY, "body", NULL},
-    {OPTION_ID, "id", NULL},           {OPTION_TO, "to", "QUEUE"},
-    {OPTION_DEAD, "dead", NULL},       {OPTION_WAITING, "waiting", NULL},
+    {OPTION_URL, "url", "URL", 0},
+    {OPTION_TIMEOUT, "timeout", "TIME", 0},
+    {OPTION_LIMIT, "limit", "NUMBER", 0},
+    {OPTION_JSON, "json", NULL, 0},
+    {OPTION_ALL, "all", NULL, 0},
+    {OPTION_BODY, "body", NULL, 0},
+    {OPTION_ID, "id", NULL, 0},
+    {OPTION_TO, "to", "QUEUE", TEXT(to)},
+    {OPTION_DEAD, "dead", NULL, 0},
+    {OPTION_WAITING, "waiting", NULL, 0},
+    {OPTION_TO_URL, "to", "URL", 0},
+    {OPTION_N, "n", "NUMBER", 0},
+    {OPTION_FULL, "full", NULL, 0},
+    {OPTION_YES, "yes", NULL, 0},
+    {OPTION_FOLLOW, "follow", NULL, 0},
+    {OPTION_DRY_RUN, "dry-run", NULL, 0},
+    {OPTION_WATCH, "watch", NULL, 0},
+    {OPTION_TARGET, "exchange", "NAME", TEXT(message.exchange)},
+    {OPTION_TARGET, "type", "TYPE", TEXT(message.type)},
+    {OPTION_TARGET, "key", "KEY", TEXT(message.key)},
+    {OPTION_PROPERTIES, "message-id", "ID", TEXT(message.message_id)},
+    {OPTION_PROPERTIES, "content-type", "TEXT", TEXT(message.content_type)},
+    {OPTION_PROPERTIES, "content-encoding", "TEXT", TEXT(message.content_encoding)},
+    {OPTION_PROPERTIES, "correlation-id", "ID", TEXT(message.correlation_id)},
+    {OPTION_PROPERTIES, "reply-to", "NAME", TEXT(message.reply_to)},
+    {OPTION_PROPERTIES, "message-type", "TEXT", TEXT(message.message_type)},
+    {OPTION_PROPERTIES, "app-id", "TEXT", TEXT(message.app_id)},
+    {OPTION_PROPERTIES, "priority", "NUMBER", TEXT(message.priority)},
+    {OPTION_PROPERTIES, "expiration", "TIME", 0},
+    {OPTION_PROPERTIES, "header", "NAME=VALUE", 0},
+    {OPTION_LIMITS, "max-messages", "NUMBER", TEXT(max_messages)},
+    {OPTION_LIMITS, "max-bytes", "NUMBER", TEXT(max_bytes)},
+    {OPTION_LIMITS, "overflow", "POLICY", TEXT(overflow)},
 };
 
-static uint64_t number_of(const char *text, size_t len, uint64_t max)
+/* False when it is no number or above `max`. */
+static bool read_number(const char *text, size_t len, uint64_t max, uint64_t *ret_number)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < len; i++) {
         unsigned digit = (unsigned)text[i] - '0';
         if (digit > 9 || digit > max || number > (max - digit) / 10) {
-            return 0;
+            return false;
         }
         number = number * 10 + digit;
     }
-    return number;
+    *ret_number = number;
+    return len > 0;
+}
+
+static uint64_t number_of(const char *text, size_t len, uint64_t max)
+{
+    uint64_t number;
+    return read_number(text, len, max, &number) ? number : 0;
+}
+
+bool options_count(const char *word, uint64_t max, uint64_t *ret_number)
+{
+    return read_number(word, strlen(word), max, ret_number);
 }
 
 uint64_t options_number(const char *word, uint64_t max)
@@ -78,24 +123,25 @@ static bool has_password(const char *text)
     return has;
 }
 
-static bool set_url(options *given, const char *value, char *fault)
+static bool set_url(options *given, const char *name, const char *value, char *fault)
 {
     if (value[0] != '\0' && has_password(value)) {
         snprintf(fault, OPTIONS_FAULT_MAX,
-                 "--url has a password, and everybody on this machine can read the command line: "
+                 "--%s has a password, and everybody on this machine can read the command line: "
                  "set the whole URL as " OPTIONS_URL_ENV " in the environment, or name a file "
-                 "with the password: amqp://user@host/?password_file=/path");
+                 "with the password: amqp://user@host/?password_file=/path",
+                 name);
         return false;
     }
     given->url = value;
     return true;
 }
 
-static bool set_number(const char *value, size_t *ret_number, char *fault)
+static bool set_number(const char *name, const char *value, size_t *ret_number, char *fault)
 {
     uint64_t number = options_number(value, OPTIONS_LIMIT_MAX);
     if (number == 0) {
-        snprintf(fault, OPTIONS_FAULT_MAX, "--limit '%.64s' is not a number from 1 to %u", value,
+        snprintf(fault, OPTIONS_FAULT_MAX, "--%s '%.64s' is not a number from 1 to %u", name, value,
                  OPTIONS_LIMIT_MAX);
         return false;
     }
@@ -103,19 +149,48 @@ static bool set_number(const char *value, size_t *ret_number, char *fault)
     return true;
 }
 
-static bool set_value(options *given, unsigned bit, const char *value, char *fault)
+static bool set_time(const char *name, const char *value, unsigned *ret_ms, char *fault)
 {
-    switch (bit) {
-    case OPTION_URL: return set_url(given, value, fault);
-    case OPTION_LIMIT: return set_number(value, &given->limit, fault);
-    case OPTION_TO: given->to = value; return true;
-    default:
-        if (!parse_timeout(value, &given->timeout_ms)) {
-            snprintf(fault, OPTIONS_FAULT_MAX,
-                     "--timeout '%.64s' is not a time such as 500ms, 3s or 1m (1h at most)", value);
-            return false;
-        }
+    if (!parse_timeout(value, ret_ms)) {
+        snprintf(fault, OPTIONS_FAULT_MAX,
+                 "--%s '%.64s' is not a time such as 500ms, 3s or 1m (1h at most)", name, value);
+        return false;
+    }
+    return true;
+}
+
+static bool add_header(options_message *message, const char *value, char *fault)
+{
+    if (value[0] == '=' || strchr(value, '=') == NULL) {
+        snprintf(fault, OPTIONS_FAULT_MAX, "--header '%.64s' is not NAME=VALUE", value);
+        return false;
+    }
+    if (message->n_headers == OPTIONS_HEADERS_MAX) {
+        snprintf(fault, OPTIONS_FAULT_MAX, "no more than %d headers can be given",
+                 OPTIONS_HEADERS_MAX);
+        return false;
+    }
+    message->headers[message->n_headers++] = value;
+    return true;
+}
+
+static bool set_value(options *given, const option *found, const char *value, char *fault)
+{
+    if (found->offset != 0) {
+        memcpy((char *)given + found->offset, &value, sizeof(value));
         return true;
+    }
+    switch (found->bit) {
+    case OPTION_URL:
+    case OPTION_TO_URL: return set_url(given, found->name, value, fault);
+    case OPTION_LIMIT:
+    case OPTION_N: return set_number(found->name, value, &given->limit, fault);
+    case OPTION_WATCH: return set_time(found->name, value, &given->watch_ms, fault);
+    case OPTION_PROPERTIES:
+        return strcmp(found->name, "header") == 0
+                   ? add_header(&given->message, value, fault)
+                   : set_time(found->name, value, &given->message.expiration_ms, fault);
+    default: return set_time(found->name, value, &given->timeout_ms, fault);
     }
 }
 
@@ -127,6 +202,11 @@ static void set_switch(options *given, unsigned bit)
     given->id = given->id || bit == OPTION_ID;
     given->dead = given->dead || bit == OPTION_DEAD;
     given->waiting = given->waiting || bit == OPTION_WAITING;
+    given->full = given->full || bit == OPTION_FULL;
+    given->yes = given->yes || bit == OPTION_YES;
+    given->follow = given->follow || bit == OPTION_FOLLOW;
+    given->dry_run = given->dry_run || bit == OPTION_DRY_RUN;
+    given->watch_ms = bit == OPTION_WATCH ? OPTIONS_WATCH_MS : given->watch_ms;
 }
 
 static const option *find(unsigned known, const char *name, size_t len)
@@ -157,7 +237,7 @@ static bool read_option(options *given, unsigned known, const char *word, const 
                  len > 64 ? 64 : (int)len, name);
         return false;
     }
-    if (found->value_name == NULL) {
+    if (found->value_name == NULL && (found->bit != OPTION_WATCH || name[len] != '=')) {
         if (name[len] == '=') {
             snprintf(fault, OPTIONS_FAULT_MAX, "--%s takes no value", found->name);
             return false;
@@ -169,10 +249,10 @@ static bool read_option(options *given, unsigned known, const char *word, const 
     const char *value = name[len] == '=' ? name + len + 1 : next;
     if (value == NULL || value[0] == '\0') {
         snprintf(fault, OPTIONS_FAULT_MAX, "--%s needs a value: --%s %s", found->name, found->name,
-                 found->value_name);
+                 found->value_name != NULL ? found->value_name : "TIME");
         return false;
     }
-    return set_value(given, found->bit, value, fault);
+    return set_value(given, found, value, fault);
 }
 
 bool options_read(unsigned known, int argc, const char **argv, options *ret_options,
@@ -197,7 +277,7 @@ bool options_read(unsigned known, int argc, const char **argv, options *ret_opti
         }
         i += used_next ? 1 : 0;
     }
-    if ((known & OPTION_URL) != 0 && given.url == NULL) {
+    if ((known & (OPTION_URL | OPTION_TO_URL)) != 0 && given.url == NULL) {
         given.url = getenv(OPTIONS_URL_ENV);
     }
     *ret_options = given;

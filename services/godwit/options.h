@@ -28,11 +28,42 @@ enum {
     OPTION_ID = 64,
     OPTION_TO = 128,
     OPTION_DEAD = 256,
-    OPTION_WAITING = 512
+    OPTION_WAITING = 512,
+    OPTION_TO_URL = 1 << 10,
+    OPTION_N = 1 << 11,
+    OPTION_FULL = 1 << 12,
+    OPTION_YES = 1 << 13,
+    OPTION_FOLLOW = 1 << 14,
+    OPTION_DRY_RUN = 1 << 15,
+    OPTION_WATCH = 1 << 16,
+    OPTION_TARGET = 1 << 17,     /**< --exchange, --type, --key */
+    OPTION_PROPERTIES = 1 << 18, /**< --id, --content-type, ..., --header */
+    OPTION_LIMITS = 1 << 19      /**< --max-messages, --max-bytes, --overflow */
 };
 
+#define OPTIONS_HEADERS_MAX 32
+#define OPTIONS_WATCH_MS    1000u
+
+/** What a message is published with; NULL: not given. */
+typedef struct options_message {
+    const char *exchange;
+    const char *type; /**< of the exchange */
+    const char *key;
+    const char *message_id;
+    const char *content_type;
+    const char *content_encoding;
+    const char *correlation_id;
+    const char *reply_to;
+    const char *message_type;
+    const char *app_id;
+    const char *priority;
+    unsigned expiration_ms;                   /**< 0: not given */
+    const char *headers[OPTIONS_HEADERS_MAX]; /**< NAME=VALUE each */
+    size_t n_headers;
+} options_message;
+
 typedef struct options {
-    const char *url;     /**< of --url, otherwise of the environment; NULL: neither */
+    const char *url;     /**< of --url or --to, otherwise of the environment; NULL: neither */
     unsigned timeout_ms; /**< OPTIONS_TIMEOUT_MS unless given */
     size_t limit;        /**< 0: not given */
     const char *to;      /**< NULL: not given */
@@ -42,6 +73,15 @@ typedef struct options {
     bool id;
     bool dead;
     bool waiting;
+    bool full;
+    bool yes;
+    bool follow;
+    bool dry_run;
+    unsigned watch_ms; /**< 0: not given */
+    options_message message;
+    const char *max_messages; /**< these three: NULL: not given */
+    const char *max_bytes;
+    const char *overflow;
     bool help;
     const char **words; /**< the other words */
     int n_words;
@@ -56,6 +96,9 @@ typedef struct options {
  */
 bool options_read(unsigned known, int argc, const char **argv, options *ret_options,
                   char fault[OPTIONS_FAULT_MAX]);
+
+/** The value of a word of digits, zero included; false for any other word, and above `max`. */
+bool options_count(const char *word, uint64_t max, uint64_t *ret_number);
 
 /** The value of a word of digits; 0 for any other word, and above `max`. */
 uint64_t options_number(const char *word, uint64_t max);

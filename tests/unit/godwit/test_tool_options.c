@@ -151,14 +151,76 @@ static void test_environment(void **state)
     unsetenv(OPTIONS_URL_ENV);
 }
 
+#define BUS                                                                                        \
+    (OPTION_TO_URL | OPTION_N | OPTION_FULL | OPTION_YES | OPTION_FOLLOW | OPTION_DRY_RUN |        \
+     OPTION_WATCH | OPTION_TARGET | OPTION_PROPERTIES | OPTION_LIMITS)
+
+static void test_options_of_a_bus(void **state)
+{
+    (void)state;
+    options got;
+    char fault[OPTIONS_FAULT_MAX] = "";
+    assert_true(read_line("--watch q", BUS, &got, fault));
+    assert_true(got.watch_ms == 1000 && got.n_words == 1);
+    assert_true(read_line("--watch=250ms -n 7 --full --yes", BUS, &got, fault));
+    assert_true(got.watch_ms == 250 && got.limit == 7 && got.full && got.yes && !got.follow);
+    assert_true(read_line("--exchange e --type topic --key=a.b --header x=1 --header y==2 "
+                          "--expiration 2s --priority 0 --message-id id",
+                          BUS, &got, fault));
+    assert_string_equal(got.message.exchange, "e");
+    assert_string_equal(got.message.type, "topic");
+    assert_string_equal(got.message.key, "a.b");
+    assert_string_equal(got.message.priority, "0");
+    assert_string_equal(got.message.message_id, "id");
+    assert_int_equal(got.message.expiration_ms, 2000);
+    assert_int_equal(got.message.n_headers, 2);
+    assert_string_equal(got.message.headers[1], "y==2");
+    assert_true(read_line("--max-messages 0 --overflow refuse", BUS, &got, fault));
+    assert_string_equal(got.max_messages, "0");
+    assert_string_equal(got.overflow, "refuse");
+    assert_null(got.max_bytes);
+    assert_true(read_line("--to amqp://me@h/ --dry-run", BUS, &got, fault));
+    assert_string_equal(got.url, "amqp://me@h/");
+    assert_true(got.dry_run && got.to == NULL);
+    static const struct {
+        const char *line;
+        const char *fault;
+    } bad[] = {
+        {"--watch=soon", "--watch 'soon' is not a time"},
+        {"--watch=", "--watch needs a value: --watch TIME"},
+        {"-n 0", "-n '0' is not a number"},
+        {"--header novalue", "--header 'novalue' is not NAME=VALUE"},
+        {"--to amqp://me:hidden@h/", "--to has a password"},
+        {"--limit 1", "there is no option --limit"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (read_line(bad[i].line, BUS, &got, fault) || strstr(fault, bad[i].fault) == NULL) {
+            fail_msg("'%s': '%s', not '%s'", bad[i].line, fault, bad[i].fault);
+        }
+    }
+}
+
+static void test_count(void **state)
+{
+    (void)state;
+    uint64_t number = 7;
+    assert_true(options_count("0", 10, &number) && number == 0);
+    assert_true(options_count("10", 10, &number) && number == 10);
+    assert_true(options_count("18446744073709551615", UINT64_MAX, &number) && number == UINT64_MAX);
+    assert_false(options_count("18446744073709551616", UINT64_MAX, &number));
+    assert_false(options_count("11", 10, &number));
+    assert_false(options_count("", 10, &number));
+    assert_false(options_count("1 ", 10, &number));
+    assert_false(options_count("-1", 10, &number));
+}
+
 int main(void)
 {
     unsetenv(OPTIONS_URL_ENV);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_lines),
-        cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_passwords),
-        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_good_lines),       cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_passwords),        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_options_of_a_bus), cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
