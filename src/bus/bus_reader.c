@@ -158,7 +158,7 @@ static gw__bus_consumer *first_in_line(const gw__bus *bus, gw__bus_consumer *con
     gw__bus_consumer *it = bus->first;
     while (it != consumer &&
            (it->main != consumer->main || it->wants_room || it->news || it->again_ms != 0 ||
-            it->handed_at == n_sleeps || it->entry == GW__LOG_NOBODY)) {
+            gw__bus_is_handed(it, n_sleeps) || it->entry == GW__LOG_NOBODY)) {
         it = it->next;
     }
     return it;

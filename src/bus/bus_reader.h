@@ -52,12 +52,13 @@ typedef struct gw__bus_consumer {
     bool busy;  /* the reader's */
 
     /* The reader's, and subscribe()'s before it is in a list. */
-    gw_error refusal;   /* why it does not consume; GW_OK: it does */
-    bool lost;          /* to be told: its queue was deleted, ... */
-    bool news;          /* ... and its state */
-    uint64_t again_ms;  /* gw_clock_ms(): not before that; 0: now */
-    uint64_t due_ms;    /* unix ms: when something delayed is due */
-    uint64_t handed_at; /* number of the reader's sleep before which others were to go on */
+    gw_error refusal;     /* why it does not consume; GW_OK: it does */
+    bool lost;            /* to be told: its queue was deleted, ... */
+    bool news;            /* ... and its state */
+    uint64_t again_ms;    /* gw_clock_ms(): not before that; 0: now */
+    uint64_t due_ms;      /* unix ms: when something delayed is due */
+    uint64_t handed_at;   /* number of the reader's sleep before which others were to go on, ... */
+    uint32_t handed_bell; /* ... unless it is rung for after this: they hand over to it */
     const gw__topology *topology; /* in which its queue is this: */
     const gw__queue_row *queue;
     gw__log_state *main;  /* of the queue's own log, */
@@ -113,6 +114,9 @@ bool gw__bus_take_turn(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_
 bool gw__bus_wait_for(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_sleeps);
 
 bool gw__bus_has_any(const gw__bus_consumer *consumer);
+
+/* Whether others are to go on before it. */
+bool gw__bus_is_handed(const gw__bus_consumer *consumer, uint64_t n_sleeps);
 
 /* ---- bus_consumer.c ---------------------------------------------------------------------------
  */

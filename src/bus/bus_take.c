@@ -178,6 +178,15 @@ static bool ring_other(gw__bus_consumer *consumer)
     return false;
 }
 
+/* The bell is that of before the others were rung: one who has taken its share rings back, maybe at
+ * once, and relies on this one from then on. */
+bool gw__bus_is_handed(const gw__bus_consumer *consumer, uint64_t n_sleeps)
+{
+    const gw__bus *bus = consumer->bus;
+    return consumer->handed_at == n_sleeps &&
+           consumer->handed_bell == gw__member_bell(bus->file.control, bus->member);
+}
+
 /* Something is left. With `let_go_on` another takes some before this one does, which waits for it
  * already: so it is rung for what that one leaves. */
 static void share(gw__bus_consumer *consumer, bool let_go_on, uint64_t n_sleeps)
@@ -185,11 +194,13 @@ static void share(gw__bus_consumer *consumer, bool let_go_on, uint64_t n_sleeps)
     if (!others_wait(consumer)) {
         return;
     }
+    uint32_t bell = gw__member_bell(consumer->bus->file.control, consumer->bus->member);
     if (let_go_on) {
         gw__log_wait_add(consumer->main, consumer->bus->member);
     }
     if (ring_other(consumer) && let_go_on) {
         consumer->handed_at = n_sleeps;
+        consumer->handed_bell = bell;
     }
 }
 
@@ -225,7 +236,7 @@ static void take(gw__bus_consumer *consumer, size_t max, uint64_t unix_ms, taken
 bool gw__bus_take_turn(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_sleeps)
 {
     size_t room = find_room(consumer);
-    if (!gw__bus_has_any(consumer) || consumer->handed_at == n_sleeps) {
+    if (!gw__bus_has_any(consumer) || gw__bus_is_handed(consumer, n_sleeps)) {
         return false;
     }
     if (room == 0) {
@@ -271,6 +282,6 @@ bool gw__bus_wait_for(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_s
     return consumer->due_ms <= unix_ms ||
            gw__definitions_generation(consumer->bus->defs) !=
                gw__topology_generation(consumer->topology) ||
-           (consumer->handed_at != n_sleeps && gw__bus_has_any(consumer)) ||
+           (!gw__bus_is_handed(consumer, n_sleeps) && gw__bus_has_any(consumer)) ||
            !gw__log_is_there(consumer->logs[consumer->order[consumer->n_order - 1]]->log);
 }

@@ -197,6 +197,38 @@ static void test_competing(void **state)
     bus_free_box(box);
 }
 
+/* Two processes hand the rest of a batch to each other, one message after the other: if one went to
+ * sleep on what it was just handed, nobody would go on. */
+static void test_batches_are_shared(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 200, BATCH = 10 };
+    child_of_test children[2] = {start(work), start(work)};
+    hear(children[0].from);
+    hear(children[1].from);
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "done", 100, box);
+    gw_message *batch[BATCH];
+    for (size_t i = 0; i < ROUNDS; i++) {
+        for (size_t k = 0; k < BATCH; k++) {
+            batch[k] = gw_message_new("x", 1);
+        }
+        assert_int_equal(gw_publish_batch_on_queue(client, "work", batch, BATCH, NULL, NULL),
+                         GW_OK);
+        bus_wait(box, (i + 1) * BATCH);
+        for (size_t k = 0; k < BATCH; k++) {
+            gw_message_free(batch[k]);
+        }
+    }
+    for (size_t i = 0; i < 2; i++) {
+        tell(children[i].to);
+        end(&children[i], 0);
+    }
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
 /* ---- dying ---------------------------------------------------------------------------------- */
 
 static gw_verdict hang(void *ctx, const gw_message *msg, gw_error *why)
@@ -422,8 +454,13 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
 #define T(f) cmocka_unit_test_setup_teardown(f, bus_make_dir, bus_remove_dir)
     const struct CMUnitTest tests[] = {
-        T(test_ping_pong),      T(test_competing),     T(test_killed_consumer),
-        T(test_all_are_killed), T(test_deleted_queue), T(test_idle),
+        T(test_ping_pong),
+        T(test_competing),
+        T(test_batches_are_shared),
+        T(test_killed_consumer),
+        T(test_all_are_killed),
+        T(test_deleted_queue),
+        T(test_idle),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
