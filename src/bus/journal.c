@@ -226,6 +226,11 @@ bool gw__journal_exists(const char *dir)
     return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
 }
 
+gw_status gw__journal_make_dir(const char *dir, gw_error *err)
+{
+    return gw__owner_make_dir(dir, GW__NO_GROUP, err);
+}
+
 gw_status gw__journal_open(const gw__journal_options *options, gw__journal **ret_journal,
                            gw_error *err)
 {

@@ -277,7 +277,12 @@ static gw_status new_client(const gw_client_options *options, const gw__transpor
     if (st == GW_OK && remote) {
         st = open_relay(client, err);
     }
-    if (st == GW_OK && (remote || type->durable) && options->outbox_level != GW_OUTBOX_MEMORY) {
+    bool on_disk = (remote || type->durable) && options->outbox_level != GW_OUTBOX_MEMORY;
+    if (st == GW_OK && on_disk && !remote) { /* for the guard; the relay has made its own */
+        st = gw__journal_make_dir(client->outbox_dir, err);
+        st = st == GW_OK ? GW_OK : gw_error_prefix(err, st, "outbox");
+    }
+    if (st == GW_OK && on_disk) {
         st = gw__guard_open(client->outbox_dir, &client->guard, err);
     }
     if (st != GW_OK) {

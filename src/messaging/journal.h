@@ -37,6 +37,9 @@ gw_status gw__journal_open(const gw__journal_options *options, gw__journal **ret
 /* Whether there is one in the directory. */
 bool gw__journal_exists(const char *dir);
 
+/* Make the directory alone, and those above it: for the other files that a client keeps there. */
+gw_status gw__journal_make_dir(const char *dir, gw_error *err);
+
 /* What is in it stays, and is left to the next one that opens it. Accepts NULL. */
 void gw__journal_close(gw__journal *journal);
 
