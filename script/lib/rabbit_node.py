@@ -88,7 +88,8 @@ class RabbitNode:
     def start(self, die_with_parent=False):
         """Start the node and wait until it serves. Ends what a killed node left here first."""
         if not os.path.exists(SERVER):
-            raise NodeError(f"RabbitMQ is not installed ({SERVER} is missing): run script/setup")
+            raise NodeError(f"RabbitMQ is not installed ({SERVER} is missing): "
+                            "run script/setup rabbitmq")
         processes.end_marked(self.directory)
         self._write_files()
         prefix = processes.DIE_WITH_PARENT if die_with_parent else []

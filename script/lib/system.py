@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The whole system in one directory: RabbitMQ, configserver, accountservice, vipservices."""
+"""The whole system in one directory: configserver, accountservice, vipservices, and what carries
+their messages: the embedded bus, or a RabbitMQ."""
 import dataclasses
 import json
 import os
@@ -12,7 +13,8 @@ from rabbit_node import Ports, RabbitNode
 from service import Service, ServiceError, http_request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-PROGRAMS = ("accountservice", "vipservice", "configserver", "healthchecker")
+PROGRAMS = ("accountservice", "vipservice", "configserver", "healthchecker", "godwit")
+BROKERS = ("bus", "rabbitmq")
 BRANCH = "main"
 ACCOUNT_FILE = "accountservice-test.yml"
 VIP_KEY = "vip_accounts"
@@ -26,24 +28,29 @@ class Layout:
     account: int
     config: int
     vips: tuple
-    rabbit: Ports
+    rabbit: Ports | None  # None: the embedded bus, which needs none
     is_default: bool
 
     @staticmethod
-    def at(base, n_vips):
+    def at(base, n_vips, broker="bus"):
         """The ports as script/up --help lists them."""
-        if base is None:
-            return Layout(6767, 8888, tuple(range(6868, 6868 + n_vips)),
-                          Ports(5672, 15672, 25672, 24369), True)
-        return Layout(base, base + 1, tuple(range(base + 10, base + 10 + n_vips)),
-                      Ports(base + 2, base + 3, base + 4, base + 5), False)
+        is_default = base is None
+        if is_default:
+            layout = Layout(6767, 8888, tuple(range(6868, 6868 + n_vips)),
+                            Ports(5672, 15672, 25672, 24369), True)
+        else:
+            layout = Layout(base, base + 1, tuple(range(base + 10, base + 10 + n_vips)),
+                            Ports(base + 2, base + 3, base + 4, base + 5), False)
+        return layout if broker == "rabbitmq" else dataclasses.replace(layout, rabbit=None)
 
     def purposes(self):
         """[(port, what it is for)], in the order of starting."""
-        return [(self.rabbit.amqp, "RabbitMQ"),
-                (self.rabbit.management, "RabbitMQ's management pages"),
-                (self.rabbit.distribution, "RabbitMQ's Erlang distribution"),
-                (self.rabbit.epmd, "RabbitMQ's Erlang port mapper"),
+        rabbit = self.rabbit
+        return [*([] if rabbit is None else [
+                    (rabbit.amqp, "RabbitMQ"),
+                    (rabbit.management, "RabbitMQ's management pages"),
+                    (rabbit.distribution, "RabbitMQ's Erlang distribution"),
+                    (rabbit.epmd, "RabbitMQ's Erlang port mapper")]),
                 (self.config, "configserver"),
                 (self.account, "accountservice"),
                 *((port, f"vipservice {i}") for i, port in enumerate(self.vips, 1))]
@@ -76,14 +83,16 @@ class System:
     def __init__(self, directory, programs_dir, layout, on_line=None):
         self.directory = os.path.abspath(directory)
         self.layout = layout
-        self.rabbit = RabbitNode(self.path("rabbitmq"), layout.rabbit)
+        self.rabbit = RabbitNode(self.path("rabbitmq"), layout.rabbit) if layout.rabbit else None
+        # The bus is relative to the directory that all of them are started in.
+        self.broker_url = self.rabbit.amqp_url if self.rabbit else "bus:bus"
         self._programs_dir = programs_dir
         self._on_line = on_line
         url = f"http://127.0.0.1:{layout.config}"
         client = ["-configServerUrl", url, "-profile", "test", "-configBranch", BRANCH]
         self.config = self._service("configserver", layout.config, [
             "-repo", self.path("config"), "-port", str(layout.config)],
-            {"GODWIT_AMQP": self.rabbit.amqp_url})  # every user sees a command line
+            {"GODWIT_AMQP": self.broker_url})  # every user sees a command line
         self.account = self._service("accountservice", layout.account, client, {
             "GODWIT_SERVER_PORT": None if layout.is_default else str(layout.account)})
         self.vips = [
@@ -101,12 +110,12 @@ class System:
         return os.path.join(self.directory, *parts)
 
     def _service(self, program, port, arguments, settings=None, suffix=""):
-        # The configuration repository holds the default ports; the environment moves them.
+        # The configuration repository holds the default ports; the environment moves them. It also
+        # says which broker: the repository stays from run to run, the choice need not.
         env = dict(os.environ)
         env[processes.MARK] = self.directory
         env["GODWIT_SERVER_ADDRESS"] = "127.0.0.1"
-        if not self.layout.is_default:
-            env["GODWIT_AMQP_SERVER_URL"] = self.rabbit.amqp_url
+        env["GODWIT_AMQP_SERVER_URL"] = self.broker_url
         env.update({key: value for key, value in (settings or {}).items() if value})
         name = program + suffix
         return Service(name, [os.path.join(self._programs_dir, program), *arguments], port,
@@ -118,17 +127,18 @@ class System:
 
         At once: the kernel has asked them to stop when that run was killed, and nothing of ours
         needs more than that. Above all RabbitMQ, which then takes 5 s (see RabbitNode.stop), and
-        cannot be told to hurry, since its epmd has gone already.
+        cannot be told to hurry, since its epmd has gone already. That run may have had one also if
+        this one has none.
         """
         names = processes.kill_marked(self.directory)
-        if self.rabbit.kill():
+        if processes.kill_marked(self.path("rabbitmq")):
             names.append("RabbitMQ")
         return names
 
     def make_files(self, fresh=False):
         """Make the directories and the configuration repository; fresh removes old ones first."""
         if fresh:
-            for name in ("rabbitmq", "data", "config", "logs"):
+            for name in ("bus", "rabbitmq", "data", "config", "logs"):
                 shutil.rmtree(self.path(name), ignore_errors=True)
         for name in ("logs", "data/accountservice", "data/vipservice"):
             os.makedirs(self.path(name), exist_ok=True)
@@ -136,8 +146,9 @@ class System:
 
     def start(self, progress=lambda text: None):
         """Start everything and wait until it is healthy. Reports each step as text."""
-        self.rabbit.start(die_with_parent=True)
-        progress(f"RabbitMQ serves on {self.layout.rabbit.amqp}")
+        if self.rabbit:
+            self.rabbit.start(die_with_parent=True)
+            progress(f"RabbitMQ serves on {self.layout.rabbit.amqp}")
         self.config.start().wait_healthy()
         progress(f"configserver is healthy on {self.layout.config}")
         for service in [self.account, *self.vips]:
@@ -158,15 +169,17 @@ class System:
                     progress(f"{service.name} stopped" + (f" with status {code}" if code else ""))
                 if code:
                     bad[service.name] = code
-        self.rabbit.stop()
-        progress("RabbitMQ stopped")
+        if self.rabbit:
+            self.rabbit.stop()
+            progress("RabbitMQ stopped")
         return bad
 
     def kill(self):
         """End everything at once."""
         for service in self.services:
             service.kill()
-        self.rabbit.kill()
+        if self.rabbit:
+            self.rabbit.kill()
 
 
 def vip_accounts(system):

@@ -18,7 +18,7 @@ import processes
 import walk
 from rabbit_node import NodeError
 from service import ServiceError
-from system import (ACCOUNT_FILE, PROGRAMS, ROOT, VIP_KEY, Clock, Layout, System,
+from system import (ACCOUNT_FILE, BROKERS, PROGRAMS, ROOT, VIP_KEY, Clock, Layout, System,
                     vip_accounts)
 
 COLOURS = (36, 33, 32, 35, 34, 31)  # of the terminal, one a service
@@ -75,6 +75,7 @@ class Printer:
 def parse(arguments):
     """The options, as script/up passes them."""
     parser = argparse.ArgumentParser(prog="script/up")
+    parser.add_argument("--broker", choices=BROKERS, default="bus")
     parser.add_argument("--vip", type=int, default=2)
     parser.add_argument("--port-base", type=int)
     parser.add_argument("--run-dir", default=os.path.join(ROOT, "run"))
@@ -132,6 +133,16 @@ def change_of_vip(path, account):
     return f"edit {shortest(path)}: {wanted}"
 
 
+def look_between(system):
+    """How a person sees what is between the services."""
+    if system.rabbit:
+        return f"""http://127.0.0.1:{system.layout.rabbit.management}/#/queues   (guest, guest)
+      the queue between them, in RabbitMQ's management pages"""
+    godwit = shortest(os.path.join(build.programs_dir(), "godwit"))
+    return f"""{godwit} bus list {shortest(system.path("bus"))}
+      the queue between them: the embedded bus is files in that directory"""
+
+
 def things_to_try(system):
     """What a person does next, with the configuration that is in use: it survives a run."""
     layout, config = system.layout, shortest(system.path("config"))
@@ -145,8 +156,7 @@ Try, in another terminal:
       {what}
   curl http://127.0.0.1:{layout.vips[0]}/vips/{vip}
       how often it was read, the same from every vipservice
-  http://127.0.0.1:{layout.rabbit.management}/#/queues   (guest, guest)
-      the queue between them, in RabbitMQ's management pages
+  {look_between(system)}
   {change_of_vip(system.path("config", ACCOUNT_FILE), other)}
   git -C {config} commit -qam 'Another VIP'
   curl -H 'Content-Type: application/json' -d '{{"path":["{ACCOUNT_FILE}"]}}' \\
@@ -176,7 +186,7 @@ def watch(system, say):
                 reported.add(service.name)
                 say(f"script/up: {service.name} ended with status {service.exit_code}; "
                     "the others run on")
-        if system.rabbit.exit_code is not None and system.rabbit not in reported:
+        if system.rabbit and system.rabbit.exit_code is not None and system.rabbit not in reported:
             reported.add(system.rabbit)
             say(rabbit_end(system))
         if reported.issuperset(service.name for service in system.services):
@@ -245,8 +255,8 @@ def main(arguments):
         directory = os.path.join(directory, "once")
     try:
         with lock(directory):
-            system = System(directory, build.programs_dir(), Layout.at(args.port_base, args.vip),
-                            printer)
+            layout = Layout.at(args.port_base, args.vip, args.broker)
+            system = System(directory, build.programs_dir(), layout, printer)
             make_ready(args, system, progress)
             return 0 if run(args, system, printer, progress) else 1
     except Interrupted:

@@ -48,7 +48,8 @@ def wait_messages(system, count, timeout_s=10.0):
 
 
 def read_the_vip_account(system, progress):
-    """Twice as many reads as vipservices: each must print two."""
+    """Twice as many reads as vipservices: each must print two of them, from RabbitMQ, which deals
+    in turn. From the bus, the one that is awake first takes more."""
     reads = 2 * len(system.vips)
     for _ in range(reads):
         body = read_account(system, VIP)
@@ -57,8 +58,11 @@ def read_the_vip_account(system, progress):
     for name, found in messages(system).items():
         for notification in found:
             progress(f"  {name} printed {json.dumps(notification)}")
-        if [n["accountId"] for n in found] != [VIP, VIP]:
-            raise WalkError(f"{name} printed {len(found)} messages instead of two of {VIP}")
+        if system.rabbit and len(found) != 2:
+            raise WalkError(f"{name} printed {len(found)} messages instead of two")
+    ids = [n["accountId"] for found in messages(system).values() for n in found]
+    if ids != [VIP] * reads:
+        raise WalkError(f"the messages printed are of {ids} instead of {reads} times {VIP}")
     return reads
 
 

@@ -47,7 +47,7 @@ def test_no_log_shows_a_password(world):
     """The broker refuses it: that is said, with all a debug log has, and without the password."""
     url = world.url_for(SECRET)
     world.write_config("application.yml", world.read_config("application.yml").replace(
-        "amqp://guest:guest@127.0.0.1:5672/", url))
+        '"bus:bus"', url))
     world.start_config(amqp=url, log_level="debug")
     world.start_account(amqp_server_url=None, log_level="debug")
     world.start_vips(1, amqp_server_url=None, log_level="debug", log_format="json")
