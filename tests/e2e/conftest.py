@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What every end-to-end test starts from: a real broker, and a world of its own.
+"""What every end-to-end test starts from: a bus or a real broker, and a world of its own.
 
-The broker is started once; each test gets a virtual host of its own in it, a git repository with
-the configuration, free ports and a directory. Everything is ended with the test, and a program that
-does not stop with status 0 when asked fails it. GODWIT_BIN names the directory of the programs.
+The broker is started once, for the first test that uses it. Each test gets a virtual host of its
+own in it, or else a bus of its own; a git repository with the configuration, free ports and a
+directory. Everything is ended with the test, and a program that does not stop with status 0 when
+asked fails it. GODWIT_BIN names the directory of the programs.
 """
 import os
 import shutil
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.join(ROOT, "script", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from rabbit_node import Ports, RabbitNode  # noqa: E402
-from world import World  # noqa: E402
+from world import RABBITMQ, World  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +52,15 @@ def own_broker(tmp_path):
 
 
 @pytest.fixture
-def world(tmp_path, programs, broker, request):
-    """Helpers to start the programs against the session's broker; ends them after the test."""
+def carrier(request):
+    """What carries the messages: RabbitMQ unless ON_BOTH or ON_BUS stands above the test."""
+    return getattr(request, "param", RABBITMQ)
+
+
+@pytest.fixture
+def world(tmp_path, programs, carrier, request):
+    """Helpers to start the programs on the session's broker or a bus; ends them after the test."""
+    broker = request.getfixturevalue("broker") if carrier == RABBITMQ else None
     made = World(tmp_path / "world", programs, broker, request.node.name)
     yield made
     made.end()

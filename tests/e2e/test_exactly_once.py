@@ -28,9 +28,7 @@ def test_the_same_message_to_both_instances_counts_once(running):
 def test_it_is_remembered_across_restarts(running):
     running.send(NOTE, message_id="the-one")
     running.wait_messages(1)
-    for vip in running.vips:
-        assert vip.stop() == 0
-    running.vips = []
+    running.stop_vips()
     vip, = running.start_vips(1)
     vip.wait_healthy()
     running.send(NOTE, message_id="the-one")

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from world import eventually
+from world import ON_BOTH, RABBITMQ, eventually
 
 RFC3339_NS = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}Z"
 
 
+@ON_BOTH
 def test_a_read_of_the_vip_account_is_printed_and_counted(running):
     account = running.read("10000")
     assert {key: account[key] for key in ("id", "name")} == {"id": "10000", "name": "Person_0"}
@@ -28,15 +29,18 @@ def test_a_read_of_the_vip_account_is_printed_and_counted(running):
     assert uuid.UUID(counted["lastMessageId"]).version == 7
 
 
-def test_four_reads_are_shared_two_and_two(running):
+@ON_BOTH
+def test_four_reads_are_shared(running, carrier):
     for _ in range(4):
         running.read("10000")
     running.wait_messages(4)
-    assert [len(running.messages(vip)) for vip in running.vips] == [2, 2]
+    if carrier == RABBITMQ:  # in turn; from the bus, the one that is awake first takes more
+        assert [len(running.messages(vip)) for vip in running.vips] == [2, 2]
     # One store: each vipservice answers for all of them.
     assert [running.vips_of("10000", vip)["reads"] for vip in running.vips] == [4, 4]
 
 
+@ON_BOTH
 def test_an_ordinary_and_an_unknown_account_notify_nobody(running):
     assert running.read("10001")["name"] == "Person_1"
     assert running.read("10099")["name"] == "Person_99"
@@ -72,6 +76,7 @@ def test_what_an_independent_publisher_can_send(running):
     assert running.vips_of("10007")["reads"] == 1
 
 
+@ON_BOTH
 def test_many_reads_at_once_are_all_counted(running):
     """The original lost most of these and crashed."""
     with ThreadPoolExecutor(16) as pool:
@@ -104,6 +109,7 @@ def test_a_bad_page_is_refused(running, query):
     assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 
+@ON_BOTH
 def test_health_and_metrics(running):
     assert running.get("/health").json() == {"status": "UP"}
     vip_health = running.get("/health", running.vips[0].port)

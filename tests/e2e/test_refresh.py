@@ -7,7 +7,7 @@ import signal
 import pytest
 import requests
 
-from world import HOST, eventually
+from world import HOST, ON_BOTH, eventually
 
 FILE = "accountservice-test.yml"
 
@@ -29,6 +29,7 @@ def bus_queue(channel):
     return queue
 
 
+@ON_BOTH
 def test_a_commit_and_monitor_make_another_account_vip(running):
     pid = running.account.pid
     running.set_vip_accounts("10001", "10002")
@@ -77,6 +78,7 @@ def test_an_event_that_another_server_sent_is_followed(running, destination):
     becomes_vip(running, "10003")
 
 
+@ON_BOTH
 def test_busrefresh_reaches_everybody(running):
     running.set_vip_accounts("10004")
     answer = requests.post(f"http://{HOST}:{running.config_port}/actuator/busrefresh", timeout=10)
@@ -90,6 +92,7 @@ def test_sighup_loads_the_configuration_again(running):
     becomes_vip(running, "10005")
 
 
+@ON_BOTH
 def test_an_event_for_another_service_changes_nothing(running):
     running.set_vip_accounts("10006")
     running.post_monitor("billing.yml")

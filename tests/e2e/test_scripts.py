@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 UP = os.path.join(ROOT, "script", "up")
 RABBITMQ = os.path.join(ROOT, "script", "rabbitmq")
 READY = "Ctrl-C stops everything"
+ON_EACH = pytest.mark.parametrize("broker", [(), ("--broker", "rabbitmq")], ids=["bus", "rabbitmq"])
 
 
 def free_base():
@@ -65,20 +66,23 @@ def seconds(line):
     return float(re.match(r" *(\d+\.\d) s  ", line)[1])
 
 
-def test_once_walks_through_the_main_job(up):
-    service = up("--once")
+@ON_EACH
+def test_once_walks_through_the_main_job(up, broker):
+    service = up("--once", *broker)
     assert service.wait_end(120) == 0, service.output()
     output = service.output()
-    assert seconds(service.matching("RabbitMQ stopped$")[0]) <= 30  # promised, without the build
-    for name in ("vipservice-1", "vipservice-2"):
-        assert len(re.findall(name + r' printed {"accountId": "10000"', output)) == 2
+    last = "RabbitMQ" if broker else "configserver"
+    assert seconds(service.matching(f"{last} stopped$")[0]) <= 30  # promised, without the build
+    assert ("RabbitMQ" in output) == bool(broker)
+    assert len(re.findall(r'vipservice-[12] printed {"accountId": "10000"', output)) == 4
     assert "read an ordinary account" in output and "read an unknown account" in output
     assert "account 10001 is VIP now" in output
     assert_nothing_left(up)
 
 
-def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
-    service = up("--vip", "3")
+@ON_EACH
+def test_ctrl_c_stops_in_order_and_leaves_nothing(up, broker):
+    service = up("--vip", "3", *broker)
     service.wait_lines(READY, timeout_s=40)
     assert requests.get(f"http://{HOST}:{up.base}/accounts/10000", timeout=5).status_code == 200
     line = service.wait_lines(r"vipservice-\d.*Got a message")[0]
@@ -87,23 +91,25 @@ def test_ctrl_c_stops_in_order_and_leaves_nothing(up):
     assert service.wait_end(30) == 0, service.output()
     stopped = [line.split()[2] for line in service.matching(r"^ *\d+\.\d s  .* stopped$")]
     assert stopped == ["accountservice", "vipservice-1", "vipservice-2", "vipservice-3",
-                       "configserver", "RabbitMQ"]
+                       "configserver", *(["RabbitMQ"] if broker else [])]
     assert_nothing_left(up)
     assert "Got a message" in "".join(
         (up.run_dir / "logs" / f"vipservice-{i}.log").read_text() for i in (1, 2, 3))
 
 
-def test_it_starts_at_once_after_a_kill(up):
+@ON_EACH
+def test_it_starts_at_once_after_a_kill(up, broker):
     """With what the first one left ended at once, also when it does not end on its own."""
-    first = up()
+    first = up(*broker)
     first.wait_lines(READY, timeout_s=40)
     left = processes.marked(str(up.run_dir)) + processes.marked(str(up.run_dir / "rabbitmq"))
     for pid in left:
         os.kill(pid, signal.SIGSTOP)  # it cannot follow a polite request now
     first.kill()
-    second = up()
+    second = up(*broker)
     second.wait_lines(READY, timeout_s=50)
-    line, = second.matching("ended what a killed run had left: .*accountservice.*, RabbitMQ$")
+    line, = second.matching("ended what a killed run had left: .*accountservice.*"
+                            + (", RabbitMQ$" if broker else "vipservice$"))
     assert seconds(line) < 5  # asking first would have taken 10 s
     assert not [pid for pid in left if processes.is_running(pid)]
     assert second.stop(30) == 0, second.output()
@@ -111,7 +117,7 @@ def test_it_starts_at_once_after_a_kill(up):
 
 def test_the_end_of_rabbitmq_is_told_and_it_can_be_started_again(up):
     """Once, with its status and the command; the services wait for it meanwhile."""
-    service = up()
+    service = up("--broker", "rabbitmq")
     service.wait_lines(READY, timeout_s=40)
     beam, = [pid for pid in processes.marked(str(up.run_dir / "rabbitmq"))
              if processes.process_name(pid).startswith("beam")]
@@ -191,7 +197,7 @@ def test_what_it_suggests_is_true_of_the_configuration(up, text, vip, other):
 
 def test_no_command_line_shows_a_password(up):
     """Any user of the machine can read those."""
-    service = up("--vip", "1")
+    service = up("--vip", "1", "--broker", "rabbitmq")
     service.wait_lines(READY, timeout_s=40)
     shown = []
     for pid in processes.marked(str(up.run_dir)) + processes.marked(str(up.run_dir / "rabbitmq")):
@@ -219,12 +225,40 @@ def test_a_second_one_says_that_the_first_runs(up):
 
 def test_taken_ports_are_named_with_their_owner(up):
     with socket.create_server((HOST, up.base + 2)), socket.create_server(("", up.base + 11)):
-        service = up()
+        service = up("--broker", "rabbitmq")
         assert service.wait_end(20) == 1
     me = rf"\(pid {os.getpid()}\)"
     assert re.search(rf"{up.base + 2} for RabbitMQ: taken by .* {me}", service.output())
     assert re.search(rf"{up.base + 11} for vipservice 2: taken by .* {me}", service.output())
     assert not (up.run_dir / "rabbitmq").exists()  # nothing was started
+
+
+def test_rabbitmq_is_not_needed_on_the_bus(up):
+    """Neither its ports nor its files; and what is between the services can be looked at."""
+    with socket.create_server((HOST, up.base + 2)):
+        service = up("--vip", "1")
+        service.wait_lines(READY, timeout_s=40)
+        command = re.search(r"^  (\S*godwit bus list (\S+))$", service.output(), re.M)
+        assert os.path.samefile(os.path.join(ROOT, command[2]), up.run_dir / "bus")
+        shown = subprocess.run(command[1].split(), cwd=ROOT, timeout=20, capture_output=True,
+                               text=True, check=True)
+        assert "vip_queue" in shown.stdout
+        assert not [pid for pid in processes.marked(str(up.run_dir))
+                    if (processes.process_name(pid) or "").startswith(("beam", "epmd"))]
+        assert service.stop(30) == 0, service.output()
+    assert not (up.run_dir / "rabbitmq").exists()
+
+
+def test_the_other_broker_in_the_same_directory(up):
+    """The configuration and the counts stay; which broker is used is said each time anew."""
+    for reads, broker in enumerate([(), ("--broker", "rabbitmq"), ()], 1):
+        service = up("--vip", "1", *broker)
+        service.wait_lines(READY, timeout_s=40)
+        requests.get(f"http://{HOST}:{up.base}/accounts/10000", timeout=5)
+        service.wait_lines(r"vipservice-1 .*Got a message")
+        counted = requests.get(f"http://{HOST}:{up.base + 10}/vips/10000", timeout=5).json()
+        assert counted["reads"] == reads
+        assert service.stop(30) == 0, service.output()
 
 
 def test_only_loopback_is_listened_on_by_rabbitmq(broker):
@@ -270,6 +304,7 @@ def test_a_node_for_developers(tmp_path):
     (["--vip", "0"], "--vip takes a number from 1 to 50, not '0'"),
     (["--vip"], "--vip needs a value"),
     (["--port-base", "80"], "--port-base takes a number from 1024 to 65400, not '80'"),
+    (["--broker", "kafka"], "--broker is bus or rabbitmq, not 'kafka'"),
     (["--nonsense"], "unknown argument '--nonsense'"),
 ])
 def test_wrong_options(arguments, message):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs of one test, and its own view of the broker through pika."""
+"""The programs of one test, on the embedded bus or on a broker; pika's own view of the latter."""
 import contextlib
 import json
 import os
@@ -7,6 +7,7 @@ import time
 import urllib.parse
 
 import pika
+import pytest
 import requests
 
 import processes
@@ -15,6 +16,11 @@ from service import Service
 
 HOST = "127.0.0.1"
 MESSAGE = "Got a message: "
+BUS, RABBITMQ = "bus", "rabbitmq"  # what can carry the messages
+
+# Marks of tests that need no pika; those without one run on RabbitMQ.
+ON_BOTH = pytest.mark.parametrize("carrier", [BUS, RABBITMQ], indirect=True)
+ON_BUS = pytest.mark.parametrize("carrier", [BUS], indirect=True)
 
 
 def eventually(check, timeout_s=10.0, what="what is waited for"):
@@ -29,11 +35,15 @@ def eventually(check, timeout_s=10.0, what="what is waited for"):
 
 
 class World:
-    """One test's directory, virtual host, configuration repository and programs."""
+    """One test's directory, virtual host, configuration repository and programs.
+
+    `carrier` says what those that are started from now on use: a test may change it in between.
+    """
 
     def __init__(self, directory, programs, broker, name):
         self.directory = str(directory)
         self.programs = programs
+        self.carrier = RABBITMQ if broker else BUS
         self.broker = broker
         self.vhost = "".join(c if c.isalnum() else "-" for c in name)[:60]
         self.repository = os.path.join(self.directory, "config")
@@ -55,6 +65,11 @@ class World:
         requests.delete(url, auth=("guest", "guest"), timeout=10)
         assert requests.put(url, auth=("guest", "guest"), timeout=10).status_code < 300
         self.broker = broker
+
+    @property
+    def broker_url(self):
+        """Of what carries the messages. The programs are started in the test's directory."""
+        return self.amqp_url if self.carrier == RABBITMQ else "bus:bus"
 
     @property
     def amqp_url(self):
@@ -135,7 +150,7 @@ class World:
 
     def client(self, name, port, **settings):
         """accountservice or vipservice with the usual flags, not started."""
-        values = {"server_port": port, "amqp_server_url": self.broker and self.amqp_url}
+        values = {"server_port": port, "amqp_server_url": self.broker_url}
         values.update(settings)
         prefix = values.pop("prefix", ())
         return self.program(name, port, "-configServerUrl", f"http://{HOST}:{self.config_port}",
@@ -145,7 +160,7 @@ class World:
         """Start configserver on this test's repository."""
         self.config = self.program("configserver", self.config_port, "-repo", self.repository,
                                    "-port", str(self.config_port),
-                                   **{"amqp": self.amqp_url, **settings}).start()
+                                   **{"amqp": self.broker_url, **settings}).start()
         if wait:
             self.config.wait_healthy()
         return self.config
@@ -154,6 +169,12 @@ class World:
         """Start accountservice."""
         self.account = self.client("accountservice", self.account_port, **settings).start()
         return self.account
+
+    def stop_vips(self):
+        """Stop all vipservices; what comes for them waits."""
+        for vip in self.vips:
+            assert vip.stop() == 0, vip.output()
+        self.vips = []
 
     def start_vips(self, count, **settings):
         """Start so many more vipservices; returns them."""
