@@ -100,8 +100,8 @@ int main(int argc, char **argv)
         {"port", "GODWIT_PORT", "NUMBER", "8888", "the port to serve HTTP on"},
         {"label", "GODWIT_LABEL", "LABEL", "main", "the label of requests that name none"},
         {"amqp", "GODWIT_AMQP", "URL", NULL,
-         "the broker to publish refresh events on; GODWIT_AMQP\n"
-         "                             keeps its password out of the process list"},
+         "the broker to publish refresh events on, or bus:DIR;\n"
+         "                             GODWIT_AMQP keeps passwords out of the process list"},
     };
     program self = {.repo = NULL};
     gw_service_spec spec = {

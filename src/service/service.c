@@ -416,7 +416,8 @@ static gw_status connect_from_config(gw_service *service, const gw_config_snapsh
     if (st == GW_E_NOT_FOUND || (st == GW_OK && url[0] == '\0')) {
         return gw_error_set(err, GW_E_NOT_FOUND, 0,
                             "there is no 'amqp_server_url' in the configuration: set it in the "
-                            "configuration repository or as GODWIT_AMQP_SERVER_URL");
+                            "configuration repository or as GODWIT_AMQP_SERVER_URL, to bus:DIR or "
+                            "amqp://host:5672/");
     }
     /* Read again when connecting: what is wrong with these is not the URL's fault. */
     gw_client_options checked = GW_CLIENT_OPTIONS_INIT;

@@ -144,7 +144,8 @@ static void test_cannot_start(void **state)
         {{NULL},
          {"SAMPLE_BROKER=1"},
          "cannot start: there is no 'amqp_server_url' in the configuration: set it in the "
-         "configuration repository or as GODWIT_AMQP_SERVER_URL\n"},
+         "configuration repository or as GODWIT_AMQP_SERVER_URL, to bus:DIR or "
+         "amqp://host:5672/\n"},
         {{NULL},
          {"SAMPLE_BROKER=1", "GODWIT_AMQP_SERVER_URL=amqps://u:secret@h"},
          "cannot start: amqp_server_url: amqps:// (TLS) is not supported yet"},
