@@ -3,6 +3,7 @@
  * of these can share a store.
  *
  *   count_once amqp://127.0.0.1:5672/ greetings data/count_once
+ *   count_once bus:run/bus greetings data/count_once              on the embedded bus
  */
 #include <limits.h>
 #include <signal.h>

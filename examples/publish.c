@@ -4,6 +4,7 @@
  *   publish amqp://127.0.0.1:5672/ greetings Ada                     on a work queue
  *   publish amqp://127.0.0.1:5672/ news hello fanout                 to every subscriber
  *   publish amqp://127.0.0.1:5672/ weather rain topic europe.oslo    to those who want this key
+ *   publish bus:run/bus greetings Ada                                on the embedded bus
  */
 #include <stdio.h>
 #include <stdlib.h>

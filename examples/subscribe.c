@@ -4,6 +4,7 @@
  *   subscribe amqp://127.0.0.1:5672/ greetings                  instances share a work queue
  *   subscribe amqp://127.0.0.1:5672/ news fanout                every instance gets everything
  *   subscribe amqp://127.0.0.1:5672/ weather topic 'europe.*'   and here what has such a key
+ *   subscribe bus:run/bus greetings                             the embedded bus
  */
 #include <signal.h>
 #include <stdio.h>

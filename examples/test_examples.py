@@ -3,6 +3,7 @@
 """Run the examples.
 
   examples/test_examples.py DIR            with the broker in memory
+  examples/test_examples.py DIR bus        with an embedded bus of their own
   examples/test_examples.py DIR rabbitmq   with the one of the environment's GODWIT_TEST_AMQP_URL
 
 DIR has the programs.
@@ -133,9 +134,16 @@ def test_count_once(directory):
           (done.returncode, done.stderr))
 
 
-def test_counts_go_on(directory):
-    """On RabbitMQ, in one store: what was counted is there after a restart."""
-    url, queue = os.environ["GODWIT_TEST_AMQP_URL"], f"examples-{uuid.uuid4()}"
+def broker_url():
+    url = os.environ.get("GODWIT_TEST_AMQP_URL")
+    if not url:
+        raise AssertionError("GODWIT_TEST_AMQP_URL names no broker; script/test integration starts one")
+    return url
+
+
+def test_counts_go_on(directory, url):
+    """In one store: what was counted is there after a restart."""
+    queue = f"examples-{uuid.uuid4()}"
     number = 0
 
     def publish_two(out):
@@ -151,15 +159,24 @@ def test_counts_go_on(directory):
             count_once(directory, url, queue, store, publish_two)
 
 
-def test_round_trip(directory):
+def test_switch_broker(directory, url):
+    """What waits on a bus is counted on RabbitMQ, and the count goes on."""
+    script = os.path.join(os.path.dirname(os.path.realpath(__file__)), "switch_broker.sh")
+    with tempfile.TemporaryDirectory() as parent:
+        done = subprocess.run([script, os.path.dirname(os.path.realpath(directory)), f"{parent}/switch",
+                               url.replace("guest:guest@", "")],
+                              capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    check(f"switch_broker.sh, which says {done.stderr!r}", 0, done.returncode)
+    check("the counts", ["1", "2", "3", "4"], re.findall(r"^\d+$", done.stdout, re.M))
+
+
+def test_round_trip(directory, url):
     for to, source in TARGETS:
-        check_round_trip(directory, to, source)
+        check_round_trip(directory, url, to, source)
 
 
-def check_round_trip(directory, to, source):
-    url, name = os.environ.get("GODWIT_TEST_AMQP_URL"), f"examples-{uuid.uuid4()}"
-    if not url:
-        raise AssertionError("GODWIT_TEST_AMQP_URL names no broker; script/test integration starts one")
+def check_round_trip(directory, url, to, source):
+    name = f"examples-{uuid.uuid4()}"
     subscribe = start([os.path.join(directory, "subscribe"), url, name, *source])
     seen = []
     try:
@@ -175,12 +192,20 @@ def check_round_trip(directory, to, source):
 
 
 def main(arguments):
-    if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["rabbitmq"]):
+    if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["bus"], ["rabbitmq"]):
         sys.exit(__doc__.strip())
-    tests = (test_greeter, test_publish, test_wrong_words, test_subscribe,
-             test_count_once) if len(arguments) == 1 else (test_round_trip, test_counts_go_on)
+    if len(arguments) == 1:
+        run((test_greeter, test_publish, test_wrong_words, test_subscribe, test_count_once), *arguments)
+    elif arguments[1] == "bus":
+        with tempfile.TemporaryDirectory() as parent:
+            run((test_round_trip, test_counts_go_on), arguments[0], f"bus:{parent}/bus")
+    else:
+        run((test_round_trip, test_counts_go_on, test_switch_broker), arguments[0], broker_url())
+
+
+def run(tests, *arguments):
     for test in tests:
-        test(arguments[0])
+        test(*arguments)
         print(f"{test.__name__}: passed")
 
 
