@@ -66,9 +66,10 @@ def test_the_event_is_what_spring_sends(running):
         assert all(event.values())
 
 
+@ON_BOTH
 @pytest.mark.parametrize("destination", ["accountservice:**", "**", "*:**", "accountservice"])
 def test_an_event_that_another_server_sent_is_followed(running, destination):
-    """configserver is not asked to notify: the event comes from pika, as from a Java server."""
+    """configserver is not asked to notify: the event comes from elsewhere, as from a Java server."""
     running.set_vip_accounts("10003")
     running.send(json.dumps({
         "type": "RefreshRemoteApplicationEvent", "timestamp": 1494514362123,

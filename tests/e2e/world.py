@@ -12,13 +12,14 @@ import requests
 
 import processes
 import system
+from bus_tool import BUS_URL, BusTool
 from service import Service
 
 HOST = "127.0.0.1"
 MESSAGE = "Got a message: "
 BUS, RABBITMQ = "bus", "rabbitmq"  # what can carry the messages
 
-# Marks of tests that need no pika; those without one run on RabbitMQ.
+# Marks of tests; those without one run on RabbitMQ.
 ON_BOTH = pytest.mark.parametrize("carrier", [BUS, RABBITMQ], indirect=True)
 ON_BUS = pytest.mark.parametrize("carrier", [BUS], indirect=True)
 
@@ -45,6 +46,7 @@ class World:
         self.programs = programs
         self.carrier = RABBITMQ if broker else BUS
         self.broker = broker
+        self.bus = BusTool(self)
         self.vhost = "".join(c if c.isalnum() else "-" for c in name)[:60]
         self.repository = os.path.join(self.directory, "config")
         self.config_port, self.account_port = processes.free_ports(2)
@@ -68,8 +70,8 @@ class World:
 
     @property
     def broker_url(self):
-        """Of what carries the messages. The programs are started in the test's directory."""
-        return self.amqp_url if self.carrier == RABBITMQ else "bus:bus"
+        """Of what carries the messages."""
+        return self.amqp_url if self.carrier == RABBITMQ else BUS_URL
 
     @property
     def amqp_url(self):
@@ -92,7 +94,11 @@ class World:
                 conn.close()
 
     def send(self, body, queue="vip_queue", exchange="", **properties):
-        """Publish a message with pika; it must be routed, and the broker must confirm it."""
+        """Publish a message with pika; it must be routed, and the broker must confirm it. On the bus,
+        with the tool."""
+        if self.carrier == BUS:
+            self.bus.send(body, queue, exchange, **properties)
+            return
         with self.channel() as channel:
             channel.confirm_delivery()
             channel.basic_publish(exchange, queue, body, pika.BasicProperties(**properties),
@@ -114,15 +120,20 @@ class World:
             method, properties, body = channel.basic_get(name, auto_ack=True)
             return (properties, body) if method else None
 
-        return eventually(lambda: self.ask(get, queue), timeout_s, f"a message in {queue}")
+        return eventually(lambda: self.bus.take(queue) if self.carrier == BUS
+                          else self.ask(get, queue), timeout_s, f"a message in {queue}")
 
     def queue_length(self, queue):
         """How many messages wait in a queue, those at a consumer not counted; None without it."""
+        if self.carrier == BUS:
+            return self.bus.queues().get(queue, {}).get("ready")
         return self.ask(lambda channel, name: channel.queue_declare(
             name, passive=True).method.message_count, queue)
 
     def consumers(self, queue):
         """How many consume from a queue; None without it."""
+        if self.carrier == BUS:
+            return self.bus.queues().get(queue, {}).get("consumers")
         return self.ask(lambda channel, name: channel.queue_declare(
             name, passive=True).method.consumer_count, queue)
 
