@@ -13,7 +13,8 @@ from rabbit_node import Ports, RabbitNode
 from service import Service, ServiceError, http_request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-PROGRAMS = ("accountservice", "vipservice", "configserver", "healthchecker", "godwit")
+# What is built to run it; godwit_tool makes the program godwit.
+PROGRAMS = ("accountservice", "vipservice", "configserver", "healthchecker", "godwit_tool")
 BROKERS = ("bus", "rabbitmq")
 BRANCH = "main"
 ACCOUNT_FILE = "accountservice-test.yml"
