@@ -219,6 +219,8 @@ def run(args, system, printer, progress):
     """Start, do the job or wait, stop. Returns whether all went well."""
     ok = False
     try:
+        if not system.rabbit:
+            progress(f"messages go over the embedded bus in {shortest(system.path('bus'))}")
         system.start(progress)
         if args.once:
             walk.walk(system, progress)

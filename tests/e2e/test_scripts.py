@@ -74,6 +74,7 @@ def test_once_walks_through_the_main_job(up, broker):
     last = "RabbitMQ" if broker else "configserver"
     assert seconds(service.matching(f"{last} stopped$")[0]) <= 30  # promised, without the build
     assert ("RabbitMQ" in output) == bool(broker)
+    assert bool(re.search(r"the embedded bus in \S*once/bus$", output, re.M)) != bool(broker)
     assert len(re.findall(r'vipservice-[12] printed {"accountId": "10000"', output)) == 4
     assert "read an ordinary account" in output and "read an unknown account" in output
     assert "account 10001 is VIP now" in output
