@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     static const gw_service_spec spec = {
         .name = "greeter",
         .summary = "greets, and tells whom",
-        .example = "GODWIT_AMQP_SERVER_URL=amqp://guest:guest@127.0.0.1:5672/ greeter",
+        .example = "GODWIT_AMQP_SERVER_URL=bus:run/bus greeter",
         .use_broker = true,
         .default_port = 7070,
         .routes = routes,

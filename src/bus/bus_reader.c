@@ -28,6 +28,7 @@ static void report_transports(gw__bus *bus)
         it->news = false;
         it->busy = true;
         pthread_mutex_unlock(&bus->lock);
+        gw_log_info("bus", "using the embedded bus in %s", bus->dir);
         it->events.state(it->events.ctx, GW_CLIENT_UP, NULL);
         pthread_mutex_lock(&bus->lock);
         it->busy = false;
@@ -63,6 +64,8 @@ static void report_consumer(gw__bus_consumer *consumer)
     bool consuming = consumer->refusal.status == GW_OK;
     if (consuming && consumer->spec.passive) {
         report_found(consumer);
+    } else if (consuming) {
+        gw_log_info("bus", "consuming from queue '%s'", consumer->queue_name);
     }
     sink->state(sink->ctx, consuming, consuming ? NULL : &consumer->refusal);
 }
