@@ -244,6 +244,17 @@ static void return_leases(gw__bus *bus, const gw__queue_row *queue, uint32_t mem
     }
 }
 
+/* It is rung for nothing any more: who publishes would take it for one who comes. */
+static void forget_waiter(gw__bus *bus, uint32_t member)
+{
+    for (uint32_t i = 0; i < GW__BUS_LOGS_MAX; i++) {
+        gw__log_state *state = gw__bus_state(bus, i);
+        if (atomic_load(&state->waiters[member / 64]) != 0) {
+            gw__log_wait_remove(state, member);
+        }
+    }
+}
+
 void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
 {
     gw__control *control = bus->file.control;
@@ -256,6 +267,7 @@ void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
             atomic_store(&it->log_serial, 0);
         }
     }
+    forget_waiter(bus, member);
     count_consumers(bus); /* all: whoever began this before may have died in between */
 }
 

@@ -448,6 +448,78 @@ static void test_idle(void **state)
     bus_free_box(box);
 }
 
+/* ---- who waits and is gone ------------------------------------------------------------------- */
+
+static void wait_idly(void)
+{
+    gw_client *client = open_in_child();
+    subscribe_in_child(client, "idle", 10, done);
+    tell(child_from);
+    pause();
+}
+
+/* The state of a queue's own log. */
+static gw__log_state *state_of(gw__bus *bus, const char *queue)
+{
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *row = gw__topology_queue(topology, queue);
+    assert_non_null(row);
+    gw__log_state *log = &gw__bus_control(bus)->logs[row->logs[0].log];
+    gw__topology_put(topology);
+    return log;
+}
+
+static bool waits(gw__log_state *log, uint32_t member)
+{
+    return (log->waiters[member / 64] >> member % 64 & 1) != 0;
+}
+
+static void wait_until_waits(gw__log_state *log, uint32_t member)
+{
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (!waits(log, member)) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+}
+
+/* One that was killed while it waited is not rung in place of one who still waits. */
+static void test_killed_waiter(void **state)
+{
+    (void)state;
+    child_of_test child = start(wait_idly);
+    hear(child.from);
+    gw__bus *bus = bus_open();
+    gw__control *control = gw__bus_control(bus);
+    uint32_t member = 0;
+    while (control->members[member].generation % 2 == 0 || member == gw__bus_member(bus)) {
+        member++;
+    }
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "idle", 10, box);
+    gw__log_state *log = state_of(bus, "idle");
+    wait_until_waits(log, member);
+    end(&child, SIGKILL);
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (control->members[member].generation % 2 == 1) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+    wait_until_waits(log, gw__bus_member(bus));
+    while (control->members[gw__bus_member(bus)].asleep == 0) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+    log->turn = member; /* it would be the dead one's */
+    assert_int_equal(bus_send(client, "idle", "alive", NULL), GW_OK);
+    bus_assert_texts(box, "alive");
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
 int main(void)
 {
     gw_log_set_level(GW_LOG_OFF);
@@ -461,6 +533,7 @@ int main(void)
         T(test_all_are_killed),
         T(test_deleted_queue),
         T(test_idle),
+        T(test_killed_waiter),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
