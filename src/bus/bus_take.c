@@ -273,9 +273,9 @@ bool gw__bus_wait_for(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_s
     bool has_room = consumer->prefetch > consumer->n_unsettled;
     consumer->wants_room = !has_room;
     pthread_mutex_unlock(&consumer->lock);
-    if (!has_room) {
-        consumer->due_ms = UINT64_MAX;
-        return false;
+    if (!has_room) { /* it may be the only one that was told when something is due */
+        consumer->due_ms = atomic_load(&consumer->main->due_ms);
+        return consumer->due_ms <= unix_ms;
     }
     gw__log_wait_add(consumer->main, consumer->bus->member);
     consumer->due_ms = atomic_load(&consumer->main->due_ms);

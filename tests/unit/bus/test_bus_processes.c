@@ -520,6 +520,51 @@ static void test_killed_waiter(void **state)
     bus_free_box(box);
 }
 
+static void take_one_and_hang(void)
+{
+    gw_client *client = open_in_child();
+    subscribe_in_child(client, "later", 1, hang);
+    tell(child_from);
+    pause();
+}
+
+/* One was told when something is due, and has no room when it is: others get it. */
+static void test_due_without_room(void **state)
+{
+    (void)state;
+    child_of_test child = start(take_one_and_hang);
+    hear(child.from);
+    gw__bus *bus = bus_open();
+    uint32_t member = 0;
+    while (gw__bus_control(bus)->members[member].generation % 2 == 0 ||
+           member == gw__bus_member(bus)) {
+        member++;
+    }
+    gw_client *client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "later", 10, box);
+    gw__log_state *log = state_of(bus, "later");
+    wait_until_waits(log, member);
+    wait_until_waits(log, gw__bus_member(bus));
+    log->turn = member;
+    gw_message *msg = gw_message_new("due", 3);
+    gw__target target = {.exchange = "", .queue = "later", .delay_ms = 300};
+    gw__outgoing item = {.msg = msg, .target = &target, .routing_key = "later"};
+    gw__bus_url limits = {.max_messages = 0};
+    size_t n_done;
+    assert_int_equal(gw__bus_publish(bus, &item, 1, &limits, false, &n_done, NULL), GW_OK);
+    gw_message_free(msg);
+    wait_until_waits(log, member); /* again, and for the time */
+    log->turn = member;
+    assert_int_equal(bus_send(client, "later", "hangs", NULL), GW_OK);
+    hear(child.from); /* it has no room any more */
+    bus_assert_texts(box, "due");
+    end(&child, SIGKILL);
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
 int main(void)
 {
     gw_log_set_level(GW_LOG_OFF);
@@ -534,6 +579,7 @@ int main(void)
         T(test_deleted_queue),
         T(test_idle),
         T(test_killed_waiter),
+        T(test_due_without_room),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
