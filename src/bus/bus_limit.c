@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/segment.h"
 #include "messaging/dead_letter.h"
 
 typedef struct load {
@@ -48,6 +49,16 @@ static gw_status full(const gw__queue_row *queue, const load *now, gw_error *err
     return gw_error_set(err, GW_E_FULL, 0,
                         "queue '%s' is full: %" PRIu64 " messages of %" PRIu64 " bytes",
                         queue->name, now->n_messages, now->n_bytes);
+}
+
+/* Whether there would be room for them if nothing else were in the queue. */
+static bool could_fit(const gw__queue_row *queue, const gw__log_write *writes, size_t n_writes)
+{
+    uint64_t n_bytes = 0;
+    for (size_t i = 0; i < n_writes; i++) {
+        n_bytes += gw__entry_size(writes[i].len);
+    }
+    return queue->max_bytes == 0 || n_bytes <= queue->max_bytes;
 }
 
 /* What is left for one log of the queue; false when there is nothing. */
@@ -236,6 +247,9 @@ gw_status gw__bus_append(gw__bus *bus, const gw__queue_row *queue, gw__open_log 
         gw_status st = limits_of_log(bus, queue, log, &limits)
                            ? gw__log_append(log->log, writes, n_writes, &limits, ret_end, err)
                            : gw__bus_refuse(bus, queue, err);
+        if (st == GW_E_LIMIT && could_fit(queue, writes, n_writes)) {
+            st = gw__bus_refuse(bus, queue, err); /* too long for what the other logs leave */
+        }
         if (st != GW_E_FULL || gw__bus_refuses(queue)) {
             return st;
         }

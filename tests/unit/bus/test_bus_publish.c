@@ -144,6 +144,29 @@ static void test_bytes(void **state)
     bus_free_box(box);
 }
 
+/* What the other priorities take is room that can be made, or that will be there later. */
+static void test_bytes_of_priorities(void **state)
+{
+    (void)state;
+    char body[3001];
+    memset(body, 'b', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    gw_client *client = bus_client("?max_bytes=4096");
+    assert_int_equal(bus_send_with(client, "refuses", body, 0, -1), GW_OK);
+    assert_int_equal(bus_send_with(client, "refuses", body, 5, -1), GW_E_FULL);
+    bus_close_client(client);
+    client = bus_client("?max_bytes=4096&overflow=drop-oldest");
+    assert_int_equal(bus_send_with(client, "drops", body, 0, -1), GW_OK);
+    body[0] = 'a';
+    assert_int_equal(bus_send_with(client, "drops", body, 5, -1), GW_OK);
+    bus_box *box = bus_new_box();
+    bus_collect(client, "drops", 10, box);
+    bus_wait(box, 1);
+    assert_int_equal(box->texts[0][0], 'a');
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
 static void test_dead_letters(void **state)
 {
     (void)state;
@@ -305,11 +328,17 @@ int main(void)
     gw_log_set_level(GW_LOG_OFF);
 #define T(f) cmocka_unit_test_setup_teardown(f, bus_make_dir, bus_remove_dir)
     const struct CMUnitTest tests[] = {
-        T(test_outlives_all),    T(test_batch),
-        T(test_refuse),          T(test_batch_into_a_small_queue),
-        T(test_drop_oldest),     T(test_bytes),
-        T(test_dead_letters),    T(test_priorities),
-        T(test_delays),          T(test_ripen),
+        T(test_outlives_all),
+        T(test_batch),
+        T(test_refuse),
+        T(test_batch_into_a_small_queue),
+        T(test_drop_oldest),
+        T(test_bytes),
+        T(test_bytes_of_priorities),
+        T(test_dead_letters),
+        T(test_priorities),
+        T(test_delays),
+        T(test_ripen),
         T(test_hostile_records),
     };
 #undef T
