@@ -66,7 +66,8 @@ gw_status gw__bus_delete_queue(gw__bus *bus, const char *queue, gw_error *err);
 
 /* Publish messages, all to the same target: declare it, route each, append, ring. With `to_disk`
  * returns when they survive power loss. `ret_n_done` of them, from the first on, are there when it
- * fails. `limits` are of queues that it declares. */
+ * fails, and on the disk if they were to be: none of them counts when the disk failed (GW_E_IO).
+ * `limits` are of queues that it declares. */
 gw_status gw__bus_publish(gw__bus *bus, const gw__outgoing *items, size_t n_items,
                           const gw__bus_url *limits, bool to_disk, size_t *ret_n_done,
                           gw_error *err);

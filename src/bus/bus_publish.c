@@ -39,6 +39,7 @@ typedef struct publishing {
 
     pending_sync syncs[SYNCS_MAX];
     size_t n_syncs;
+    bool sync_failed;
 } publishing;
 
 static uint64_t now_ms(publishing *it)
@@ -242,17 +243,17 @@ static void fill_writes(publishing *it, const gw__outgoing *items, size_t n, gw_
     }
 }
 
+/* Once it has failed it fails. */
 static gw_status sync_all(publishing *it, gw_error *err)
 {
-    gw_status st = GW_OK;
     for (size_t i = 0; i < it->n_syncs; i++) {
-        if (st == GW_OK) {
-            st = gw__log_sync(it->syncs[i].log->log, it->syncs[i].end, err);
+        if (!it->sync_failed) {
+            it->sync_failed = gw__log_sync(it->syncs[i].log->log, it->syncs[i].end, err) != GW_OK;
         }
         gw__bus_log_put(it->syncs[i].log);
     }
     it->n_syncs = 0;
-    return st;
+    return it->sync_failed ? GW_E_IO : GW_OK;
 }
 
 static gw_status note_sync(publishing *it, gw__open_log *log, uint64_t end, gw_error *err)
@@ -446,6 +447,7 @@ gw_status gw__bus_publish(gw__bus *bus, const gw__outgoing *items, size_t n_item
     it.n_queues = 0;
     it.room = QUEUES_FEW;
     it.n_syncs = 0;
+    it.sync_failed = false;
     *ret_n_done = 0;
     gw_status st = refresh(&it, err);
     while (st == GW_OK && *ret_n_done < n_items) {
@@ -454,10 +456,13 @@ gw_status gw__bus_publish(gw__bus *bus, const gw__outgoing *items, size_t n_item
         st = publish_run(&it, rest, run_len(rest, n_items - *ret_n_done), &n_done, err);
         *ret_n_done += n_done;
     }
-    gw_status synced = sync_all(&it, st == GW_OK ? err : NULL);
+    if (sync_all(&it, err) != GW_OK) { /* nobody knows which of them would survive power loss */
+        st = GW_E_IO;
+        *ret_n_done = 0;
+    }
     free_arrays(&it);
     if (it.topology != NULL) {
         gw__topology_put(it.topology);
     }
-    return st != GW_OK ? st : synced;
+    return st;
 }

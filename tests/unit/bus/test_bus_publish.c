@@ -8,6 +8,7 @@
 #include <godwit/clock.h>
 #include <godwit/log.h>
 
+#include "bus/log_format.h"
 #include "bus_fixture.h"
 
 /* ---- ways ---------------------------------------------------------------------------- */
@@ -188,6 +189,40 @@ static void test_dead_letters(void **state)
     bus_free_box(dead);
 }
 
+/* ---- the disk ----------------------------------------------------------------------------- */
+
+/* What the disk did not take is not done, whatever else went wrong. */
+static void test_disk_fails(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    gw__target target = {.exchange = "", .queue = "disk"};
+    gw_message *msg = gw_message_new("x", 1);
+    gw__outgoing items[3];
+    for (size_t i = 0; i < 3; i++) {
+        items[i] = (gw__outgoing){.msg = msg, .target = &target, .routing_key = "disk"};
+    }
+    gw__bus_url limits = {.max_messages = 4};
+    size_t n_done;
+    assert_int_equal(gw__bus_publish(bus, items, 1, &limits, true, &n_done, NULL), GW_OK);
+    assert_int_equal(n_done, 1);
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *queue = gw__topology_queue(topology, "disk");
+    gw__log *log;
+    assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
+    log->sync_failed = true;
+    for (int i = 0; i < 2; i++) { /* the second time the queue is full, too */
+        gw_error err = GW_ERROR_INIT;
+        assert_int_equal(gw__bus_publish(bus, items, 2, &limits, true, &n_done, &err), GW_E_IO);
+        assert_int_equal(n_done, 0);
+        assert_non_null(strstr(err.text, "disk"));
+    }
+    gw__topology_put(topology);
+    gw_message_free(msg);
+    gw__bus_close(bus);
+}
+
 /* ---- priorities and delays --------------------------------------------------------------- */
 
 static void test_priorities(void **state)
@@ -336,6 +371,7 @@ int main(void)
         T(test_bytes),
         T(test_bytes_of_priorities),
         T(test_dead_letters),
+        T(test_disk_fails),
         T(test_priorities),
         T(test_delays),
         T(test_ripen),
