@@ -15,8 +15,8 @@
 
 /*
  * Whether a binding takes the message, as RabbitMQ has it: the message has all of the headers
- * wanted, or with `any` at least one, with an equal value of the same kind; GW_VALUE_NULL is equal
- * to every value. When none of them counts, every message is taken.
+ * wanted, or with `any` at least one, with an equal value of the same kind, where INT and UINT are
+ * one; GW_VALUE_NULL is equal to every value. When none of them counts, every message is taken.
  */
 bool gw__headers_match(const gw_header *wanted, size_t n_wanted, bool any, const gw_message *msg);
 

@@ -79,6 +79,8 @@ static void test_values(void **state)
         {boolean(true), boolean(true), true},
         {boolean(true), boolean(false), false},
         {big, big, true},
+        {number(-1), big, false}, /* the same bits */
+        {number(7), {.kind = GW_VALUE_UINT, .as.uinteger = 7}, true},
         {null, number(7), true},
         {null, null, true},
         {number(7), null, false},
