@@ -85,7 +85,9 @@ static bool parse_folder(const char *name, uint64_t *ret_serial)
     return *ret_serial != 0;
 }
 
-static gw_status forget_folders(gw__bus *bus, const serials *named, gw_error *err)
+/* Whether there are folders of other logs; with `remove` there are none any more. */
+static gw_status look_at_folders(gw__bus *bus, const serials *named, bool remove, bool *ret_others,
+                                 gw_error *err)
 {
     int fd = openat(bus->logs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -97,13 +99,15 @@ static gw_status forget_folders(gw__bus *bus, const serials *named, gw_error *er
         return gw_error_set_errno(err, errnum, "cannot read the folder %s/logs", bus->dir);
     }
     struct dirent *item;
+    *ret_others = false;
     while ((item = readdir(dir)) != NULL) {
         uint64_t serial;
-        if (!parse_folder(item->d_name, &serial)) {
+        if (!parse_folder(item->d_name, &serial) || has_serial(named, serial)) {
             continue;
         }
-        raise_last_serial(bus->file.control, serial);
-        if (!has_serial(named, serial)) {
+        *ret_others = true;
+        if (remove) {
+            raise_last_serial(bus->file.control, serial);
             gw__log_remove_files(bus->logs_fd, serial);
         }
     }
@@ -166,7 +170,8 @@ gw_status gw__bus_recover(gw__bus *bus, gw_error *err)
     }
     if (st == GW_OK) {
         forget_states(bus, &named);
-        st = forget_folders(bus, &named, err);
+        bool others;
+        st = look_at_folders(bus, &named, true, &others, err);
     }
     if (st == GW_OK) {
         st = recover_logs(bus, topology, err);
@@ -176,6 +181,47 @@ gw_status gw__bus_recover(gw__bus *bus, gw_error *err)
         gw__topology_put(topology);
     }
     return st;
+}
+
+/* ---- what is named no more ------------------------------------------------------------------- */
+
+/* Whether there are logs or folders that the definitions do not name; with `remove` there are none
+ * any more. */
+static bool look_at_others(gw__bus *bus, const gw__topology *topology, bool remove)
+{
+    serials named;
+    if (collect_serials(topology, &named, NULL) != GW_OK) {
+        return false;
+    }
+    bool others = false;
+    (void)look_at_folders(bus, &named, remove, &others, NULL);
+    for (uint32_t i = 0; i < GW__BUS_LOGS_MAX; i++) {
+        gw__log_row row = {.log = i, .serial = atomic_load(&gw__bus_state(bus, i)->serial)};
+        if (row.serial == 0 || has_serial(&named, row.serial)) {
+            continue;
+        }
+        others = true;
+        if (remove) {
+            gw__bus_log_gone(bus, &row);
+        }
+    }
+    free(named.items);
+    return others;
+}
+
+static void remove_others(void *ctx, const gw__topology *topology)
+{
+    (void)look_at_others(ctx, topology, true);
+}
+
+/* Who died may have been about to remove the logs of a queue that it had deleted, or to name one
+ * that it had made. Others do so, too: what they are about to name is told from it under the lock
+ * of the definitions. */
+static void forget_others(gw__bus *bus, const gw__topology *topology)
+{
+    if (look_at_others(bus, topology, false)) {
+        (void)gw__topology_hold(bus->defs, remove_others, bus, NULL);
+    }
 }
 
 /* ---- what one had -------------------------------------------------------------------------------
@@ -281,6 +327,7 @@ void gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation)
         for (size_t i = 0; i < n_queues; i++) {
             return_leases(bus, queues[i], member);
         }
+        forget_others(bus, topology);
         gw__topology_put(topology);
     }
     gw__bus_forget_member(bus, member, generation);

@@ -136,6 +136,11 @@ gw_status gw__topology_get(gw__definitions *defs, const gw__topology **ret_topol
 void gw__topology_put(const gw__topology *topology);
 uint64_t gw__topology_generation(const gw__topology *topology);
 
+/* Let one look at what is defined while nobody can change it. */
+typedef void (*gw__topology_look)(void *ctx, const gw__topology *topology);
+gw_status gw__topology_hold(gw__definitions *defs, gw__topology_look look, void *ctx,
+                            gw_error *err);
+
 /* NULL if there is none. Constant time. */
 const gw__queue_row *gw__topology_queue(const gw__topology *topology, const char *name);
 const gw__exchange_row *gw__topology_exchange(const gw__topology *topology, const char *name);

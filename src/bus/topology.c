@@ -161,6 +161,23 @@ gw_status gw__topology_get(gw__definitions *defs, const gw__topology **ret_topol
     return st;
 }
 
+gw_status gw__topology_hold(gw__definitions *defs, gw__topology_look look, void *ctx, gw_error *err)
+{
+    MDB_txn *txn;
+    gw_status st = gw__definitions_begin(defs, true, &txn, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    const gw__topology *topology;
+    st = gw__topology_load(defs, txn, &topology, err);
+    if (st == GW_OK) {
+        look(ctx, topology);
+        gw__topology_put(topology);
+    }
+    mdb_txn_abort(txn);
+    return st;
+}
+
 /* ---- looking --------------------------------------------------------------------------- */
 
 const gw__queue_row *gw__topology_queue(const gw__topology *topology, const char *name)

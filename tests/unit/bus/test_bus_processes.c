@@ -565,6 +565,40 @@ static void test_due_without_room(void **state)
     bus_free_box(box);
 }
 
+/* Killed between deleting a queue and removing its log: who cleans up after it does so, whatever
+ * others do. */
+static void test_killed_while_deleting(void **state)
+{
+    (void)state;
+    child_of_test child = start(wait_idly);
+    hear(child.from);
+    gw_client *client = bus_client("");
+    gw__bus *bus = bus_open();
+    assert_int_equal(bus_send(client, "kept", "kept", NULL), GW_OK);
+    assert_int_equal(bus_send(client, "deleted", "x", NULL), GW_OK);
+    gw__log_state *kept = state_of(bus, "kept");
+    gw__log_state *deleted = state_of(bus, "deleted");
+    char path[400];
+    snprintf(path, sizeof(path), "%s/logs/%016llx", bus_dir, (unsigned long long)deleted->serial);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(gw__definitions_delete(gw__bus_definitions(bus), "deleted", NULL, NULL, NULL),
+                     GW_OK);
+    assert_true(deleted->serial != 0);
+    end(&child, SIGKILL);
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (deleted->serial != 0 || access(path, F_OK) == 0) {
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
+    assert_true(kept->serial != 0);
+    bus_box *box = bus_new_box();
+    bus_collect(client, "kept", 10, box);
+    bus_assert_texts(box, "kept");
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
 int main(void)
 {
     gw_log_set_level(GW_LOG_OFF);
@@ -580,6 +614,7 @@ int main(void)
         T(test_idle),
         T(test_killed_waiter),
         T(test_due_without_room),
+        T(test_killed_while_deleting),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
