@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What was published with a delay comes into its queue: appended there, then settled in the delay
- * log. Who dies in between leaves it in both: twice rather than not at all.
+ * log. Who dies in between leaves it in both: twice rather than not at all. What was brought to the
+ * disk is brought there anew before it is settled.
  *
  * A queue's due_ms may be too early, never too late. Who looks for the next time sets it to "never"
  * first, and lowers it again to what was found: who comes with an earlier message meanwhile, having
@@ -40,49 +41,94 @@ static const gw__log_row *row_for(const gw__queue_row *queue, unsigned priority)
     return &queue->logs[0];
 }
 
-static bool move_one(gw__bus *bus, const gw__queue_row *queue, const gw__log_record *record,
-                     uint64_t now_ms)
+/* Where messages of a delay log go: to one log after the other. */
+typedef struct moving {
+    gw__bus *bus;
+    const gw__queue_row *queue;
+    uint64_t now_ms;
+    gw__open_log *to; /* NULL: none yet */
+    uint64_t end;
+    bool to_disk; /* something that was brought to the disk in the delay log */
+    bool failed;  /* something of it is not there now */
+} moving;
+
+/* What was moved is as safe there as it was here. */
+static bool finish(moving *it)
+{
+    bool good = it->to == NULL || !it->to_disk || gw__log_sync(it->to->log, it->end, NULL) == GW_OK;
+    gw__bus_log_put(it->to);
+    it->to = NULL;
+    it->to_disk = false;
+    return good;
+}
+
+/* Go on with the log for this priority. */
+static bool turn_to(moving *it, unsigned priority)
+{
+    const gw__log_row *row = row_for(it->queue, priority);
+    if (it->to != NULL && it->to->serial == row->serial) {
+        return true;
+    }
+    return finish(it) && gw__bus_log_get(it->bus, it->queue, row, &it->to, NULL) == GW_OK;
+}
+
+/* `safe`: it was brought to the disk. */
+static bool move_one(moving *it, const gw__log_record *record, bool safe)
 {
     unsigned priority;
     int64_t expiration_ms;
     if (!gw__bus_peek(record, &priority, &expiration_ms)) {
-        atomic_fetch_add(&gw__bus_state(bus, queue->logs[0].log)->n_damaged, 1);
+        atomic_fetch_add(&gw__bus_state(it->bus, it->queue->logs[0].log)->n_damaged, 1);
         return true; /* nobody can read it */
     }
-    gw__open_log *log;
-    if (gw__bus_log_get(bus, queue, row_for(queue, priority), &log, NULL) != GW_OK) {
+    if (!turn_to(it, priority) ||
+        (safe && gw__log_sync(it->to->log, 0, NULL) != GW_OK)) { /* its disk has failed before */
         return false;
     }
     gw__log_write write = {.len = record->len,
-                           .expires_ms = gw__bus_expires_ms(expiration_ms, now_ms),
+                           .expires_ms = gw__bus_expires_ms(expiration_ms, it->now_ms),
                            .write = write_record,
                            .ctx = record};
-    gw_status st = gw__log_append(log->log, &write, 1, NULL, NULL, NULL);
-    gw__bus_log_put(log);
-    return st == GW_OK;
+    it->to_disk = it->to_disk || safe;
+    return gw__log_append(it->to->log, &write, 1, NULL, &it->end, NULL) == GW_OK;
+}
+
+/* Move some records; returns how many, from the first on. */
+static size_t move_some(moving *it, const gw__open_log *from, const gw__log_record *records,
+                        size_t n, bool *ret_good)
+{
+    uint64_t synced = atomic_load(&from->state->synced);
+    size_t n_done = 0;
+    bool good = true;
+    while (n_done < n && good) {
+        good = move_one(it, &records[n_done], records[n_done].position < synced);
+        n_done += good ? 1 : 0;
+    }
+    if (!finish(it)) { /* twice rather than not at all */
+        good = false;
+        n_done = 0;
+    }
+    *ret_good = good;
+    return n_done;
 }
 
 /* Move what is due of one delay log; false when some of it could not be. */
 static bool ripen_log(gw__bus *bus, const gw__queue_row *queue, gw__open_log *log, uint64_t now_ms,
                       size_t *n_moved)
 {
+    moving it = {.bus = bus, .queue = queue, .now_ms = now_ms};
     gw__log_record records[AT_ONCE];
     uint64_t done[AT_ONCE];
     size_t n;
     bool good = true;
     while (good &&
            (n = gw__log_take(log->log, bus->member, now_ms, now_ms, records, AT_ONCE)) > 0) {
-        size_t n_done = 0;
-        while (n_done < n && good) {
-            good = move_one(bus, queue, &records[n_done], now_ms);
-            done[n_done] = records[n_done].position;
-            n_done += good ? 1 : 0;
+        size_t n_done = move_some(&it, log, records, n, &good);
+        for (size_t i = 0; i < n; i++) {
+            done[i] = records[i].position;
         }
         gw__log_settle(log->log, bus->member, done, n_done, GW__LOG_DONE);
-        for (size_t i = n_done; i < n; i++) {
-            done[i - n_done] = records[i].position;
-        }
-        gw__log_settle(log->log, bus->member, done, n - n_done, GW__LOG_RETURN);
+        gw__log_settle(log->log, bus->member, done + n_done, n - n_done, GW__LOG_RETURN);
         *n_moved += n_done;
     }
     return good;

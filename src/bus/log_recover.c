@@ -174,6 +174,7 @@ static void rebuild(gw__log *log)
     state->next = state->tail;
     find_next(log, segment != NULL && start == GW__SEGMENT_HEAD ? segment->first_seq : 0);
     gw__log_repair_appends(log); /* nothing behind the tail */
+    state->synced = state->tail; /* whoever relied on it does so still */
 }
 
 gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
