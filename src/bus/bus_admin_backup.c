@@ -95,7 +95,10 @@ static gw_status note_logs(backup *it, gw_error *err)
 {
     gw_status st = GW_OK;
     for (size_t i = 0; i < it->n_logs; i++) {
-        gw__log_hold(it->logs[i].log);
+        gw__log_hold_takes(it->logs[i].log);
+    }
+    for (size_t i = 0; i < it->n_logs; i++) {
+        gw__log_hold_appends(it->logs[i].log);
     }
     for (size_t i = 0; st == GW_OK && i < it->n_logs; i++) {
         st = gw__log_is_there(it->logs[i].log)

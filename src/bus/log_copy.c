@@ -31,12 +31,16 @@ struct gw__log_copy {
     size_t n_fds;
 };
 
-void gw__log_hold(gw__log *log)
+void gw__log_hold_takes(gw__log *log)
 {
     if (gw__robust_lock(&log->state->take_lock)) {
         gw__log_repair_takes(log, false);
         gw__robust_repaired(&log->state->take_lock);
     }
+}
+
+void gw__log_hold_appends(gw__log *log)
+{
     if (gw__robust_lock(&log->state->append_lock)) {
         gw__log_repair_appends(log);
         gw__robust_repaired(&log->state->append_lock);

@@ -391,12 +391,90 @@ static void test_recover_is_refused(void **state)
     assert_non_null(strstr(err.text, "version 2"));
 }
 
+/* ---- backup and making room ------------------------------------------------------------ */
+
+typedef struct spilling {
+    gw_bus *admin;
+    gw__log_state *dead_state;
+    gw__log *dead;
+    pthread_t thread;
+} spilling;
+
+static void *back_up(void *ctx)
+{
+    char copy[300];
+    snprintf(copy, sizeof(copy), "%s/copy", dir);
+    return (void *)(intptr_t)gw_bus_backup(ctx, copy, -1, NULL);
+}
+
+static bool is_free(pthread_mutex_t *lock)
+{
+    bool got = pthread_mutex_trylock(lock) == 0;
+    if (got) {
+        pthread_mutex_unlock(lock);
+    }
+    return got;
+}
+
+static uint8_t *write_byte(const void *ctx, uint8_t *to)
+{
+    (void)ctx;
+    *to = 'x';
+    return to + 1;
+}
+
+/* With the lock of the queue that is too full; the backup waits for it. */
+static bool spill(void *ctx, const gw__log_record *record)
+{
+    (void)record;
+    spilling *it = ctx;
+    assert_int_equal(pthread_create(&it->thread, NULL, back_up, it->admin), 0);
+    while (is_free(&it->dead_state->take_lock)) {
+        usleep(1000);
+    }
+    for (int i = 0; i < 50 && is_free(&it->dead_state->append_lock); i++) {
+        usleep(1000); /* it is not to be taken before the other */
+    }
+    gw__log_write write = {.len = 1, .write = write_byte};
+    return gw__log_append(it->dead, &write, 1, NULL, NULL, NULL) == GW_OK;
+}
+
+/* Who moves messages to the dead letters and a backup do not wait for each other. */
+static void test_backup_while_room_is_made(void **state)
+{
+    (void)state;
+    alarm(60); /* they would for ever */
+    gw__bus *bus = open_bus(where);
+    publish(bus, "q.dead", 0, "first", 0); /* its log has the lower number */
+    publish(bus, "q", 0, "second", 0);
+    spilling it = {.admin = NULL};
+    assert_int_equal(gw_bus_open(where, GW_BUS_CHANGE, &it.admin, NULL), GW_OK);
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *dead = gw__topology_queue(topology, "q.dead");
+    const gw__queue_row *queue = gw__topology_queue(topology, "q");
+    assert_true(dead->logs[0].log < queue->logs[0].log);
+    gw__log *log;
+    assert_int_equal(gw__bus_log(bus, dead, &dead->logs[0], &it.dead, NULL), GW_OK);
+    assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
+    it.dead_state = &gw__bus_control(bus)->logs[dead->logs[0].log];
+    assert_int_equal(gw__log_drop(log, 1, spill, &it), 1);
+    void *st;
+    pthread_join(it.thread, &st);
+    assert_int_equal((intptr_t)st, GW_OK);
+    alarm(0);
+    gw__topology_put(topology);
+    gw_bus_close(it.admin);
+    gw__bus_close(bus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_backup_has_everything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_backup_is_interrupted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_backup_is_of_one_moment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_backup_while_room_is_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_what_is_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_a_bad_control_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_bad_definitions, set_up, tear_down),

@@ -87,7 +87,8 @@ static void test_a_copy_is_of_one_moment(void **unused)
     take_range(orders, 1, 300, false);
     log_expect(orders, 301, 50, false, positions);
     log_done(orders, positions + 20, 10); /* 321 to 330 */
-    gw__log_hold(orders);
+    gw__log_hold_takes(orders);
+    gw__log_hold_appends(orders);
     assert_int_equal(gw__log_note(orders, &copy, NULL), GW_OK);
     gw__log_release(orders);
     log_done(orders, positions, 20);
@@ -117,7 +118,8 @@ static void test_a_copy_of_nothing(void **unused)
 {
     (void)unused;
     gw__log_copy *copy;
-    gw__log_hold(orders);
+    gw__log_hold_takes(orders);
+    gw__log_hold_appends(orders);
     assert_int_equal(gw__log_note(orders, &copy, NULL), GW_OK);
     gw__log_release(orders);
     assert_int_equal(gw__log_copy_out(copy, copy_fd, NULL), GW_OK);
