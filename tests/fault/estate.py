@@ -8,6 +8,7 @@ import re
 import urllib.parse
 
 import processes
+from disks import fill, own_namespace
 from world import eventually
 
 QUEUE = "vip_queue"
@@ -19,17 +20,13 @@ class SmallDisk:
 
     def __init__(self, path, size_mib):
         os.makedirs(path)
-        own = ["--user", "--map-root-user"] if os.geteuid() else []
-        script = f'mount -t tmpfs -o size={size_mib}m,mode=700 none "$0" && exec "$@"'
         self.path = path
-        self.prefix = ["unshare", *own, "--mount", "sh", "-c", script, path]
+        self.prefix = own_namespace(f'mount -t tmpfs -o size={size_mib}m,mode=700 none "$0"', path)
 
     def fill(self, service, leave_kib):
         """Take its space but for so much; returns what gives it back."""
         ballast = f"/proc/{service.pid}/root{self.path}/ballast"
-        with open(ballast, "wb") as file:
-            free = os.statvfs(ballast)
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - (leave_kib << 10))
+        fill(ballast, leave_kib << 10)
         return lambda: os.unlink(ballast)
 
 

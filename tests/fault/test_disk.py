@@ -4,13 +4,12 @@
 The disk is a small tmpfs in a mount namespace of the publisher's own, which the test reaches
 through /proc/<pid>/root.
 """
-import contextlib
 import os
 import re
-import subprocess
 
 import pytest
 
+from disks import LastingDisk, fill, own_namespace
 
 DISK = "disk"
 SIZE_MIB = 128
@@ -21,9 +20,8 @@ def small_disk(scene):
     """(what to put before a publisher's command, where the outbox is for it)."""
     mount = scene.path(DISK)
     os.makedirs(mount)
-    own = ["--user", "--map-root-user"] if os.geteuid() else []
-    script = f'mount -t tmpfs -o size={SIZE_MIB}m,mode=700 none "$0" && exec "$@"'
-    return ["unshare", *own, "--mount", "sh", "-c", script, mount], os.path.join(mount, "outbox")
+    return (own_namespace(f'mount -t tmpfs -o size={SIZE_MIB}m,mode=700 none "$0"', mount),
+            os.path.join(mount, "outbox"))
 
 
 def as_seen_by(client, path):
@@ -45,10 +43,7 @@ def test_disk_full(scene, small_disk, level):
     pub.flush()
     proxy.refuse()
     proxy.reset()
-    with open(ballast, "wb") as file:
-        free = os.statvfs(ballast)
-        os.posix_fallocate(file.fileno(), 0,
-                           free.f_bavail * free.f_frsize - (8 << 20))
+    fill(ballast, 8 << 20)
     pub.ask("resume", "resumed")
     _, line = pub.wait("refused", 60)
     assert re.search(r"GW_E_NO_SPACE .*full", line) and directory in line, line
@@ -60,31 +55,13 @@ def test_disk_full(scene, small_disk, level):
     scene.finish()
 
 
-@contextlib.contextmanager
-def lasting_disk(mount):
-    """A small disk that outlives its users; yields what to put before their commands."""
-    own = ["--user", "--map-root-user"] if os.geteuid() else []
-    script = f'mount -t tmpfs -o size={SIZE_MIB}m,mode=700 none "$0" && echo ready && exec cat'
-    holder = subprocess.Popen(["unshare", *own, "--mount", "sh", "-c", script, mount],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == b"ready\n"
-        user = ["--user", "--preserve-credentials"] if own else []
-        yield ["nsenter", "--target", str(holder.pid), *user, "--mount"]
-    finally:
-        holder.stdin.close()
-        holder.wait()
-
-
 def test_started_again_on_a_full_disk(scene):
     """An outbox that has filled its disk, and was killed, can be opened, and is emptied."""
-    mount = scene.path(DISK)
-    os.makedirs(mount)
     proxy = scene.proxy()
     proxy.refuse()
-    with lasting_disk(mount) as prefix:
-        options = {"proxy": proxy, "prefix": prefix, "level": "process", "size": 2000,
-                   "dir": os.path.join(mount, "outbox"), "max_bytes": 1 << 30}
+    with LastingDisk(scene.path(DISK), SIZE_MIB) as disk:
+        options = {"proxy": proxy, "prefix": disk.prefix, "level": "process", "size": 2000,
+                   "dir": os.path.join(disk.mount, "outbox"), "max_bytes": 1 << 30}
         pub = scene.publisher(rate=0, **options).start()
         pub.wait("refused", 60)
         pub.kill()
@@ -119,10 +96,9 @@ def test_an_outbox_that_cannot_be_opened(scene):
     """A disk without room for it: the client does not start, and says which directory and why."""
     mount = scene.path(DISK)
     os.makedirs(mount)
-    own = ["--user", "--map-root-user"] if os.geteuid() else []
-    script = 'mount -t tmpfs -o size=16k,mode=700 none "$0" && exec "$@"'
-    pub = scene.publisher(prefix=["unshare", *own, "--mount", "sh", "-c", script, mount],
-                          level="process", dir=os.path.join(mount, "outbox"), count=1).start()
+    prefix = own_namespace('mount -t tmpfs -o size=16k,mode=700 none "$0"', mount)
+    pub = scene.publisher(prefix=prefix, level="process", dir=os.path.join(mount, "outbox"),
+                          count=1).start()
     assert pub.wait_end() == 1, pub.tail()
     said, = pub.said("failed ")
     assert "outbox" in said, said
