@@ -3,7 +3,7 @@
 
 - Nothing is lost: what gw_publish accepted was handled, is a dead letter or was reported as failed.
 - Nothing is made up: what was handled had been given to gw_publish. A publisher that was killed may
-  have had one more accepted than it wrote down: the one after the last, in each of its lives.
+  have had one more accepted than it wrote down, in each of its lives.
 - A message that comes twice has the same message id, and a body as it was published.
 - Order, where one consumer with one worker reads a queue and nothing was refused, returned, retried
   or rejected: of each publisher and queue, the first occurrences that are not marked as redelivered
@@ -38,7 +38,8 @@ def some(keys):
 
 
 class Journal:
-    """A client's file, read as it grows. A line is taken when it is complete."""
+    """A client's file, read as it grows. A line is taken when it is complete; one that its writer
+    was killed at is left out."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -54,7 +55,8 @@ class Journal:
             data = file.read()
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [line.decode("utf-8", errors="replace").split(" ") for line in lines]
+        return [line.decode("utf-8", errors="replace").split(" ") for line in lines
+                if not line.endswith(b" torn")]
 
 
 class Published:
@@ -63,29 +65,46 @@ class Published:
     def __init__(self, path):
         self._journal = Journal(path)
         self.accepted = {}  # key: message id
+        self._numbers = {}  # queue or routing key: the numbers accepted for it, rising
+        self._sorted = {}   # as numbers() has told: queues: (number of all accepted, numbers)
         self.refused = {}   # key: status
         self.failed = {}    # key: status
         self.unwritten = set()  # keys that a killed life may have had accepted
         self.last = 0       # number of the last one accepted
+        self.next = 1       # number of the one that may just be being published
 
     def read(self):
         """Take in what is new."""
         for kind, key, *rest in self._journal.new_lines():
             if kind == "A":
                 self.accepted[key] = rest[0]
-                self.last = max(self.last, number_of(key)[1])
+                number = number_of(key)[1]
+                self._numbers.setdefault(rest[1], []).append(number)
+                self.last = max(self.last, number)
+                self.next = max(self.next, number + 1)
             elif kind == "R":
                 self.refused[key] = rest[0]
             elif kind == "F":
                 self.failed[key] = rest[1]
         return self
 
+    def numbers(self, queues=None):
+        """Of what was accepted for these queues or routing keys, None: for all; rising."""
+        which = None if queues is None else frozenset(queues)
+        count, found = self._sorted.get(which, (-1, []))
+        if count != len(self.accepted):
+            found = sorted(number for queue, numbers in self._numbers.items()
+                           if which is None or queue in which for number in numbers)
+            self._sorted[which] = (len(self.accepted), found)
+        return found
+
     def killed(self, name):
         """Its process was killed: one more may have been accepted. Returns the number with which
         the next life has to begin."""
         self.read()
-        self.unwritten.add(f"{name}-{self.last + 1}")
-        return self.last + 2
+        self.unwritten.add(f"{name}-{self.next}")
+        self.next += 1
+        return self.next
 
 
 class Consumed:
@@ -157,6 +176,16 @@ class Ledger:
             for name, one in self.consumed.items():
                 self._check_order(name, one.handled)
         return self
+
+    def check_marked(self):
+        """Where no connection can be lost: what comes twice is marked as redelivered, or was
+        forwarded to be tried again."""
+        counts = collections.Counter((it.key, it.queue) for one in self.consumed.values()
+                                     for it in one.handled
+                                     if not (it.redelivered or it.attempt > 1 or it.forwarded))
+        twice = {key for (key, _), count in counts.items() if count > 1}
+        if twice:
+            raise LedgerError(f"came twice and not marked: {some(twice)}")
 
     def _check_known(self):
         known = self.accepted.keys() | {key for one in self.published.values()

@@ -8,6 +8,7 @@
  *
  *   pause, resume                -> paused, resumed (publishing)
  *   subscribe, unsubscribe       -> subscribed, unsubscribed
+ *   up MS                        -> is-up ok (its subscription consumes) | is-up STATUS text
  *   flush MS                     -> flushed ok | flushed STATUS text
  *   stop MS                      -> closed ok | closed STATUS text, and the end
  *                                -> state NAME reason; refused KEY STATUS text; accepted again KEY;
@@ -108,6 +109,8 @@ static void command(load *it, const char *text)
     } else if (strcmp(text, "unsubscribe") == 0 && it->pub == NULL) {
         consumer_unsubscribe(&it->con);
         say("unsubscribed", "");
+    } else if (sscanf(text, "up %u", &ms) == 1) {
+        say_outcome("is-up", gw_wait_up(it->client, ms, &err), &err);
     } else if (sscanf(text, "flush %u", &ms) == 1) {
         say_outcome("flushed", flush(it, ms, &err), &err);
     } else if (sscanf(text, "stop %u", &ms) == 1) {

@@ -91,8 +91,15 @@ gw_status consumer_subscribe(consumer *con, gw_client *client, gw_error *err)
     if (con->sub != NULL) {
         return GW_OK;
     }
-    return gw_subscribe_to_queue(client, con->options->queue, &con->options->subscription, handle,
-                                 con, &con->sub, err);
+    const load_options *options = con->options;
+    if (options->exchange == NULL) {
+        return gw_subscribe_to_queue(client, options->queue, &options->subscription, handle, con,
+                                     &con->sub, err);
+    }
+    gw_subscribe_options bound = options->subscription;
+    bound.binding_key = options->queue;
+    return gw_subscribe(client, options->exchange, options->exchange_type, &bound, handle, con,
+                        &con->sub, err);
 }
 
 void consumer_unsubscribe(consumer *con)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,25 @@
 
 #define LINE_MAX_LEN 1024
 
+/* A write can end with the process in the middle of a line. */
+static bool end_torn_line(int fd)
+{
+    char last = '\n';
+    off_t size = lseek(fd, 0, SEEK_END);
+    if (size < 0 || (size > 0 && pread(fd, &last, 1, size - 1) != 1)) {
+        return false;
+    }
+    return last == '\n' || write(fd, JOURNAL_TORN, strlen(JOURNAL_TORN)) > 0;
+}
+
 int journal_open(const char *path)
 {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd >= 0 && !end_torn_line(fd)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 void journal_write(int fd, const char *format, ...)

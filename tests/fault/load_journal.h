@@ -3,7 +3,9 @@
  * A file to which a program that will be killed writes what it has done, a line a deed.
  *
  * A line is one write(2) to a file opened for appending: once the call has returned it survives
- * the process, and lines of several threads do not mix. It is not meant to survive the machine.
+ * the process, and lines of several threads do not mix. It is not meant to survive the machine. A
+ * line that a killed process did not finish ends with JOURNAL_TORN when the next one opens the
+ * file.
  */
 #ifndef GODWIT_TESTS_FAULT_LOAD_JOURNAL_H
 #define GODWIT_TESTS_FAULT_LOAD_JOURNAL_H
@@ -11,6 +13,8 @@
 #include <stddef.h>
 
 #include <godwit/api.h>
+
+#define JOURNAL_TORN " torn\n"
 
 /* Returns the file's descriptor, -1 with errno set when it cannot be opened. */
 int journal_open(const char *path);

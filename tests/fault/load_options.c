@@ -59,16 +59,34 @@ static bool parse_level(const char *text, gw_outbox_level *ret_level)
     return false;
 }
 
+static bool parse_exchange_type(const char *text, gw_exchange_type *ret_type)
+{
+    for (int type = GW_EXCHANGE_DIRECT; type <= (int)GW_EXCHANGE_HEADERS; type++) {
+        if (strcmp(text, gw_exchange_type_name((gw_exchange_type)type)) == 0) {
+            *ret_type = (gw_exchange_type)type;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Values that are one of a few words. */
+typedef struct words {
+    const char *level;
+    const char *exchange_type;
+} words;
+
 /* All flags but the role. */
-static bool parse_flags(int argc, char **argv, load_options *options, numbers *n,
-                        const char **ret_level)
+static bool parse_flags(int argc, char **argv, load_options *options, numbers *n, words *w)
 {
     const flag flags[] = {
         {"url", &options->url, NULL},
         {"queue", &options->queue, NULL},
+        {"exchange", &options->exchange, NULL},
+        {"exchange-type", &w->exchange_type, NULL},
         {"name", &options->name, NULL},
         {"journal", &options->journal, NULL},
-        {"level", ret_level, NULL},
+        {"level", &w->level, NULL},
         {"dir", &options->client.outbox_dir, NULL},
         {"heartbeat", NULL, &options->client.heartbeat_s},
         {"max-messages", NULL, &n->max_messages},
@@ -105,20 +123,22 @@ bool load_options_parse(int argc, char **argv, load_options *ret_options)
                             .first = 1,
                             .size = 100};
     numbers n = {.prefetch = options.subscription.prefetch};
-    const char *level = "memory";
+    words w = {.level = "memory", .exchange_type = "topic"};
     options.publishes = argc > 1 && strcmp(argv[1], "publish") == 0;
     if (!options.publishes && (argc < 2 || strcmp(argv[1], "consume") != 0)) {
         fprintf(stderr, "usage: fault_load publish|consume -url URL -queue QUEUE -journal FILE "
                         "[-name value ...]\n");
         return false;
     }
-    if (!parse_flags(argc, argv, &options, &n, &level)) {
+    if (!parse_flags(argc, argv, &options, &n, &w)) {
         return false;
     }
     if (options.url == NULL || options.queue == NULL || options.journal == NULL ||
-        !parse_level(level, &options.client.outbox_level) || n.prefetch > UINT16_MAX) {
+        !parse_level(w.level, &options.client.outbox_level) ||
+        !parse_exchange_type(w.exchange_type, &options.exchange_type) || n.prefetch > UINT16_MAX) {
         fprintf(stderr, "fault_load: -url, -queue and -journal are needed, -level is memory, "
-                        "process or disk, -prefetch at most 65535\n");
+                        "process or disk, -exchange-type direct, fanout, topic or headers, "
+                        "-prefetch at most 65535\n");
         return false;
     }
     options.client.outbox_max_messages = n.max_messages;

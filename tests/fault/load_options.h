@@ -11,7 +11,11 @@ typedef struct load_options {
     bool publishes; /* otherwise consumes */
     const char *url;
     const char *queue; /* several, with commas between, for a publisher */
-    const char *name;  /* the publisher's or consumer's */
+    /* Set: published to and subscribed to in place of a queue; -queue has routing keys then, or the
+     * key that the subscription's queue is bound with. */
+    const char *exchange;
+    gw_exchange_type exchange_type;
+    const char *name; /* the publisher's or consumer's */
     const char *journal;
     gw_client_options client;
 

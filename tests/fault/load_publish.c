@@ -95,6 +95,18 @@ static void refused(publisher *pub, const char *key, gw_status st, const gw_erro
     fflush(stdout);
 }
 
+static gw_status publish(const load_options *options, gw_client *client, const char *queue,
+                         gw_message *msg, gw_error *err)
+{
+    if (options->exchange == NULL) {
+        return gw_publish_on_queue(client, queue, msg, err);
+    }
+    if (gw_message_set_routing_key(msg, queue) != GW_OK) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a routing key");
+    }
+    return gw_publish(client, options->exchange, options->exchange_type, msg, err);
+}
+
 /* Returns whether it was accepted. */
 static bool publish_next(publisher *pub, gw_client *client)
 {
@@ -104,7 +116,7 @@ static bool publish_next(publisher *pub, gw_client *client)
     gw_error err = GW_ERROR_INIT;
     gw_message *msg = gw_message_new(pub->body, len);
     gw_status st = msg == NULL ? gw_error_set(&err, GW_E_NOMEM, 0, "no memory for a message")
-                               : gw_publish_on_queue(client, queue, msg, &err);
+                               : publish(pub->options, client, queue, msg, &err);
     if (st != GW_OK) {
         refused(pub, key, st, &err);
         gw_message_free(msg);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The publishing side: messages numbered from -first on, to each queue in turn, at a rate.
+ * The publishing side: messages numbered from -first on, to each queue in turn (or to the exchange
+ * with each routing key in turn), at a rate.
  *
  * The body is "<name>-<number> xxx..."; the message id is left to the library, so that one sees
  * whether a repeated message has the id it had. The journal has, in this order of events,
  *
- *   A <key> <message id> <queue>   accepted: written as soon as gw_publish_on_queue() said so
+ *   A <key> <message id> <queue>   accepted: written as soon as gw_publish*() said so
  *   R <key> <status> <text>        refused; the same number is tried again until it is accepted,
  *                                  but for GW_E_IO, after which the next one is
  *   F <key> <message id> <status>  reported as failed, through on_failed
