@@ -2,9 +2,10 @@
 """What the tests that break things start from: brokers, the client under load, and the programs.
 
 `scene` is a test's clients on the broker that all tests share; `victim_scene` the same on another
-node, which tests may stop and kill, and which runs again for the next one. Tests marked `long` run
-with --long only. Whatever is random comes from one seed, which the first lines of the output tell
-and GODWIT_FAULT_SEED sets. GODWIT_BUILD names the build whose tests/bin/fault_load is used.
+node, which tests may stop and kill, and which runs again for the next one; `bus` is clients on an
+embedded bus in the test's directory, and `anywhere` is both in turn. Tests marked `long` run with
+--long only. Whatever is random comes from one seed, which the first lines of the output tell and
+GODWIT_FAULT_SEED sets. GODWIT_BUILD names the build whose tests/bin/fault_load is used.
 """
 import os
 import random
@@ -18,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 for part in ("script/lib", "tests/e2e", "tests/support", "tests/fault"):
     sys.path.insert(0, os.path.join(ROOT, part))
 
+from bus_scene import BusScene  # noqa: E402
 from harness import Scene  # noqa: E402
 from rabbit_node import Ports, RabbitNode  # noqa: E402
 from world import World  # noqa: E402
@@ -95,6 +97,12 @@ def load_program():
     return path
 
 
+@pytest.fixture(scope="session")
+def power_program():
+    """What loses power."""
+    return os.path.join(BUILD, "tests", "bin", "fault_power")
+
+
 def run_node(directory):
     """A private RabbitMQ node for the time of the session."""
     node = RabbitNode(directory, Ports.free())
@@ -151,6 +159,20 @@ def run_scene(tmp_path, program, node, request, rng):
 def scene(tmp_path, load_program, broker, request, rng):
     """A test's clients, on the shared broker."""
     yield from run_scene(tmp_path, load_program, broker, request, rng)
+
+
+@pytest.fixture
+def bus(tmp_path, load_program, programs, rng):
+    """A test's clients, on an embedded bus of their own."""
+    made = BusScene(tmp_path / "scene", load_program, os.path.join(programs, "godwit"), rng)
+    yield made
+    made.end()
+
+
+@pytest.fixture(params=["scene", "bus"], ids=["broker", "bus"])
+def anywhere(request):
+    """A test's clients on the shared broker, and once more on an embedded bus."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -165,50 +165,50 @@ def test_publisher_stopped_while_the_broker_is_away(scene, level):
     scene.finish()
 
 
-def test_consumer_stopped_under_load(scene):
+def test_consumer_stopped_under_load(anywhere):
     """SIGTERM: what it has handled is acknowledged, the rest goes to the other one."""
-    scene.publisher(rate=1000).start()
-    con = scene.consumer("c", slow_ms=1).start()
-    scene.consumer("other", slow_ms=1).start()
-    scene.settle()
+    anywhere.publisher(rate=1000).start()
+    con = anywhere.consumer("c", slow_ms=1).start()
+    anywhere.consumer("other", slow_ms=1).start()
+    anywhere.settle()
     for _ in range(3):
         con.signal(signal.SIGTERM)
         assert con.wait_end(30) == 0, con.tail()
         con.start().wait_up()
-        scene.wait_handled(500)
-    scene.finish()
-    assert scene.ledger.duplicates() == 0
+        anywhere.wait_handled(500)
+    anywhere.finish()
+    assert anywhere.ledger.duplicates() == 0
 
 
-def test_subscriptions_that_end_under_load(scene):
+def test_subscriptions_that_end_under_load(anywhere):
     """gw_unsubscribe() and subscribing again: as stopping, and the connection stays."""
-    scene.publisher(rate=1000).start()
-    con = scene.consumer(slow_ms=1).start()
-    scene.settle()
+    anywhere.publisher(rate=1000).start()
+    con = anywhere.consumer(slow_ms=1).start()
+    anywhere.settle()
     for _ in range(5):
         con.ask("unsubscribe", "unsubscribed")
         con.ask("subscribe", "subscribed ok")
-        scene.wait_handled(200)
-    scene.finish()
-    assert scene.ledger.duplicates() == 0
+        anywhere.wait_handled(200)
+    anywhere.finish()
+    assert anywhere.ledger.duplicates() == 0
 
 
 # ---- more and fewer --------------------------------------------------------------------------
 
-def test_scaling_a_work_queue_from_1_to_3_to_1(scene):
+def test_scaling_a_work_queue_from_1_to_3_to_1(anywhere):
     """Those that join get their share, those that leave take nothing with them."""
-    scene.publisher(rate=1000).start()
-    scene.consumer("c1", slow_ms=1).start()
-    scene.settle()
-    joined = [scene.consumer(name, slow_ms=1).start() for name in ("c2", "c3")]
+    anywhere.publisher(rate=1000).start()
+    anywhere.consumer("c1", slow_ms=1).start()
+    anywhere.settle()
+    joined = [anywhere.consumer(name, slow_ms=1).start() for name in ("c2", "c3")]
     for client in joined:
-        handled = scene.ledger.consumed[client.name]
-        scene.until(lambda: len(handled.read().handled) >= 300, 60, f"a share for {client.name}")
+        handled = anywhere.ledger.consumed[client.name]
+        anywhere.until(lambda: len(handled.read().handled) >= 300, 60, f"a share for {client.name}")
     for client in joined:
         client.stop()
-    scene.wait_handled(500)
-    scene.finish()
-    assert scene.ledger.duplicates() == 0
+    anywhere.wait_handled(500)
+    anywhere.finish()
+    assert anywhere.ledger.duplicates() == 0
 
 
 def test_many_publishers_and_queues(scene):

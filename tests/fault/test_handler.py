@@ -33,24 +33,24 @@ def test_slow(scene):
     assert scene.ledger.duplicates() == 0
 
 
-def test_slow_workers_share(scene):
+def test_slow_workers_share(anywhere):
     """Four workers handle a slow message each at the same time."""
-    pub = scene.publisher(count=400, rate=0).start()
-    scene.consumer(slow_ms=5, workers=4).start()
+    pub = anywhere.publisher(count=400, rate=0).start()
+    anywhere.consumer(slow_ms=5, workers=4).start()
     pub.wait("done")
-    scene.finish(ordered=False)
-    threads = {it.thread for it in scene.ledger.consumed["c"].handled}
+    anywhere.finish(ordered=False)
+    threads = {it.thread for it in anywhere.ledger.consumed["c"].handled}
     assert len(threads) == 4
-    assert scene.ledger.duplicates() == 0
+    assert anywhere.ledger.duplicates() == 0
 
 
-def test_failing_at_first(scene):
+def test_failing_at_first(anywhere):
     """The first two attempts fail: the third comes, each is counted, neighbours do not wait."""
-    pub = scene.publisher(count=500, rate=1000).start()
-    scene.consumer(every=EVERY, fail_first=2, retry_delay_ms=RETRY_MS, max_attempts=5).start()
+    pub = anywhere.publisher(count=500, rate=1000).start()
+    anywhere.consumer(every=EVERY, fail_first=2, retry_delay_ms=RETRY_MS, max_attempts=5).start()
     pub.wait("done")
-    scene.wait_complete()
-    handled = scene.ledger.consumed["c"].handled
+    anywhere.wait_complete()
+    handled = anywhere.ledger.consumed["c"].handled
     attempts = troubled(handled)
     assert len(attempts) == 50
     for key, tries in attempts.items():
@@ -58,7 +58,7 @@ def test_failing_at_first(scene):
         assert [it.attempt for it in tries] == [1, 2, 3], key
     first_retry = next(i for i, it in enumerate(handled) if it.attempt == 2)
     assert first_retry > EVERY + 1, "the neighbours were handled meanwhile"
-    scene.finish(ordered=False)
+    anywhere.finish(ordered=False)
 
 
 def test_failing_while_the_connection_is_lost(scene):
@@ -75,16 +75,15 @@ def test_failing_while_the_connection_is_lost(scene):
 
 
 @pytest.mark.parametrize("behaviour", ["fails", "rejects"])
-def test_given_up(scene, behaviour):
+def test_given_up(anywhere, behaviour):
     """Into the dead letter queue, with what is needed to find out why; the others are handled."""
-    scene.publisher(count=200, rate=1000).start()
+    anywhere.publisher(count=200, rate=1000).start()
     flags = {"fail_first": 1000} if behaviour == "fails" else {"reject": 1}
-    scene.consumer(every=EVERY, max_attempts=MAX_ATTEMPTS, retry_delay_ms=RETRY_MS,
+    anywhere.consumer(every=EVERY, max_attempts=MAX_ATTEMPTS, retry_delay_ms=RETRY_MS,
                    **flags).start()
-    scene.until(lambda: scene.queues().get("q.dead") == 20, 60, "20 dead letters")
-    letters = scene.dead_letters()
+    letters = anywhere.dead_letters(20)
     n_attempts = MAX_ATTEMPTS if behaviour == "fails" else 1
-    accepted = scene.ledger.read().accepted
+    accepted = anywhere.ledger.read().accepted
     for properties, body in letters:
         key = body.split(" ")[0]
         assert number_of(key)[1] % EVERY == 0, key
@@ -94,9 +93,9 @@ def test_given_up(scene, behaviour):
         assert headers["x-godwit-attempts"] == n_attempts, headers
         assert headers["x-godwit-queue"] == "q" and headers["x-godwit-service"] == "c", headers
         assert headers["x-godwit-time"].endswith("Z"), headers
-    tried = troubled(scene.ledger.consumed["c"].handled)
+    tried = troubled(anywhere.ledger.consumed["c"].handled)
     assert {len(tries) for tries in tried.values()} == {n_attempts}
-    scene.finish(ordered=False)
+    anywhere.finish(ordered=False)
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
@@ -118,7 +117,7 @@ def test_poison(scene, queue_type):
             assert n_crashes <= MAX_CRASHES, con.tail()
             con.start()
     assert n_crashes == MAX_CRASHES
-    (properties, body), = scene.dead_letters()
+    (properties, body), = scene.dead_letters(1)
     assert body == "poison-1 " and properties.message_id == "the-poison"
     assert properties.headers["x-godwit-queue"] == "q"
     con.wait_up()
