@@ -31,18 +31,22 @@ void gw__log_unmap_before(gw__log *log, uint32_t index)
     log->first_map = log->n_maps > 0 ? log->first_map + (uint32_t)n : index;
 }
 
-/* The place for a segment's map, made if it is not there; NULL when there can be none. */
+/* The place for a segment's map, made if it is not there; NULL when there can be none. It may be
+ * before all others: a view can begin with what is behind the head. */
 static gw__segment *place_for(gw__log *log, uint32_t index)
 {
     if (log->n_maps == 0) {
         log->first_map = index;
     }
-    if (index < log->first_map || index - log->first_map >= MAPS_MAX) {
+    uint32_t first = index < log->first_map ? index : log->first_map;
+    size_t n_before = log->first_map - first;
+    size_t at = index - first;
+    size_t n = at < log->n_maps + n_before ? log->n_maps + n_before : at + 1;
+    if (n > MAPS_MAX) {
         return NULL;
     }
-    size_t at = index - log->first_map;
-    if (at >= log->maps_room) {
-        size_t room = at + 8;
+    if (n > log->maps_room) {
+        size_t room = n + 8;
         gw__segment *maps = realloc(log->maps, room * sizeof(*maps));
         if (maps == NULL) {
             return NULL;
@@ -50,7 +54,15 @@ static gw__segment *place_for(gw__log *log, uint32_t index)
         log->maps = maps;
         log->maps_room = room;
     }
-    while (log->n_maps <= at) {
+    if (n_before > 0) {
+        memmove(log->maps + n_before, log->maps, log->n_maps * sizeof(*log->maps));
+        for (size_t i = 0; i < n_before; i++) {
+            log->maps[i] = (gw__segment){.fd = -1};
+        }
+        log->n_maps += n_before;
+        log->first_map = first;
+    }
+    while (log->n_maps < n) {
         log->maps[log->n_maps++] = (gw__segment){.fd = -1};
     }
     return &log->maps[at];

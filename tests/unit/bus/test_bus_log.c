@@ -228,6 +228,31 @@ static void test_segments_come_and_go(void **unused)
     assert_int_equal(count().n_bytes, 0);
 }
 
+/* A member that joined when the head was in a segment which it has never read. */
+static void test_a_view_that_begins_behind_the_head(void **unused)
+{
+    (void)unused;
+    uint64_t number = 1;
+    while (log_n_segments(NULL) < 3) {
+        assert_int_equal(log_put(orders, number, 256, 8000, NULL), GW_OK);
+        log_expect(orders, number, 256, false, NULL);
+        number += 256;
+    }
+    assert_int_equal(log_put(orders, number, 1, 0, NULL), GW_OK);
+    gw__log *other = log_open(state);
+    gw__log_record record;
+    assert_int_equal(gw__log_take(other, LOG_MEMBER + 1, 0, 0, &record, 1), 1);
+    assert_int_equal(log_number(&record), number);
+    assert_int_equal(gw__log_return_all(other, LOG_MEMBER), number - 1);
+    assert_int_equal(gw__log_settle(other, LOG_MEMBER + 1, &record.position, 1, GW__LOG_DONE), 1);
+    assert_int_equal(log_n_segments(NULL), 3);
+    for (uint64_t first = 1; first < number; first += 256) {
+        log_expect(other, first, 256, true, NULL);
+    }
+    log_expect_nothing(other);
+    gw__log_close(other);
+}
+
 static void test_a_record_larger_than_a_segment(void **unused)
 {
     (void)unused;
@@ -339,6 +364,7 @@ int main(void)
         TEST(test_drop_takes_the_oldest_that_are_ready),
         TEST(test_drop_stops_at_what_cannot_be_spilled),
         TEST(test_segments_come_and_go),
+        TEST(test_a_view_that_begins_behind_the_head),
         TEST(test_a_record_larger_than_a_segment),
         TEST(test_two_views_of_one_log),
         TEST(test_a_deleted_log_is_gone_for_everybody),
