@@ -31,38 +31,50 @@ void gw__log_unmap_before(gw__log *log, uint32_t index)
     log->first_map = log->n_maps > 0 ? log->first_map + (uint32_t)n : index;
 }
 
-/* The place for a segment's map, made if it is not there; NULL when there can be none. It may be
- * before all others: a view can begin with what is behind the head. */
+static bool make_room(gw__log *log, size_t n)
+{
+    if (n <= log->maps_room) {
+        return true;
+    }
+    gw__segment *maps = realloc(log->maps, (n + 8) * sizeof(*maps));
+    if (maps == NULL) {
+        return false;
+    }
+    log->maps = maps;
+    log->maps_room = n + 8;
+    return true;
+}
+
+/* Places before those that there are: what was mapped first need not be the oldest. */
+static bool add_places_before(gw__log *log, uint32_t index)
+{
+    size_t n = log->first_map - index;
+    if (n + log->n_maps > MAPS_MAX || !make_room(log, n + log->n_maps)) {
+        return false;
+    }
+    memmove(log->maps + n, log->maps, log->n_maps * sizeof(*log->maps));
+    for (size_t i = 0; i < n; i++) {
+        log->maps[i] = (gw__segment){.fd = -1};
+    }
+    log->n_maps += n;
+    log->first_map = index;
+    return true;
+}
+
+/* The place for a segment's map, made if it is not there; NULL when there can be none. */
 static gw__segment *place_for(gw__log *log, uint32_t index)
 {
     if (log->n_maps == 0) {
         log->first_map = index;
     }
-    uint32_t first = index < log->first_map ? index : log->first_map;
-    size_t n_before = log->first_map - first;
-    size_t at = index - first;
-    size_t n = at < log->n_maps + n_before ? log->n_maps + n_before : at + 1;
-    if (n > MAPS_MAX) {
+    if (index < log->first_map && !add_places_before(log, index)) {
         return NULL;
     }
-    if (n > log->maps_room) {
-        size_t room = n + 8;
-        gw__segment *maps = realloc(log->maps, room * sizeof(*maps));
-        if (maps == NULL) {
-            return NULL;
-        }
-        log->maps = maps;
-        log->maps_room = room;
+    size_t at = index - log->first_map;
+    if (at >= MAPS_MAX || !make_room(log, at + 1)) {
+        return NULL;
     }
-    if (n_before > 0) {
-        memmove(log->maps + n_before, log->maps, log->n_maps * sizeof(*log->maps));
-        for (size_t i = 0; i < n_before; i++) {
-            log->maps[i] = (gw__segment){.fd = -1};
-        }
-        log->n_maps += n_before;
-        log->first_map = first;
-    }
-    while (log->n_maps < n) {
+    while (log->n_maps <= at) {
         log->maps[log->n_maps++] = (gw__segment){.fd = -1};
     }
     return &log->maps[at];
