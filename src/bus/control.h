@@ -46,6 +46,7 @@ typedef struct gw__log_state {
 
     /* What appends. append_lock guards changes of these. */
     alignas(64) pthread_mutex_t append_lock;
+    bool append_unrepaired;          /* somebody died with the lock, and it was not put right yet */
     uint64_t append_from;            /* the tail when the last append began */
     _Atomic uint64_t tail;           /* position behind the last record */
     _Atomic uint64_t last_seq;       /* of the last record */
@@ -53,6 +54,7 @@ typedef struct gw__log_state {
 
     /* What takes and settles. take_lock guards changes of these. */
     alignas(64) pthread_mutex_t take_lock;
+    bool take_unrepaired;      /* as append_unrepaired */
     _Atomic uint64_t head;     /* position of the first record that is not settled */
     _Atomic uint64_t head_seq; /* its number, that of the next append if there is none */
     _Atomic uint64_t next;     /* position of the first record that was never taken */
@@ -73,7 +75,7 @@ typedef struct gw__log_state {
     /* Who waits for a message. A bit for each member; set by the member, which then looks once more
      * before it sleeps; cleared by whoever rings for it. No lock. */
     alignas(64) _Atomic uint64_t waiters[GW__WAITER_WORDS];
-    _Atomic uint32_t turn; /* the member to begin with when the next is rung */
+    _Atomic uint32_t turn;        /* the member to begin with when the next is rung */
     _Atomic uint32_t n_consumers; /* all members' */
     _Atomic uint64_t synced;      /* everything before this position is on the disk */
     /* Of a queue's own log: when the first message of one of its delay logs is due, unix

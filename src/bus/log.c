@@ -163,16 +163,23 @@ bool gw__log_is_there(const gw__log *log)
     return atomic_load(&log->state->serial) == log->serial;
 }
 
-bool gw__log_lock_append(gw__log *log)
+void gw__log_enter_append(gw__log *log)
 {
-    bool died = gw__robust_lock(&log->state->append_lock);
-    bool is_there = gw__log_is_there(log);
-    if (died && is_there) {
+    gw__log_state *state = log->state;
+    bool died = gw__robust_lock(&state->append_lock);
+    state->append_unrepaired = state->append_unrepaired || died;
+    if (state->append_unrepaired && gw__log_is_there(log)) {
         gw__log_repair_appends(log);
     }
     if (died) {
-        gw__robust_repaired(&log->state->append_lock);
+        gw__robust_repaired(&state->append_lock);
     }
+}
+
+bool gw__log_lock_append(gw__log *log)
+{
+    gw__log_enter_append(log);
+    bool is_there = gw__log_is_there(log);
     if (!is_there) {
         gw__robust_unlock(&log->state->append_lock);
     }
@@ -272,13 +279,15 @@ void gw__log_repair_appends(gw__log *log)
     gw__log_state *state = log->state;
     uint64_t position = state->append_from;
     uint64_t tail = state->tail;
+    gw_status st = GW_OK;
     /* The tail moved and the number may not have: the last entry knows it. */
-    while (position < tail && gw__log_open_dir(log, false, NULL) == GW_OK) {
+    while (position < tail && (st = gw__log_open_dir(log, false, NULL)) == GW_OK) {
         uint32_t index = gw__position_index(position);
         size_t offset = gw__position_offset(position);
         if (log->tail.base == NULL || log->tail.index != index) {
             gw__segment_close(&log->tail);
-            if (gw__segment_open(&log->owner, index, true, &log->tail, NULL) != GW_OK) {
+            st = gw__segment_open(&log->owner, index, true, &log->tail, NULL);
+            if (st != GW_OK) {
                 break;
             }
         }
@@ -291,6 +300,7 @@ void gw__log_repair_appends(gw__log *log)
         position = gw__log_behind(position, gw__entry_at(&log->tail, offset));
     }
     wipe_behind_tail(log);
+    state->append_unrepaired = st != GW_OK && !gw__log_is_gone(st);
 }
 
 static gw_status check_limits(const gw__log *log, const gw__log_limits *limits, size_t n_writes,
@@ -354,7 +364,11 @@ gw_status gw__log_append(gw__log *log, const gw__log_write *writes, size_t n_wri
     if (!gw__log_lock_append(log)) {
         return gw_error_set(err, GW_E_NOT_FOUND, 0, "queue '%s' was deleted", log->name);
     }
-    gw_status st = check_limits(log, limits, n_writes, n_bytes, err);
+    gw_status st =
+        log->state->append_unrepaired
+            ? gw_error_set(err, GW_E_IO, 0,
+                           "queue '%s': its last messages cannot be read at present", log->name)
+            : check_limits(log, limits, n_writes, n_bytes, err);
     st = st == GW_OK ? append_locked(log, writes, n_writes, n_bytes, err) : st;
     if (ret_end != NULL) {
         *ret_end = log->state->tail;

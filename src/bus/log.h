@@ -106,7 +106,8 @@ typedef struct gw__log_record {
 size_t gw__log_take(gw__log *log, uint32_t owner, uint64_t now_ms, uint64_t due_ms,
                     gw__log_record *ret_records, size_t max);
 
-/* Of a delay log: when its first record is due; UINT64_MAX when it has none. */
+/* Of a delay log: when its first record is due; UINT64_MAX when it has none; 0 when that cannot be
+ * read at present. */
 uint64_t gw__log_first_due_ms(gw__log *log);
 
 /* Done with records that `owner` has leased: for good, or ready again for the next taker, in their
@@ -116,7 +117,9 @@ typedef enum gw__log_settle { GW__LOG_DONE, GW__LOG_RETURN } gw__log_settle_how;
 size_t gw__log_settle(gw__log *log, uint32_t owner, const uint64_t *positions, size_t n_positions,
                       gw__log_settle_how how);
 
-/* Give back everything that a member has leased: it is dead. Returns how many. */
+/* Give back everything that a member has leased: it is dead. Returns how many, or GW__LOG_NOT_ALL
+ * when some cannot be read at present: it is to be called again. */
+#define GW__LOG_NOT_ALL SIZE_MAX
 size_t gw__log_return_all(gw__log *log, uint32_t owner);
 
 /* Drop up to `max` ready records, oldest first (a limit, a purge). With `spill`, each is shown to

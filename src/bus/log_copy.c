@@ -33,18 +33,12 @@ struct gw__log_copy {
 
 void gw__log_hold_takes(gw__log *log)
 {
-    if (gw__robust_lock(&log->state->take_lock)) {
-        gw__log_repair_takes(log, false);
-        gw__robust_repaired(&log->state->take_lock);
-    }
+    gw__log_enter_take(log);
 }
 
 void gw__log_hold_appends(gw__log *log)
 {
-    if (gw__robust_lock(&log->state->append_lock)) {
-        gw__log_repair_appends(log);
-        gw__robust_repaired(&log->state->append_lock);
-    }
+    gw__log_enter_append(log);
 }
 
 void gw__log_release(gw__log *log)
@@ -53,7 +47,7 @@ void gw__log_release(gw__log *log)
     gw__robust_unlock(&log->state->take_lock);
 }
 
-static bool note_window(gw__log *log, gw__log_copy *copy)
+static gw_status note_window(gw__log *log, gw__log_copy *copy, gw_error *err)
 {
     uint64_t position = copy->head;
     gw__entry_head *entry;
@@ -62,7 +56,7 @@ static bool note_window(gw__log *log, gw__log_copy *copy)
             size_t room = copy->window_room == 0 ? 256 : 2 * copy->window_room;
             window_entry *window = realloc(copy->window, room * sizeof(*window));
             if (window == NULL) {
-                return false;
+                return gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': out of memory", log->name);
             }
             copy->window = window;
             copy->window_room = room;
@@ -71,7 +65,10 @@ static bool note_window(gw__log *log, gw__log_copy *copy)
             (window_entry){.position = position, .state = atomic_load(&entry->state)};
         position = gw__log_behind(position, entry);
     }
-    return true;
+    return position < copy->next
+               ? gw_error_set(err, GW_E_IO, 0, "queue '%s': not all of it can be read at present",
+                              log->name)
+               : GW_OK;
 }
 
 static gw_status note_segments(gw__log *log, gw__log_copy *copy, gw_error *err)
@@ -107,9 +104,8 @@ gw_status gw__log_note(gw__log *log, gw__log_copy **ret_copy, gw_error *err)
     copy->tail = log->state->tail;
     gw_status st = copy->head < copy->tail ? gw__log_open_dir(log, false, err) : GW_OK;
     if (st == GW_OK && copy->head < copy->tail) {
-        st = note_window(log, copy)
-                 ? note_segments(log, copy, err)
-                 : gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': out of memory", log->name);
+        st = note_window(log, copy, err);
+        st = st == GW_OK ? note_segments(log, copy, err) : st;
     }
     snprintf(copy->name, sizeof(copy->name), "%s", log->name);
     copy->owner = log->owner;

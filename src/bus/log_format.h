@@ -33,6 +33,7 @@ struct gw__log {
     size_t n_maps;
     size_t maps_room;
     uint32_t first_map;
+    bool unreadable; /* a segment could not be mapped, and it was said */
 
     _Atomic bool syncing;     /* a thread of ours brings things to the disk */
     _Atomic uint32_t n_syncs; /* the futex of those who wait for it: counts how often it did */
@@ -60,20 +61,32 @@ static inline size_t gw__position_offset(uint64_t position)
 /* Open the log's folder, or make it. GW_E_NOT_FOUND when there is none. */
 gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err);
 
-/* Locked, repaired if its last owner died, and this log is still there: otherwise false, and not
- * locked. */
+/* Locked, and repaired if its last owner died and this log is still there. If another log is in
+ * the place by now, or it cannot be repaired at present, that is left to the next. */
+void gw__log_enter_append(gw__log *log);
+void gw__log_enter_take(gw__log *log);
+
+/* The same, and this log is still there: otherwise false, and not locked. */
 bool gw__log_lock_append(gw__log *log);
 bool gw__log_lock_take(gw__log *log);
 
 /* ---- under take_lock --------------------------------------------------------------- */
 
-/* The segment with this index, mapped, until the next call; NULL when it cannot be. */
-gw__segment *gw__log_map(gw__log *log, uint32_t index);
+/* The segment with this index, mapped, until the next call. What is not there or not one is gone
+ * for good (gw__log_is_gone()); anything else may pass: no descriptors, no memory, no right. */
+gw_status gw__log_map(gw__log *log, uint32_t index, gw__segment **ret_segment, gw_error *err);
+
+static inline bool gw__log_is_gone(gw_status st)
+{
+    return st == GW_E_NOT_FOUND || st == GW_E_PROTOCOL;
+}
+
 void gw__log_unmap_before(gw__log *log, uint32_t index);
 
 /*
  * The entry at *position, which moves over ends of segments and over what is damaged; NULL when
- * there is none before `end`, and *position is `end` then. `expected` is the number it should have,
+ * there is none before `end`, and *position is `end` then; or when a segment cannot be read at
+ * present, and *position stays before `end`. `expected` is the number it should have,
  * 0 when that is not known: what is missing is counted as damaged and put aside, and a void entry
  * takes its place.
  */
@@ -86,7 +99,7 @@ void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t 
 void gw__log_advance_head(gw__log *log);
 
 /* Work out the numbers between head and next, give back what a dead taker was about to lease; with
- * `void_leases` everything that is leased. */
+ * `void_leases` everything that is leased. take_unrepaired tells whether all could be read. */
 void gw__log_repair_takes(gw__log *log, bool void_leases);
 
 static inline uint64_t gw__log_behind(uint64_t position, const gw__entry_head *entry)
@@ -109,6 +122,7 @@ static inline gw__log_record gw__log_record_of(uint64_t position, const gw__entr
 
 /* ---- under append_lock -------------------------------------------------------------- */
 
+/* append_unrepaired tells whether it could. */
 void gw__log_repair_appends(gw__log *log);
 
 #endif

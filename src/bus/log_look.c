@@ -65,10 +65,12 @@ gw_status gw__log_visit(gw__log *log, gw__log_visitor visit, void *ctx, gw_error
     while (more && position < end) {
         uint32_t index = gw__position_index(position);
         gw__segment segment;
-        gw_status opened = gw__segment_open(&log->owner, index, false, &segment, NULL);
+        gw_status opened = gw__segment_open(&log->owner, index, false, &segment, err);
         if (opened == GW_OK) { /* otherwise it was settled meanwhile, or is damaged */
             more = visit_segment(&segment, gw__position_offset(position), end, visit, ctx);
             gw__segment_close(&segment);
+        } else if (!gw__log_is_gone(opened)) {
+            return opened;
         }
         position = gw__position(index + 1, GW__SEGMENT_HEAD);
         uint64_t head = atomic_load(&log->state->head);

@@ -2,6 +2,7 @@
 /* Making a log's state right again: after a taker was killed, after all processes were, and after
  * the machine stopped. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ void gw__log_repair_takes(gw__log *log, bool void_leases)
         n_returned += gw__entry_phase(word) == GW__ENTRY_READY;
         position = gw__log_behind(position, entry);
     }
+    state->take_unrepaired = position < state->next;
     atomic_store(&state->n_leased, n_leased);
     atomic_store(&state->n_returned, n_returned);
     atomic_store(&state->returned_from, n_returned > 0 ? state->head : UINT64_MAX);
@@ -70,41 +72,72 @@ void gw__log_repair_takes(gw__log *log, bool void_leases)
 
 /* ---- after the machine stopped -------------------------------------------------------------- */
 
-/* The first and the last segment there is; false when there is none. */
-static bool find_segments(gw__log *log, uint32_t *ret_first, uint32_t *ret_last)
+/* Whether a file is a segment of this log, and not one that was put there: its number counts. */
+static gw_status is_segment(gw__log *log, const char *name, uint32_t *ret_index, bool *ret_is,
+                            gw_error *err)
 {
-    bool found = false;
-    int fd = gw__log_open_dir(log, false, NULL) == GW_OK ? dup(log->owner.dir_fd) : -1;
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *item;
-    uint32_t index;
-    if (dir != NULL) {
-        rewinddir(dir); /* the copy shares its place with the original */
+    gw__segment segment;
+    *ret_is = false;
+    if (!gw__segment_parse_name(name, ret_index)) {
+        return GW_OK;
     }
-    while (dir != NULL && (item = readdir(dir)) != NULL) {
-        if (gw__segment_parse_name(item->d_name, &index)) {
-            *ret_first = !found || index < *ret_first ? index : *ret_first;
-            *ret_last = !found || index > *ret_last ? index : *ret_last;
-            found = true;
+    gw_status st = gw__segment_open(&log->owner, *ret_index, false, &segment, err);
+    if (st == GW_OK) {
+        gw__segment_close(&segment);
+        *ret_is = true;
+    }
+    return gw__log_is_gone(st) ? GW_OK : st;
+}
+
+/* The first and the last segment there is. *ret_found is false when there is none. */
+static gw_status find_segments(gw__log *log, bool *ret_found, uint32_t *ret_first,
+                               uint32_t *ret_last, gw_error *err)
+{
+    *ret_found = false;
+    gw_status st = gw__log_open_dir(log, false, err);
+    if (st != GW_OK) {
+        return st == GW_E_NOT_FOUND ? GW_OK : st;
+    }
+    int fd = openat(log->owner.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        st = gw_error_set_errno(err, errno, "queue '%s': cannot read the folder of its log",
+                                log->name);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return st;
+    }
+    struct dirent *item;
+    while (st == GW_OK && (item = readdir(dir)) != NULL) {
+        uint32_t index;
+        bool is;
+        st = is_segment(log, item->d_name, &index, &is, err);
+        if (st == GW_OK && is) {
+            *ret_first = !*ret_found || index < *ret_first ? index : *ret_first;
+            *ret_last = !*ret_found || index > *ret_last ? index : *ret_last;
+            *ret_found = true;
         }
     }
-    if (dir != NULL) {
-        closedir(dir);
-    } else if (fd >= 0) {
-        close(fd);
-    }
-    return found;
+    closedir(dir);
+    return st;
 }
 
 /* Where the entries of a segment end, as far as they can be read: behind the last sound one. What
  * is damaged in between is bridged by gw__log_walk(). */
-static uint64_t find_tail(gw__log *log, uint32_t first, uint32_t last, uint64_t *ret_seq)
+static gw_status find_tail(gw__log *log, uint32_t first, uint32_t last, uint64_t *ret_tail,
+                           uint64_t *ret_seq, gw_error *err)
 {
     uint64_t tail = 0;
     uint64_t seq = 0;
-    for (uint32_t index = first; index <= last; index++) {
-        gw__segment *segment = gw__log_map(log, index);
-        size_t at = segment != NULL ? gw__segment_start(segment) : 0;
+    for (uint64_t i = first; i <= last; i++) {
+        uint32_t index = (uint32_t)i;
+        gw__segment *segment;
+        gw_status st = gw__log_map(log, index, &segment, err);
+        if (st != GW_OK && !gw__log_is_gone(st)) {
+            return st;
+        }
+        size_t at = st == GW_OK ? gw__segment_start(segment) : 0;
         if (at != 0 && tail == 0) {
             tail = gw__position(index, at);
             seq = segment->first_seq - 1;
@@ -124,7 +157,8 @@ static uint64_t find_tail(gw__log *log, uint32_t first, uint32_t last, uint64_t 
         }
     }
     *ret_seq = seq;
-    return tail != 0 ? tail : gw__position(first, GW__SEGMENT_HEAD);
+    *ret_tail = tail != 0 ? tail : gw__position(first, GW__SEGMENT_HEAD);
+    return GW_OK;
 }
 
 /* Everything from the head on that was ever taken is before `next`. */
@@ -153,28 +187,37 @@ static void find_next(gw__log *log, uint64_t first_seq)
     state->settled_bytes = 0;
 }
 
-static void rebuild(gw__log *log)
+static gw_status rebuild(gw__log *log, gw_error *err)
 {
     gw__log_state *state = log->state;
     uint32_t first;
     uint32_t last;
     gw__log_create(state, log->serial);
-    if (!find_segments(log, &first, &last)) {
-        return;
+    bool found;
+    gw_status st = find_segments(log, &found, &first, &last, err);
+    if (st != GW_OK || !found) {
+        return st;
     }
     state->head = gw__position(first, GW__SEGMENT_HEAD); /* for gw__log_map() */
     state->first_segment = first;
+    uint64_t tail;
     uint64_t seq;
-    state->tail = state->append_from = find_tail(log, first, last, &seq);
+    st = find_tail(log, first, last, &tail, &seq, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    state->tail = state->append_from = tail;
     state->last_seq = seq;
     state->head_seq = state->next_seq = seq + 1;
-    gw__segment *segment = gw__log_map(log, first);
-    size_t start = segment != NULL ? gw__segment_start(segment) : GW__SEGMENT_HEAD;
+    gw__segment *segment;
+    bool is_mapped = gw__log_map(log, first, &segment, NULL) == GW_OK;
+    size_t start = is_mapped ? gw__segment_start(segment) : GW__SEGMENT_HEAD;
     state->head = gw__position(first, start);
     state->next = state->tail;
-    find_next(log, segment != NULL && start == GW__SEGMENT_HEAD ? segment->first_seq : 0);
+    find_next(log, is_mapped && start == GW__SEGMENT_HEAD ? segment->first_seq : 0);
     gw__log_repair_appends(log); /* nothing behind the tail */
     state->synced = state->tail; /* whoever relied on it does so still */
+    return GW_OK;
 }
 
 gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
@@ -183,17 +226,25 @@ gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
     if (!gw__log_lock_take(log) || !gw__log_lock_append(log)) {
         return gw_error_set(err, GW_E_NOT_FOUND, 0, "queue '%s' was deleted", log->name);
     }
+    gw_status st = GW_OK;
     if (rebooted) {
-        rebuild(log);
+        st = rebuild(log, err);
     } else {
         gw__log_repair_appends(log);
     }
-    gw__log_repair_takes(log, true);
+    if (st == GW_OK) {
+        gw__log_repair_takes(log, true);
+    }
+    if (st == GW_OK && (state->append_unrepaired || state->take_unrepaired)) {
+        st = gw_error_set(err, GW_E_IO, 0,
+                          "queue '%s': its messages cannot be read (too many open files?)",
+                          log->name);
+    }
     for (size_t i = 0; i < GW__WAITER_WORDS; i++) {
         atomic_store(&state->waiters[i], 0);
     }
     atomic_store(&state->n_consumers, 0);
     gw__robust_unlock(&state->append_lock);
     gw__robust_unlock(&state->take_lock);
-    return GW_OK;
+    return st;
 }

@@ -3,16 +3,23 @@
 #include "bus/log_format.h"
 #include "bus/robust.h"
 
-bool gw__log_lock_take(gw__log *log)
+void gw__log_enter_take(gw__log *log)
 {
-    bool died = gw__robust_lock(&log->state->take_lock);
-    bool is_there = gw__log_is_there(log);
-    if (died && is_there) {
+    gw__log_state *state = log->state;
+    bool died = gw__robust_lock(&state->take_lock);
+    state->take_unrepaired = state->take_unrepaired || died;
+    if (state->take_unrepaired && gw__log_is_there(log)) {
         gw__log_repair_takes(log, false);
     }
     if (died) {
-        gw__robust_repaired(&log->state->take_lock);
+        gw__robust_repaired(&state->take_lock);
     }
+}
+
+bool gw__log_lock_take(gw__log *log)
+{
+    gw__log_enter_take(log);
+    bool is_there = gw__log_is_there(log);
     if (!is_there) {
         gw__robust_unlock(&log->state->take_lock);
     }
@@ -80,7 +87,7 @@ static void take_returned(gw__log *log, taking *take)
     while (take->n < take->max && state->n_returned > 0) {
         gw__entry_head *entry = gw__log_walk(log, &position, state->next, 0);
         if (entry == NULL) { /* damage took some that were counted */
-            atomic_store(&state->n_returned, 0);
+            atomic_store(&state->n_returned, position < state->next ? state->n_returned : 0);
             break;
         }
         if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
@@ -108,8 +115,9 @@ static void take_fresh(gw__log *log, taking *take)
     gw__entry_head *entry;
     while (take->n < take->max && (entry = gw__log_walk(log, &position, tail, seq)) != NULL &&
            is_due(take, entry)) {
-        if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
-            GW__ENTRY_READY) {
+        /* One that is leased so far behind was by a taker that died, and nobody else. */
+        if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) !=
+            GW__ENTRY_DONE) {
             take_entry(log, take, position, entry);
         }
         seq = entry->seq + 1;
@@ -155,6 +163,9 @@ uint64_t gw__log_first_due_ms(gw__log *log)
         }
         position = gw__log_behind(position, entry);
     }
+    if (due_ms == UINT64_MAX && position < state->tail) {
+        due_ms = 0;
+    }
     gw__robust_unlock(&state->take_lock);
     return due_ms;
 }
@@ -168,8 +179,9 @@ static bool settle_entry(gw__log *log, uint32_t owner, uint64_t position, gw__lo
     if (position < log_state->head || position >= log_state->next) {
         return false;
     }
-    gw__segment *segment = gw__log_map(log, gw__position_index(position));
-    if (segment == NULL || !gw__entry_is_sound(segment, gw__position_offset(position))) {
+    gw__segment *segment;
+    if (gw__log_map(log, gw__position_index(position), &segment, NULL) != GW_OK ||
+        !gw__entry_is_sound(segment, gw__position_offset(position))) {
         return false;
     }
     gw__entry_head *entry = gw__entry_at(segment, gw__position_offset(position));
@@ -223,6 +235,7 @@ size_t gw__log_return_all(gw__log *log, uint32_t owner)
         position = gw__log_behind(position, entry);
     }
     atomic_fetch_sub_explicit(&log->state->n_leased, n, memory_order_relaxed);
+    n = position < log->state->next ? GW__LOG_NOT_ALL : n;
     gw__robust_unlock(&log->state->take_lock);
     return n;
 }
@@ -255,7 +268,8 @@ size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
            (entry = gw__log_walk(log, &position, tail,
                                  position < state->next ? 0 : state->next_seq)) != NULL) {
         bool is_fresh = position >= state->next;
-        if (gw__entry_phase(atomic_load(&entry->state)) == GW__ENTRY_READY) {
+        uint64_t phase = gw__entry_phase(atomic_load(&entry->state));
+        if (is_fresh ? phase != GW__ENTRY_DONE : phase == GW__ENTRY_READY) {
             if (!drop_entry(position, entry, spill, ctx)) {
                 break;
             }

@@ -80,18 +80,41 @@ static gw__segment *place_for(gw__log *log, uint32_t index)
     return &log->maps[at];
 }
 
-gw__segment *gw__log_map(gw__log *log, uint32_t index)
+static gw_status map(gw__log *log, uint32_t index, gw__segment **ret_segment, gw_error *err)
+{
+    gw__log_unmap_before(log, gw__position_index(log->state->head));
+    gw_status st = gw__log_open_dir(log, false, err);
+    gw__segment segment;
+    st = st == GW_OK ? gw__segment_open(&log->owner, index, true, &segment, err) : st;
+    if (st != GW_OK) {
+        return st;
+    }
+    gw__segment *place = place_for(log, index);
+    if (place == NULL) {
+        gw__segment_close(&segment);
+        return gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': no memory for its maps", log->name);
+    }
+    *place = segment;
+    *ret_segment = place;
+    return GW_OK;
+}
+
+gw_status gw__log_map(gw__log *log, uint32_t index, gw__segment **ret_segment, gw_error *err)
 {
     size_t at = index - log->first_map;
     if (index >= log->first_map && at < log->n_maps && log->maps[at].base != NULL) {
-        return &log->maps[at];
+        *ret_segment = &log->maps[at];
+        return GW_OK;
     }
-    gw__log_unmap_before(log, gw__position_index(log->state->head));
-    gw__segment *segment = place_for(log, index);
-    return segment != NULL && gw__log_open_dir(log, false, NULL) == GW_OK &&
-                   gw__segment_open(&log->owner, index, true, segment, NULL) == GW_OK
-               ? segment
-               : NULL;
+    gw_error why = GW_ERROR_INIT;
+    gw_status st = map(log, index, ret_segment, err != NULL ? err : &why);
+    bool unreadable = st != GW_OK && !gw__log_is_gone(st);
+    if (unreadable && !log->unreadable) {
+        gw_log_error("bus", "%s: its messages wait until that is put right",
+                     (err != NULL ? err : &why)->text);
+    }
+    log->unreadable = unreadable;
+    return st;
 }
 
 /* ---- damage ------------------------------------------------------------------------------- */
@@ -123,10 +146,14 @@ static uint64_t count_lost(uint64_t expected, uint64_t known)
  * looked at, or let the log go on in the next segment. */
 static void mend(gw__log *log, uint32_t index, size_t offset, uint64_t end, uint64_t expected)
 {
-    const gw__segment *following =
-        index < gw__position_index(end) ? gw__log_map(log, index + 1) : NULL;
-    uint64_t following_seq = following != NULL ? following->first_seq : 0;
-    gw__segment *segment = gw__log_map(log, index);
+    gw__segment *segment;
+    uint64_t following_seq = 0;
+    if (index < gw__position_index(end) && gw__log_map(log, index + 1, &segment, NULL) == GW_OK) {
+        following_seq = segment->first_seq;
+    }
+    if (gw__log_map(log, index, &segment, NULL) != GW_OK) {
+        return; /* cannot be: it is mapped */
+    }
     size_t least = offset + sizeof(gw__entry_head);
     size_t to = gw__segment_find_sound(segment, least, expected);
     uint64_t known = to != 0 ? gw__entry_at(segment, to)->seq : 0;
@@ -154,14 +181,18 @@ gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uin
     while (*position < end) {
         uint32_t index = gw__position_index(*position);
         size_t offset = gw__position_offset(*position);
-        gw__segment *segment = gw__log_map(log, index);
-        if (segment != NULL && offset + sizeof(gw__entry_head) <= segment->capacity) {
+        gw__segment *segment;
+        gw_status st = gw__log_map(log, index, &segment, NULL);
+        if (st != GW_OK && !gw__log_is_gone(st)) {
+            return NULL;
+        }
+        if (st == GW_OK && offset + sizeof(gw__entry_head) <= segment->capacity) {
             if (!gw__entry_is_sound(segment, offset) &&
                 gw__segment_reaches(segment, offset + sizeof(gw__entry_head))) {
                 mend(log, index, offset, end, expected);
-                segment = gw__log_map(log, index);
+                st = gw__log_map(log, index, &segment, NULL);
             }
-            if (gw__entry_is_sound(segment, offset) &&
+            if (st == GW_OK && gw__entry_is_sound(segment, offset) &&
                 gw__entry_at(segment, offset)->len != GW__ENTRY_END) {
                 return gw__entry_at(segment, offset);
             }
@@ -185,8 +216,9 @@ static void clean_up(gw__log *log, uint64_t head)
         state->first_segment++;
     }
     gw__log_unmap_before(log, index);
-    gw__segment *segment = offset >= GIVE_BACK_STEP ? gw__log_map(log, index) : NULL;
-    if (segment != NULL && offset <= segment->size) {
+    gw__segment *segment;
+    if (offset >= GIVE_BACK_STEP && gw__log_map(log, index, &segment, NULL) == GW_OK &&
+        offset <= segment->size) {
         uint64_t start = atomic_load(&gw__segment_head_of(segment)->start);
         if (start > offset || offset - start >= GIVE_BACK_STEP) {
             gw__segment_give_back(segment, offset);
@@ -213,7 +245,9 @@ void gw__log_advance_head(gw__log *log)
         return;
     }
     atomic_store(&state->head, position);
-    atomic_store(&state->head_seq, entry != NULL ? entry->seq : state->next_seq);
+    atomic_store(&state->head_seq, entry != NULL     ? entry->seq
+                                   : position < next ? seq
+                                                     : state->next_seq);
     atomic_fetch_add_explicit(&state->settled_bytes, n_bytes, memory_order_relaxed);
     if (position == next) { /* nothing is between: whatever the counters missed is put right */
         atomic_store(&state->n_leased, 0);

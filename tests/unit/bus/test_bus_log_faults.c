@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "bus/robust.h"
 #include "bus/segment.h"
 #include "log_fixture.h"
 
@@ -77,12 +78,149 @@ static void test_a_late_comer_leaves_alone_what_is_before_it(void **unused)
     gw__log_close(late);
 }
 
+/* Let this process open so many files more. */
+static void leave_descriptors(unsigned n)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    close(fd);
+    limit.rlim_cur = (rlim_t)fd + n;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* In a process of its own, whose limits are not ours. */
+static void in_child(void (*work)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        work();
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void use_without_descriptors(void)
+{
+    gw__log_record record;
+    gw__log *log = log_open(state);
+    leave_descriptors(1); /* for the folder */
+    bool wrong = gw__log_take(log, OTHER, 1000, 0, &record, 1) != 0 ||
+                 gw__log_return_all(log, LOG_MEMBER) != GW__LOG_NOT_ALL ||
+                 gw__log_drop(log, SIZE_MAX, NULL, NULL) != 0 || gw__log_first_due_ms(log) != 0 ||
+                 !gw__log_has_ready(log);
+    _exit(wrong ? 1 : 0);
+}
+
+static void test_without_descriptors_nothing_is_passed_over(void **unused)
+{
+    (void)unused;
+    uint64_t positions[2];
+    fill_segments(3);
+    log_expect(orders, 1, 2, false, positions);
+    log_done(orders, positions, 1);
+    in_child(use_without_descriptors);
+    assert_int_equal(gw__log_return_all(orders, LOG_MEMBER), 1);
+    log_expect(orders, 2, 1, true, NULL);
+    log_expect(orders, 3, 100, false, NULL);
+}
+
+static void recover_without_descriptors(void)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        gw_error err = GW_ERROR_INIT;
+        gw__log *log = log_open(state);
+        leave_descriptors(n);
+        gw__log_state before = *state;
+        if (gw__log_recover(log, false, &err) == GW_OK || err.text[0] == '\0' ||
+            gw__log_recover(log, true, &err) == GW_OK) {
+            _exit(1);
+        }
+        *state = before; /* for the next round's first try */
+        gw__log_close(log);
+    }
+    _exit(0);
+}
+
+static void test_without_descriptors_recovery_fails_and_can_be_repeated(void **unused)
+{
+    (void)unused;
+    uint64_t last = fill_segments(3);
+    in_child(recover_without_descriptors);
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(gw__log_recover(orders, true, &err), GW_OK);
+    for (uint64_t number = 1; number < last; number += 100) {
+        log_expect(orders, number, 100, false, NULL);
+    }
+    log_expect_nothing(orders);
+}
+
+/* ---- a lock's owner died --------------------------------------------------------------- */
+
+static void die_while_appending(void)
+{
+    gw__robust_lock(&state->append_lock);
+    state->last_seq = 0; /* the tail has moved, the number has not */
+}
+
+static void die_while_taking_nothing(void)
+{
+    gw__robust_lock(&state->take_lock);
+}
+
+static void die_while_taking(void)
+{
+    gw__log_record record;
+    uint64_t next = state->next;
+    if (gw__log_take(orders, OTHER, 1000, 0, &record, 1) != 1) {
+        _exit(1);
+    }
+    gw__robust_lock(&state->take_lock);
+    state->next = next; /* the state has changed, nothing else has */
+    state->next_seq = record.seq;
+    state->n_leased = 0;
+}
+
+/* Somebody who knows only the log that was in the place before is told of the death. */
+static void test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log(void **unused)
+{
+    (void)unused;
+    gw__log_place place = {
+        .dir_fd = -1, .name = "old", .serial = 1, .dir_mode = 0700, .file_mode = 0600};
+    gw__log *old;
+    gw__log_record record;
+    assert_int_equal(gw__log_open(&place, state, &old, NULL), GW_OK);
+    assert_int_equal(log_put(orders, 1, 1, 0, NULL), GW_OK);
+    in_child(die_while_appending);
+    assert_int_equal(log_put(old, 9, 1, 0, NULL), GW_E_NOT_FOUND);
+    assert_int_equal(log_put(orders, 2, 1, 0, NULL), GW_OK);
+    assert_int_equal(state->last_seq, 2);
+    in_child(die_while_taking);
+    assert_int_equal(gw__log_take(old, OTHER, 1000, 0, &record, 1), 0);
+    log_expect(orders, 1, 1, true, NULL);
+    log_expect(orders, 2, 1, false, NULL);
+    in_child(die_while_taking_nothing);
+    gw__log_hold(old); /* a backup, before it looks whether the log is there */
+    gw__log_release(old);
+    assert_int_equal(gw__log_return_all(orders, LOG_MEMBER), 2);
+    gw__log_close(old);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_log, close_log)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_late_comer_leaves_alone_what_is_before_it),
+        TEST(test_without_descriptors_nothing_is_passed_over),
+        TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
+        TEST(test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
