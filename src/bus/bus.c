@@ -166,7 +166,7 @@ static void leave(gw__bus *bus)
         return;
     }
     gw__bus_lock_members(bus);
-    gw__bus_forget_member(bus, bus->member, bus->generation);
+    (void)gw__bus_forget_member(bus, bus->member, bus->generation);
     gw__bus_unlock_members(bus);
     gw__members_leave(bus->members);
 }

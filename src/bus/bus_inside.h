@@ -100,10 +100,11 @@ uint64_t gw__bus_n_ready(const gw__bus *bus, const gw__queue_row *queue);
 gw_status gw__bus_recover(gw__bus *bus, gw_error *err);
 
 /* For gw__members_options; `ctx` is the bus. */
-void gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation);
+bool gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation);
 
-/* Give back what a member had: queues of its own and consumers. @locks members_lock */
-void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation);
+/* Give back what a member had: queues of its own and consumers. False when a queue could not be
+ * deleted. @locks members_lock */
+bool gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation);
 
 void gw__bus_lock_members(gw__bus *bus);
 void gw__bus_unlock_members(gw__bus *bus);

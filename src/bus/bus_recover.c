@@ -261,24 +261,31 @@ void gw__bus_unlock_members(gw__bus *bus)
     gw__robust_unlock(&bus->file.control->members_lock);
 }
 
-/* Its leases in one queue. */
-static void return_leases(gw__bus *bus, const gw__queue_row *queue, uint32_t member)
+/* Its leases in one queue. False when they cannot all be read at present. */
+static bool return_leases(gw__bus *bus, const gw__queue_row *queue, uint32_t member)
 {
     gw__control *control = bus->file.control;
     bool any = false;
+    bool all = true;
     for (size_t i = 0; i < queue->n_logs; i++) {
         const gw__log_row *row = &queue->logs[i];
         gw__log_state *state = row->log < GW__BUS_LOGS_MAX ? gw__bus_state(bus, row->log) : NULL;
-        gw__open_log *log;
-        if (state == NULL || atomic_load(&state->head) == atomic_load(&state->next) ||
-            gw__bus_log_get(bus, queue, row, &log, NULL) != GW_OK) {
+        if (state == NULL || atomic_load(&state->head) == atomic_load(&state->next)) {
             continue;
         }
-        any = gw__log_return_all(log->log, member) > 0 || any;
+        gw__open_log *log;
+        gw_status st = gw__bus_log_get(bus, queue, row, &log, NULL);
+        if (st != GW_OK) {
+            all = all && st == GW_E_NOT_FOUND;
+            continue;
+        }
+        size_t n = gw__log_return_all(log->log, member);
+        any = any || n > 0;
+        all = all && n != GW__LOG_NOT_ALL;
         gw__bus_log_put(log);
     }
     if (queue->n_logs == 0 || queue->logs[0].log >= GW__BUS_LOGS_MAX) {
-        return;
+        return all;
     }
     gw__log_state *main = gw__bus_state(bus, queue->logs[0].log);
     if (queue->logs[queue->n_logs - 1].kind == GW__LOG_DELAY) { /* it may have been ripening */
@@ -288,6 +295,7 @@ static void return_leases(gw__bus *bus, const gw__queue_row *queue, uint32_t mem
     if (any) {
         gw__log_wake_all(control, main);
     }
+    return all;
 }
 
 /* It is rung for nothing any more: who publishes would take it for one who comes. */
@@ -301,11 +309,11 @@ static void forget_waiter(gw__bus *bus, uint32_t member)
     }
 }
 
-void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
+bool gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
 {
     gw__control *control = bus->file.control;
-    (void)gw__definitions_delete_temporary(bus->defs, member, generation, gw__bus_log_gone, bus,
-                                           NULL);
+    gw_status st = gw__definitions_delete_temporary(bus->defs, member, generation, gw__bus_log_gone,
+                                                    bus, NULL);
     for (size_t i = 0; i < GW__BUS_CONSUMERS_MAX; i++) {
         gw__consumer_state *it = &control->consumers[i];
         if (atomic_load(&it->log_serial) != 0 && it->member == member &&
@@ -315,20 +323,22 @@ void gw__bus_forget_member(gw__bus *bus, uint32_t member, uint64_t generation)
     }
     forget_waiter(bus, member);
     count_consumers(bus); /* all: whoever began this before may have died in between */
+    return st == GW_OK;
 }
 
-void gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation)
+bool gw__bus_member_died(void *ctx, uint32_t member, uint64_t generation)
 {
     gw__bus *bus = ctx;
     const gw__topology *topology;
-    if (gw__topology_get(bus->defs, &topology, NULL) == GW_OK) {
+    bool all = gw__topology_get(bus->defs, &topology, NULL) == GW_OK;
+    if (all) {
         size_t n_queues;
         const gw__queue_row *const *queues = gw__topology_queues(topology, &n_queues);
         for (size_t i = 0; i < n_queues; i++) {
-            return_leases(bus, queues[i], member);
+            all = return_leases(bus, queues[i], member) && all;
         }
         forget_others(bus, topology);
         gw__topology_put(topology);
     }
-    gw__bus_forget_member(bus, member, generation);
+    return gw__bus_forget_member(bus, member, generation) && all;
 }

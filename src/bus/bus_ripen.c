@@ -146,6 +146,7 @@ static uint64_t ripen_all(gw__bus *bus, const gw__queue_row *queue, uint64_t now
         }
         bool good = ripen_log(bus, queue, log, now_ms, n_moved);
         uint64_t due_ms = good ? gw__log_first_due_ms(log->log) : now_ms + AGAIN_MS;
+        due_ms = due_ms != 0 ? due_ms : now_ms + AGAIN_MS; /* it cannot be read at present */
         next_ms = due_ms < next_ms ? due_ms : next_ms;
         gw__bus_log_put(log);
     }

@@ -51,6 +51,8 @@
 
 #define ASK_AGAIN_MS 50
 
+#define NOT_YET      ECANCELED /* what a dead member had cannot be given back at present */
+
 /* A connection: whose end it tells. */
 typedef struct watch {
     struct watch *next;
@@ -138,12 +140,15 @@ static void say_hello(const gw__members *members, int fd)
 
 /* ---- the dead ------------------------------------------------------------------------ */
 
-/* @locks members_lock */
-static void clean_up(gw__members *members, uint32_t slot, uint64_t generation)
+/* False when it is to be tried again. @locks members_lock */
+static bool clean_up(gw__members *members, uint32_t slot, uint64_t generation)
 {
-    members->options.died(members->options.ctx, slot, generation);
+    if (!members->options.died(members->options.ctx, slot, generation)) {
+        return false;
+    }
     atomic_store(&members->control->members[slot].generation, generation + 1);
     gw__member_unlink(members->folder_fd, slot);
+    return true;
 }
 
 /* Ask whether a member lives: watch it, or clean up after it. Returns 0, or an errno value when it
@@ -157,9 +162,8 @@ static int look_after(gw__members *members, uint32_t slot, bool *cleaned)
     int fd;
     int problem = gw__member_connect(members->folder_fd, slot, &fd);
     if (problem == ECONNREFUSED || problem == ENOENT) {
-        clean_up(members, slot, generation);
-        *cleaned = true;
-        return 0;
+        *cleaned = true; /* of some of it at least */
+        return clean_up(members, slot, generation) ? 0 : NOT_YET;
     }
     if (problem != 0) {
         return problem;
@@ -212,7 +216,11 @@ static void look_again(gw__members *members, const watch *gone)
     }
     gw__robust_unlock(lock);
     if (problem != 0 && !members->unsure) {
-        gw_log_error("bus", "cannot ask whether a member lives (errno %d): trying on", problem);
+        gw_log_error("bus",
+                     problem == NOT_YET
+                         ? "cannot give back all that a dead member had (errno %d): trying on"
+                         : "cannot ask whether a member lives (errno %d): trying on",
+                     problem);
     }
     members->unsure = problem != 0;
     if (cleaned || (gone != NULL && gone->known)) {
@@ -341,7 +349,8 @@ static gw_status join_locked(gw__members *members, gw_error *err)
 {
     bool cleaned = false;
     int problem = sweep(members, &cleaned);
-    if (problem != 0) {
+    members->unsure = problem == NOT_YET; /* the watcher goes on with it */
+    if (problem != 0 && !members->unsure) {
         return gw_error_set_errno(err, problem, "cannot connect to the other members of the bus");
     }
     gw_status st = take_slot(members, err);

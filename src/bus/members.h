@@ -10,6 +10,7 @@
 #ifndef GW_BUS_MEMBERS_H
 #define GW_BUS_MEMBERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <godwit/error.h>
@@ -23,8 +24,9 @@ typedef struct gw__members_options {
     const char *name; /* for people; cut */
     /* A member is gone: give back what it had. Called by one thread of one living member, with
      * members_lock held; called again, by another, when that one dies meanwhile. The slot is free
-     * when it has returned. */
-    void (*died)(void *ctx, uint32_t member, uint64_t generation);
+     * when it has returned true; with false something could not be done at present, and it is
+     * called again a little later. */
+    bool (*died)(void *ctx, uint32_t member, uint64_t generation);
     /* Some member is gone and has been cleaned up after, by anyone: look at everything again, in
      * case it was about to ring. Called without a lock. */
     void (*look_again)(void *ctx);

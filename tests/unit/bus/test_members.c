@@ -24,7 +24,7 @@
 #define N_MANY 20
 
 enum what { OPENED = 1, JOINED, FAILED, DIED, LOOKED };
-enum how { PLAIN, HOLD_LOCK, HANG_IN_DIED, FORK, LEAVE };
+enum how { PLAIN, HOLD_LOCK, HANG_IN_DIED, NOT_AT_ONCE, FORK, LEAVE };
 
 typedef struct event {
     enum what what;
@@ -89,13 +89,15 @@ static void tell(enum what what, uint32_t who, uint64_t generation)
     }
 }
 
-static void died(void *ctx, uint32_t member, uint64_t generation)
+static bool died(void *ctx, uint32_t member, uint64_t generation)
 {
     (void)ctx;
     tell(DIED, member, generation);
     while (child_how == HANG_IN_DIED) {
         pause();
     }
+    static unsigned n_calls;
+    return child_how != NOT_AT_ONCE || ++n_calls > 2;
 }
 
 static void look_again(void *ctx)
@@ -285,6 +287,23 @@ static void test_another_goes_on_cleaning_up(void **state)
     assert_int_equal(second.pid, other);
 }
 
+static void test_what_cannot_be_given_back_is_tried_again(void **state)
+{
+    (void)state;
+    event a = start_joined(NOT_AT_ONCE);
+    event b = start_joined(PLAIN);
+    end(b.pid);
+    for (int i = 0; i < 2; i++) {
+        event it = wait_for(DIED);
+        assert_int_equal(it.pid, a.pid);
+        assert_int_equal(it.who, b.own);
+        assert_int_equal(it.generation, b.generation);
+    }
+    wait_for(DIED); /* at last; then its slot is free */
+    wait_for(LOOKED);
+    assert_int_equal(start_joined(PLAIN).own, b.own);
+}
+
 static void test_a_forked_child(void **state)
 {
     (void)state;
@@ -408,6 +427,7 @@ int main(void)
         test(test_killed_with_the_lock),
         test(test_killed_while_cleaning_up),
         test(test_another_goes_on_cleaning_up),
+        test(test_what_cannot_be_given_back_is_tried_again),
         test(test_a_forked_child),
         test(test_many),
         test(test_bells),
