@@ -148,7 +148,8 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
 /* The states as they were: what came and went since then did not. */
 static void put_states(gw__log_copy *copy, uint32_t index, uint8_t *bytes, size_t size, size_t *at)
 {
-    gw__segment image = {.index = index, .fd = -1, .base = bytes, .capacity = size, .size = size};
+    gw__segment image = {
+        .owner = &copy->owner, .index = index, .base = bytes, .capacity = size, .size = size};
     image.salt = gw__segment_head_of(&image)->salt;
     while (*at < copy->n_window && gw__position_index(copy->window[*at].position) == index) {
         size_t offset = gw__position_offset(copy->window[*at].position);

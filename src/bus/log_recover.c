@@ -220,6 +220,19 @@ static gw_status rebuild(gw__log *log, gw_error *err)
     return GW_OK;
 }
 
+/* Who opens a bus first goes through all its logs, and may use few of them. */
+static void close_all(gw__log *log)
+{
+    gw__segment_close(&log->tail);
+    gw__log_unmap_before(log, UINT32_MAX);
+    pthread_mutex_lock(&log->dir_lock);
+    if (log->owner.dir_fd >= 0) {
+        close(log->owner.dir_fd);
+    }
+    log->owner.dir_fd = -1;
+    pthread_mutex_unlock(&log->dir_lock);
+}
+
 gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
 {
     gw__log_state *state = log->state;
@@ -244,6 +257,7 @@ gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
         atomic_store(&state->waiters[i], 0);
     }
     atomic_store(&state->n_consumers, 0);
+    close_all(log);
     gw__robust_unlock(&state->append_lock);
     gw__robust_unlock(&state->take_lock);
     return st;

@@ -54,7 +54,7 @@ static bool add_places_before(gw__log *log, uint32_t index)
     }
     memmove(log->maps + n, log->maps, log->n_maps * sizeof(*log->maps));
     for (size_t i = 0; i < n; i++) {
-        log->maps[i] = (gw__segment){.fd = -1};
+        log->maps[i] = (gw__segment){.base = NULL};
     }
     log->n_maps += n;
     log->first_map = index;
@@ -75,7 +75,7 @@ static gw__segment *place_for(gw__log *log, uint32_t index)
         return NULL;
     }
     while (log->n_maps <= at) {
-        log->maps[log->n_maps++] = (gw__segment){.fd = -1};
+        log->maps[log->n_maps++] = (gw__segment){.base = NULL};
     }
     return &log->maps[at];
 }

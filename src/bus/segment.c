@@ -112,7 +112,8 @@ gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uin
     head.check = head_check(&head);
     /* Under another name first: whoever finds it under its own finds it whole. */
     static const char tmp[] = "new";
-    int fd = openat(owner->dir_fd, tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, owner->file_mode);
+    unlinkat(owner->dir_fd, tmp, 0); /* of one who was killed, maybe another user's */
+    int fd = openat(owner->dir_fd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, owner->file_mode);
     if (fd < 0) {
         return fail(err, errno, owner->name, "make a file for messages");
     }
@@ -134,13 +135,20 @@ gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uin
     return GW_OK;
 }
 
-static gw_status map(gw__segment *segment, const gw__segment_owner *owner, bool writable,
-                     gw_error *err)
+static int open_file(const gw__segment *segment, int how)
 {
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    gw__segment_name(segment->index, name);
+    return openat(segment->owner->dir_fd, name, how | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static gw_status map(gw__segment *segment, int fd, bool writable, gw_error *err)
+{
+    const gw__segment_owner *owner = segment->owner;
     gw__segment_head head;
     struct stat info;
-    ssize_t n = pread(segment->fd, &head, sizeof(head), 0);
-    if (n < 0 || fstat(segment->fd, &info) != 0) {
+    ssize_t n = pread(fd, &head, sizeof(head), 0);
+    if (n < 0 || fstat(fd, &info) != 0) {
         return fail(err, errno, owner->name, "read a file of messages");
     }
     bool is_cut = n < (ssize_t)sizeof(head) || info.st_size < GW__SEGMENT_HEAD;
@@ -157,7 +165,7 @@ static gw_status map(gw__segment *segment, const gw__segment_owner *owner, bool 
                             segment->index, fault);
     }
     void *base = mmap(NULL, (size_t)head.capacity, PROT_READ | (writable ? PROT_WRITE : 0),
-                      MAP_SHARED, segment->fd, 0);
+                      MAP_SHARED, fd, 0);
     if (base == MAP_FAILED) {
         return fail(err, errno, owner->name, "map a file of messages");
     }
@@ -173,30 +181,27 @@ static gw_status map(gw__segment *segment, const gw__segment_owner *owner, bool 
 gw_status gw__segment_open(const gw__segment_owner *owner, uint32_t index, bool writable,
                            gw__segment *ret_segment, gw_error *err)
 {
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    gw__segment_name(index, name);
-    gw__segment segment = {.index = index};
-    segment.fd = openat(owner->dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    if (segment.fd < 0) {
+    gw__segment segment = {.owner = owner, .index = index};
+    int fd = open_file(&segment, writable ? O_RDWR : O_RDONLY);
+    if (fd < 0) {
         int errnum = errno;
-        return errnum == ENOENT ? gw_error_set(err, GW_E_NOT_FOUND, errnum,
-                                               "queue '%s': %s is missing", owner->name, name)
-                                : fail(err, errnum, owner->name, "open a file of messages");
+        return errnum == ENOENT
+                   ? gw_error_set(err, GW_E_NOT_FOUND, errnum,
+                                  "queue '%s': %08" PRIx32 ".seg is missing", owner->name, index)
+                   : fail(err, errnum, owner->name, "open a file of messages");
     }
-    gw_status st = map(&segment, owner, writable, err);
-    if (st != GW_OK) {
-        close(segment.fd);
-        return st;
+    gw_status st = map(&segment, fd, writable, err);
+    close(fd);
+    if (st == GW_OK) {
+        *ret_segment = segment;
     }
-    *ret_segment = segment;
-    return GW_OK;
+    return st;
 }
 
 void gw__segment_close(gw__segment *segment)
 {
     if (segment->base != NULL) {
         munmap(segment->base, segment->capacity);
-        close(segment->fd);
         segment->base = NULL;
     }
 }
@@ -204,10 +209,12 @@ void gw__segment_close(gw__segment *segment)
 bool gw__segment_reaches(gw__segment *segment, size_t size)
 {
     struct stat info;
+    char name[GW__SEGMENT_NAME_LEN + 1];
     if (size <= segment->size) {
         return true;
     }
-    if (size > segment->capacity || fstat(segment->fd, &info) != 0) {
+    gw__segment_name(segment->index, name);
+    if (size > segment->capacity || fstatat(segment->owner->dir_fd, name, &info, 0) != 0) {
         return false;
     }
     segment->size =
@@ -217,7 +224,7 @@ bool gw__segment_reaches(gw__segment *segment, size_t size)
 
 gw_status gw__segment_extend(gw__segment *segment, size_t size, gw_error *err)
 {
-    if (size <= segment->size) {
+    if (gw__segment_reaches(segment, size)) { /* what others have in it is not touched */
         return GW_OK;
     }
     size_t step = segment->size < STEP_MIN   ? STEP_MIN
@@ -225,8 +232,12 @@ gw_status gw__segment_extend(gw__segment *segment, size_t size, gw_error *err)
                                              : STEP_MAX;
     size_t wanted = in_steps(size, step);
     wanted = wanted < segment->capacity ? wanted : segment->capacity;
+    int fd = open_file(segment, O_RDWR);
     int errnum =
-        posix_fallocate(segment->fd, (off_t)segment->size, (off_t)(wanted - segment->size));
+        fd < 0 ? errno : posix_fallocate(fd, (off_t)segment->size, (off_t)(wanted - segment->size));
+    if (fd >= 0) {
+        close(fd);
+    }
     if (errnum != 0) {
         return fail(err, errnum, gw__segment_head_of(segment)->name, "extend a file of messages");
     }
@@ -247,14 +258,16 @@ void gw__segment_give_back(gw__segment *segment, size_t offset)
     size_t from = atomic_load_explicit(&head->start, memory_order_relaxed);
     from = from >= PAGE && from < offset ? from & ~(PAGE - 1) : PAGE;
     size_t to = offset & ~(PAGE - 1);
-    if (to <= from || flock(segment->fd, LOCK_EX | LOCK_NB) != 0) { /* it is being copied */
+    int fd = to > from ? open_file(segment, O_RDWR) : -1;
+    if (fd < 0) {
         return;
     }
-    atomic_store(&head->start, offset);
-    /* Where this is not possible they stay until the file is deleted. */
-    fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
-              (off_t)(to - from));
-    flock(segment->fd, LOCK_UN);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) { /* otherwise it is being copied */
+        atomic_store(&head->start, offset);
+        /* Where this is not possible they stay until the file is deleted. */
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from));
+    }
+    close(fd); /* and unlocked */
 }
 
 bool gw__segment_keep(int fd)

@@ -56,9 +56,11 @@ typedef struct gw__entry_head {
 
 #define GW__ENTRY_END UINT32_MAX
 
+struct gw__segment_owner;
+
 typedef struct gw__segment {
+    const struct gw__segment_owner *owner; /* not ours; by it the file is found again */
     uint32_t index;
-    int fd;
     uint8_t *base;
     size_t capacity;
     size_t size; /* of the file, as far as is known: what may be touched */
@@ -83,7 +85,8 @@ bool gw__segment_parse_name(const char *name, uint32_t *ret_index);
 gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uint64_t first_seq,
                              size_t capacity, gw_error *err);
 
-/* Open and map one. GW_E_NOT_FOUND; GW_E_PROTOCOL when it is none, or another log's;
+/* Open and map one; no descriptor stays open, since a process may have many mapped. `owner` is
+ * used as long as it is. GW_E_NOT_FOUND; GW_E_PROTOCOL when it is none, or another log's;
  * GW_E_UNSUPPORTED for a newer version. With a serial of 0 any log's. */
 gw_status gw__segment_open(const gw__segment_owner *owner, uint32_t index, bool writable,
                            gw__segment *ret_segment, gw_error *err);

@@ -161,6 +161,57 @@ static void test_without_descriptors_recovery_fails_and_can_be_repeated(void **u
     log_expect_nothing(orders);
 }
 
+static void use_with_few_descriptors(void)
+{
+    gw__log_record record;
+    gw__log *logs[20];
+    leave_descriptors(4);
+    for (size_t i = 0; i < 20; i++) { /* as of as many queues: what was recovered is closed */
+        logs[i] = log_open(state);
+        gw_error err = GW_ERROR_INIT;
+        if (gw__log_recover(logs[i], i % 2 == 0, &err) != GW_OK) {
+            fprintf(stderr, "%s\n", err.text);
+            _exit(1);
+        }
+    }
+    gw__log *log = logs[0];
+    size_t n = 0;
+    while (gw__log_take(log, OTHER, 1000, 0, &record, 1) == 1) { /* all files are mapped */
+        n += log_number(&record) == n + 1;
+    }
+    _exit(n == state->last_seq ? 0 : 1);
+}
+
+static void test_few_descriptors_are_enough_for_many_files(void **unused)
+{
+    (void)unused;
+    fill_segments(6);
+    in_child(use_with_few_descriptors);
+}
+
+/* What somebody left who was killed while making a file, here one that is worse than his own. */
+static void test_what_is_left_of_a_new_file_is_not_used(void **unused)
+{
+    (void)unused;
+    char path[400];
+    char target[400];
+    assert_int_equal(log_put(orders, 1, 1, 0, NULL), GW_OK);
+    snprintf(target, sizeof(target), "%s/kept", log_dir);
+    snprintf(path, sizeof(path), "%s/%016x/new", log_dir, 0x2a);
+    int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "kept", 4), 4);
+    close(fd);
+    assert_int_equal(symlink(target, path), 0);
+    uint64_t last = fill_segments(2);
+    struct stat info;
+    assert_int_equal(stat(target, &info), 0);
+    assert_int_equal(info.st_size, 4);
+    assert_int_equal(lstat(path, &info), -1);
+    assert_int_equal(state->last_seq, last + 1);
+    assert_int_equal(unlink(target), 0);
+}
+
 /* ---- a lock's owner died --------------------------------------------------------------- */
 
 static void die_while_appending(void)
@@ -220,6 +271,8 @@ int main(void)
         TEST(test_a_late_comer_leaves_alone_what_is_before_it),
         TEST(test_without_descriptors_nothing_is_passed_over),
         TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
+        TEST(test_few_descriptors_are_enough_for_many_files),
+        TEST(test_what_is_left_of_a_new_file_is_not_used),
         TEST(test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
