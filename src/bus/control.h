@@ -9,8 +9,9 @@
  *    what the lock guards first (robust.h).
  *  - What counts is one store: a tail that moves, a serial that is set, a state that changes.
  *  - Fields that are read without their lock are atomic.
- *  - Locks are taken in this order, and no two of one kind but by a backup, which takes all of them
- *    by rising number: members_lock, a log's take_lock, a log's append_lock.
+ *  - Locks are taken in this order, and no two of one kind but by a backup, which takes all of one
+ *    kind by rising number, then all of the next: members_lock, a log's take_lock, a log's
+ *    append_lock.
  */
 #ifndef GW_BUS_CONTROL_H
 #define GW_BUS_CONTROL_H

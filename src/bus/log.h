@@ -157,10 +157,10 @@ bool gw__log_has_ready(const gw__log *log);
 typedef bool (*gw__log_visitor)(void *ctx, const gw__log_record *record, uint32_t leased_to);
 gw_status gw__log_visit(gw__log *log, gw__log_visitor visit, void *ctx, gw_error *err);
 
-/* Copy the log as it is, exactly and while others work, in three steps: hold() it, note() and then
- * let go(), and copy() into a folder "<serial>" of another directory. To copy what is of one moment
- * hold_takes() is called for all logs by rising number, and then hold_appends() for all: who makes
- * room in a queue appends to its dead letters while nobody else takes from it. */
+/* Copy the log as it is, exactly and while others work, in three steps: hold_takes() for all logs
+ * by rising number and then hold_appends() for all (so that what is copied is of one moment; who
+ * drops to another log has the one's take_lock and waits for the other's append_lock), note() and
+ * then let go(), and copy() into a folder "<serial>" of another directory. */
 typedef struct gw__log_copy gw__log_copy;
 void gw__log_hold_takes(gw__log *log);
 void gw__log_hold_appends(gw__log *log);

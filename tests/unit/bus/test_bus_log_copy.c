@@ -2,6 +2,7 @@
 /* Copies of a log that are of one moment, and what can be read of files of which nothing else is
  * known. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "bus/log.h"
 #include "bus/segment.h"
 #include "log_fixture.h"
 #include "support/child.h"
@@ -114,6 +116,50 @@ static void test_a_copy_is_of_one_moment(void **unused)
     log_free_state(copied_state);
 }
 
+static bool spill_to_orders(void *ctx, const gw__log_record *record)
+{
+    (void)ctx;
+    (void)record;
+    while (pthread_mutex_trylock(&state->take_lock) == 0) { /* until a copy is being made */
+        pthread_mutex_unlock(&state->take_lock);
+        usleep(100);
+    }
+    return log_put(orders, 2, 1, 0, NULL) == GW_OK;
+}
+
+static void *drop_one(void *arg)
+{
+    return (void *)gw__log_drop(arg, 1, spill_to_orders, NULL);
+}
+
+/* Who moves from a later log to an earlier one waits for the one with the other's lock. */
+static void test_a_copy_while_another_spills(void **unused)
+{
+    (void)unused;
+    gw__log_state *later_state = log_new_state();
+    gw__log *later = log_open(later_state); /* the same files: only the locks matter here */
+    pthread_t thread;
+    void *n_dropped;
+    assert_int_equal(log_put(later, 1, 1, 0, NULL), GW_OK);
+    alarm(60);
+    assert_int_equal(pthread_create(&thread, NULL, drop_one, later), 0);
+    while (pthread_mutex_trylock(&later_state->take_lock) == 0) {
+        pthread_mutex_unlock(&later_state->take_lock);
+        usleep(100);
+    }
+    gw__log_hold_takes(orders);
+    gw__log_hold_takes(later);
+    gw__log_hold_appends(orders);
+    gw__log_hold_appends(later);
+    gw__log_release(later);
+    gw__log_release(orders);
+    pthread_join(thread, &n_dropped);
+    alarm(0);
+    assert_int_equal((size_t)n_dropped, 1);
+    gw__log_close(later);
+    log_free_state(later_state);
+}
+
 static void test_a_copy_of_nothing(void **unused)
 {
     (void)unused;
@@ -190,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_copy_is_of_one_moment),
+        TEST(test_a_copy_while_another_spills),
         TEST(test_a_copy_of_nothing),
         TEST(test_salvage_reads_what_can_be_read),
     };

@@ -257,7 +257,8 @@ static void test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log(void **un
     log_expect(orders, 1, 1, true, NULL);
     log_expect(orders, 2, 1, false, NULL);
     in_child(die_while_taking_nothing);
-    gw__log_hold(old); /* a backup, before it looks whether the log is there */
+    gw__log_hold_takes(old); /* a backup, before it looks whether the log is there */
+    gw__log_hold_appends(old);
     gw__log_release(old);
     assert_int_equal(gw__log_return_all(orders, LOG_MEMBER), 2);
     gw__log_close(old);
