@@ -78,7 +78,10 @@ typedef struct gw__log_state {
     alignas(64) _Atomic uint64_t waiters[GW__WAITER_WORDS];
     _Atomic uint32_t turn;        /* the member to begin with when the next is rung */
     _Atomic uint32_t n_consumers; /* all members' */
-    _Atomic uint64_t synced;      /* everything before this position is on the disk */
+    /* Some of it could not be written, and the system has forgotten it: whoever asks next would be
+     * told that all is well. */
+    _Atomic bool sync_failed;
+    _Atomic uint64_t synced; /* everything before this position is on the disk */
     /* Of a queue's own log: when the first message of one of its delay logs is due, unix
      * milliseconds; UINT64_MAX: none is delayed. May be too early, never too late. */
     _Atomic uint64_t due_ms;

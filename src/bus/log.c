@@ -125,6 +125,7 @@ void gw__log_create(gw__log_state *state, uint64_t serial)
     }
     state->n_consumers = 0;
     state->due_ms = UINT64_MAX;
+    state->sync_failed = false;
     atomic_store(&state->serial, serial);
 }
 
@@ -379,6 +380,17 @@ gw_status gw__log_append(gw__log *log, const gw__log_write *writes, size_t n_wri
 
 /* ---- the disk ------------------------------------------------------------------------------- */
 
+/* The system forgets what it could not write: no second try, for no process. */
+static int sync_file(gw__log *log, int fd, int (*sync)(int))
+{
+    if (sync(fd) == 0 || (errno == EINVAL && sync == fsync)) {
+        return 0; /* some file systems do without for folders */
+    }
+    int errnum = errno;
+    atomic_store(&log->state->sync_failed, true);
+    return errnum;
+}
+
 /* A segment that is gone was settled whole. */
 static int sync_segment(gw__log *log, uint32_t index)
 {
@@ -388,7 +400,7 @@ static int sync_segment(gw__log *log, uint32_t index)
     if (fd < 0) {
         return errno == ENOENT ? 0 : errno;
     }
-    int errnum = fdatasync(fd) != 0 ? errno : 0;
+    int errnum = sync_file(log, fd, fdatasync);
     close(fd);
     return errnum;
 }
@@ -399,29 +411,33 @@ static int sync_from(gw__log *log, uint64_t from, uint64_t to)
     for (uint32_t i = gw__position_index(from); errnum == 0 && i <= gw__position_index(to); i++) {
         errnum = sync_segment(log, i);
     }
-    /* The names of files that are new. */
-    if (errnum == 0 &&
-        (gw__position_index(from) != gw__position_index(to) || from == GW__FIRST_POSITION) &&
-        fsync(log->owner.dir_fd) != 0 && errno != EINVAL) {
-        errnum = errno;
+    /* The names of files that are new, and that of the folder: who made it may have been killed
+     * before he saw to that. */
+    bool is_first = from == GW__FIRST_POSITION;
+    if (errnum == 0 && (is_first || gw__position_index(from) != gw__position_index(to))) {
+        errnum = sync_file(log, log->owner.dir_fd, fsync);
     }
-    return errnum;
+    return errnum == 0 && is_first ? sync_file(log, log->logs_dir_fd, fsync) : errnum;
 }
 
 /* Bring everything to the disk for all who wait. One thread at a time. */
-static void sync_for_all(gw__log *log)
+static gw_status sync_for_all(gw__log *log, gw_error *err)
 {
     gw__log_state *state = log->state;
     uint64_t from = state->synced;
     uint64_t to = atomic_load(&state->tail);
-    int errnum = gw__log_open_dir(log, false, NULL) != GW_OK ? ENOENT : sync_from(log, from, to);
-    if (errnum != 0) { /* the system forgets what it could not write: no second try */
-        atomic_store(&log->sync_failed, true);
+    gw_status st = gw__log_open_dir(log, false, err);
+    int errnum = st == GW_OK ? sync_from(log, from, to) : 0;
+    if (errnum != 0) {
+        st = gw_error_set_errno(err, errnum,
+                                "queue '%s': cannot bring its messages to the disk under the bus",
+                                log->name);
     }
-    while (errnum == 0 && from < to && !atomic_compare_exchange_weak(&state->synced, &from, to)) {}
+    while (st == GW_OK && from < to && !atomic_compare_exchange_weak(&state->synced, &from, to)) {}
     atomic_store(&log->syncing, false);
     atomic_fetch_add(&log->n_syncs, 1);
     syscall(SYS_futex, &log->n_syncs, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    return st;
 }
 
 /* A futex and no condition: all who wait are let go at once, and none has to get a lock for it. */
@@ -430,16 +446,20 @@ gw_status gw__log_sync(gw__log *log, uint64_t end, gw_error *err)
     for (;;) {
         uint32_t n_syncs = atomic_load(&log->n_syncs);
         bool expected = false;
-        if (atomic_load(&log->sync_failed)) {
+        if (atomic_load(&log->state->sync_failed)) {
             return gw_error_set(err, GW_E_IO, 0,
-                                "queue '%s': the disk under the bus did not take its messages",
+                                "queue '%s': the disk under the bus did not take its messages: "
+                                "see to the disk, and start all that use the bus again",
                                 log->name);
         }
         if (atomic_load(&log->state->synced) >= end || !gw__log_is_there(log)) {
             return GW_OK;
         }
         if (atomic_compare_exchange_strong(&log->syncing, &expected, true)) {
-            sync_for_all(log);
+            gw_status st = sync_for_all(log, err);
+            if (st != GW_OK) {
+                return st;
+            }
         } else {
             syscall(SYS_futex, &log->n_syncs, FUTEX_WAIT_PRIVATE, n_syncs, NULL, NULL, 0);
         }

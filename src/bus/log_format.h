@@ -37,7 +37,6 @@ struct gw__log {
 
     _Atomic bool syncing;     /* a thread of ours brings things to the disk */
     _Atomic uint32_t n_syncs; /* the futex of those who wait for it: counts how often it did */
-    _Atomic bool sync_failed;
 };
 
 static inline uint64_t gw__position(uint32_t index, size_t offset)

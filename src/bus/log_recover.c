@@ -257,6 +257,7 @@ gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
         atomic_store(&state->waiters[i], 0);
     }
     atomic_store(&state->n_consumers, 0);
+    atomic_store(&state->sync_failed, false);
     close_all(log);
     gw__robust_unlock(&state->append_lock);
     gw__robust_unlock(&state->take_lock);

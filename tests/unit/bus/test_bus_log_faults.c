@@ -212,6 +212,53 @@ static void test_what_is_left_of_a_new_file_is_not_used(void **unused)
     assert_int_equal(unlink(target), 0);
 }
 
+/* ---- the disk ------------------------------------------------------------------------------ */
+
+static int sync_errnum;
+
+/* Instead of the system's: the disk fails once, and forgets it. */
+int fdatasync(int fd)
+{
+    if (sync_errnum == 0) {
+        return fsync(fd);
+    }
+    errno = sync_errnum;
+    sync_errnum = 0;
+    return -1;
+}
+
+static void test_what_the_disk_did_not_take_is_safe_for_nobody(void **unused)
+{
+    (void)unused;
+    gw__log *other = log_open(state);
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(log_put(orders, 1, 2, 0, NULL), GW_OK);
+    sync_errnum = EIO;
+    assert_int_equal(gw__log_sync(orders, state->tail, &err), GW_E_IO);
+    assert_non_null(strstr(err.text, "orders"));
+    assert_int_equal(gw__log_sync(orders, state->tail, &err), GW_E_IO);
+    assert_int_equal(gw__log_sync(other, state->tail, &err), GW_E_IO); /* as another process */
+    assert_int_equal(gw__log_recover(other, false, NULL), GW_OK);
+    assert_int_equal(gw__log_sync(other, state->tail, &err), GW_OK);
+    gw__log_close(other);
+}
+
+static void sync_without_descriptors(void)
+{
+    gw_error err = GW_ERROR_INIT;
+    leave_descriptors(0);
+    bool failed = gw__log_sync(orders, state->tail, &err) != GW_OK;
+    leave_descriptors(2);
+    _exit(failed && gw__log_sync(orders, state->tail, &err) == GW_OK ? 0 : 1);
+}
+
+static void test_without_descriptors_a_sync_can_be_repeated(void **unused)
+{
+    (void)unused;
+    assert_int_equal(log_put(orders, 1, 2, 0, NULL), GW_OK);
+    in_child(sync_without_descriptors);
+}
+
 /* ---- a lock's owner died --------------------------------------------------------------- */
 
 static void die_while_appending(void)
@@ -274,6 +321,8 @@ int main(void)
         TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
         TEST(test_few_descriptors_are_enough_for_many_files),
         TEST(test_what_is_left_of_a_new_file_is_not_used),
+        TEST(test_what_the_disk_did_not_take_is_safe_for_nobody),
+        TEST(test_without_descriptors_a_sync_can_be_repeated),
         TEST(test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
