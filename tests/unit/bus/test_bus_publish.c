@@ -211,7 +211,7 @@ static void test_disk_fails(void **state)
     const gw__queue_row *queue = gw__topology_queue(topology, "disk");
     gw__log *log;
     assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
-    log->sync_failed = true;
+    log->state->sync_failed = true;
     for (int i = 0; i < 2; i++) { /* the second time the queue is full, too */
         gw_error err = GW_ERROR_INIT;
         assert_int_equal(gw__bus_publish(bus, items, 2, &limits, true, &n_done, &err), GW_E_IO);
