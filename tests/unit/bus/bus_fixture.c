@@ -139,10 +139,12 @@ void bus_assert_texts(bus_box *box, const char *texts)
     }
     bus_wait(box, n);
     char all[1024] = "";
+    pthread_mutex_lock(&box->lock);
     for (size_t i = 0; i < box->n; i++) {
         snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i > 0 ? " " : "",
                  box->texts[i]);
     }
+    pthread_mutex_unlock(&box->lock);
     assert_string_equal(all, texts);
 }
 
