@@ -36,10 +36,8 @@ static load load_besides(const gw__bus *bus, const gw__queue_row *queue, uint64_
         }
         uint64_t next = atomic_load(&state->next_seq);
         uint64_t end = atomic_load(&state->last_seq) + 1;
-        uint64_t settled = atomic_load(&state->settled_bytes);
-        uint64_t appended = atomic_load(&state->appended_bytes);
         all.n_messages += (end > next ? end - next : 0) + atomic_load(&state->n_returned);
-        all.n_bytes += appended > settled ? appended - settled : 0;
+        all.n_bytes += gw__log_n_bytes(state);
     }
     return all;
 }

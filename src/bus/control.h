@@ -63,7 +63,8 @@ typedef struct gw__log_state {
     _Atomic uint64_t n_leased;      /* between head and next: at a member, ... */
     _Atomic uint64_t n_returned;    /* ... and given back, ready again; the rest is settled */
     _Atomic uint64_t returned_from; /* no record before this position is a returned one */
-    _Atomic uint64_t settled_bytes; /* as appended_bytes */
+    _Atomic uint64_t settled_bytes; /* as appended_bytes: of those before the head, ... */
+    _Atomic uint64_t done_bytes;    /* ... and of the settled ones behind it */
     uint64_t first_segment;         /* index of the oldest file there may be */
 
     /* Counters since the log was made, for people. */

@@ -114,7 +114,7 @@ void gw__log_create(gw__log_state *state, uint64_t serial)
     state->tail = state->head = state->next = state->synced = GW__FIRST_POSITION;
     state->last_seq = 0;
     state->head_seq = state->next_seq = 1;
-    state->appended_bytes = state->settled_bytes = 0;
+    state->appended_bytes = state->settled_bytes = state->done_bytes = 0;
     state->n_leased = state->n_returned = 0;
     state->returned_from = UINT64_MAX;
     state->first_segment = GW__FIRST_INDEX;

@@ -147,6 +147,7 @@ typedef struct gw__log_counts {
 
 /* No lock: about right while others work, exact when they do not. */
 void gw__log_count(const gw__log *log, gw__log_counts *ret_counts);
+uint64_t gw__log_n_bytes(const gw__log_state *state);
 
 /* Whether there is something that can be taken now; no lock. */
 bool gw__log_has_ready(const gw__log *log);

@@ -2,17 +2,23 @@
 /* Looking at a log without a lock and without changing it: counts, and what waits in it. */
 #include "bus/log_format.h"
 
+uint64_t gw__log_n_bytes(const gw__log_state *state)
+{
+    uint64_t done = atomic_load(&state->done_bytes); /* before the other: see where they change */
+    uint64_t settled = atomic_load(&state->settled_bytes) + done;
+    uint64_t appended = atomic_load(&state->appended_bytes);
+    return appended > settled ? appended - settled : 0;
+}
+
 void gw__log_count(const gw__log *log, gw__log_counts *ret_counts)
 {
     const gw__log_state *state = log->state;
     uint64_t next_seq = atomic_load(&state->next_seq);
     uint64_t last_seq = atomic_load(&state->last_seq);
-    uint64_t settled = atomic_load(&state->settled_bytes);
-    uint64_t appended = atomic_load(&state->appended_bytes);
     *ret_counts = (gw__log_counts){
         .n_ready = (last_seq + 1 > next_seq ? last_seq + 1 - next_seq : 0) + state->n_returned,
         .n_leased = state->n_leased,
-        .n_bytes = appended > settled ? appended - settled : 0,
+        .n_bytes = gw__log_n_bytes(state),
         .n_appended = last_seq,
         .n_settled = state->n_settled,
         .n_expired = state->n_expired,

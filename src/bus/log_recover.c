@@ -45,6 +45,7 @@ void gw__log_repair_takes(gw__log *log, bool void_leases)
     gw__log_state *state = log->state;
     uint64_t n_leased = 0;
     uint64_t n_returned = 0;
+    uint64_t done_bytes = 0;
     gather_taken(log);
     uint64_t position = state->head;
     bool is_first = true;
@@ -61,11 +62,13 @@ void gw__log_repair_takes(gw__log *log, bool void_leases)
         }
         n_leased += gw__entry_phase(word) == GW__ENTRY_LEASED;
         n_returned += gw__entry_phase(word) == GW__ENTRY_READY;
+        done_bytes += gw__entry_phase(word) == GW__ENTRY_DONE ? gw__entry_size(entry->len) : 0;
         position = gw__log_behind(position, entry);
     }
     state->take_unrepaired = position < state->next;
     atomic_store(&state->n_leased, n_leased);
     atomic_store(&state->n_returned, n_returned);
+    atomic_store(&state->done_bytes, done_bytes);
     atomic_store(&state->returned_from, n_returned > 0 ? state->head : UINT64_MAX);
     gw__log_advance_head(log);
 }

@@ -32,6 +32,14 @@ static void set_phase(gw__entry_head *entry, uint64_t phase)
     atomic_store_explicit(&entry->state, gw__entry_state(n_taken, 0, phase), memory_order_relaxed);
 }
 
+/* Done with an entry between head and `next`, or just behind it. */
+static void set_done(gw__log *log, gw__entry_head *entry)
+{
+    set_phase(entry, GW__ENTRY_DONE);
+    atomic_fetch_add_explicit(&log->state->done_bytes, gw__entry_size(entry->len),
+                              memory_order_relaxed);
+}
+
 /* ---- taking ------------------------------------------------------------------------------- */
 
 typedef struct taking {
@@ -53,12 +61,12 @@ static void take_entry(gw__log *log, taking *take, uint64_t position, gw__entry_
 {
     gw__log_state *state = log->state;
     if (take->due_ms == 0 && entry->expires_ms != 0 && entry->expires_ms <= take->now_ms) {
-        set_phase(entry, GW__ENTRY_DONE);
+        set_done(log, entry);
         atomic_fetch_add_explicit(&state->n_expired, 1, memory_order_relaxed);
         return;
     }
     if (!gw__entry_is_whole(entry)) {
-        set_phase(entry, GW__ENTRY_DONE);
+        set_done(log, entry);
         gw__log_set_aside(log, (const uint8_t *)entry, gw__entry_size(entry->len), 1);
         return;
     }
@@ -190,7 +198,7 @@ static bool settle_entry(gw__log *log, uint32_t owner, uint64_t position, gw__lo
         return false;
     }
     if (how == GW__LOG_DONE) {
-        set_phase(entry, GW__ENTRY_DONE);
+        set_done(log, entry);
         return true;
     }
     set_phase(entry, GW__ENTRY_READY);
@@ -242,14 +250,15 @@ size_t gw__log_return_all(gw__log *log, uint32_t owner)
 
 /* ---- dropping -------------------------------------------------------------------------------- */
 
-static bool drop_entry(uint64_t position, gw__entry_head *entry, gw__log_spill spill, void *ctx)
+static bool drop_entry(gw__log *log, uint64_t position, gw__entry_head *entry, gw__log_spill spill,
+                       void *ctx)
 {
     uint64_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
     gw__log_record record = gw__log_record_of(position, entry, state);
     if (spill != NULL && gw__entry_is_whole(entry) && !spill(ctx, &record)) {
         return false;
     }
-    set_phase(entry, GW__ENTRY_DONE);
+    set_done(log, entry);
     return true;
 }
 
@@ -270,7 +279,7 @@ size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
         bool is_fresh = position >= state->next;
         uint64_t phase = gw__entry_phase(atomic_load(&entry->state));
         if (is_fresh ? phase != GW__ENTRY_DONE : phase == GW__ENTRY_READY) {
-            if (!drop_entry(position, entry, spill, ctx)) {
+            if (!drop_entry(log, position, entry, spill, ctx)) {
                 break;
             }
             n++;

@@ -248,10 +248,15 @@ void gw__log_advance_head(gw__log *log)
     atomic_store(&state->head_seq, entry != NULL     ? entry->seq
                                    : position < next ? seq
                                                      : state->next_seq);
-    atomic_fetch_add_explicit(&state->settled_bytes, n_bytes, memory_order_relaxed);
+    /* In between rather too little than too much is counted; gw__log_n_bytes() reads them in the
+     * other order. */
+    atomic_fetch_add(&state->settled_bytes, n_bytes);
+    uint64_t done_bytes = atomic_load(&state->done_bytes);
+    atomic_store(&state->done_bytes, done_bytes > n_bytes ? done_bytes - n_bytes : 0);
     if (position == next) { /* nothing is between: whatever the counters missed is put right */
         atomic_store(&state->n_leased, 0);
         atomic_store(&state->n_returned, 0);
+        atomic_store(&state->done_bytes, 0);
         uint64_t appended_bytes = atomic_load(&state->appended_bytes);
         if (atomic_load(&state->tail) == position) {
             atomic_store(&state->settled_bytes, appended_bytes);

@@ -145,6 +145,42 @@ static void test_bytes(void **state)
     bus_free_box(box);
 }
 
+/* While the oldest is being handled, what was settled or dropped behind it takes no room. */
+static void test_bytes_behind_a_leased_one(void **state)
+{
+    (void)state;
+    char body[901];
+    memset(body, 'b', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    gw_client *client = bus_client("?max_bytes=4096&overflow=drop-oldest");
+    gw__bus *bus = bus_open();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(bus_send(client, "held", body, NULL), GW_OK);
+    }
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *queue = gw__topology_queue(topology, "held");
+    gw__log *log;
+    assert_int_equal(gw__bus_log(bus, queue, &queue->logs[0], &log, NULL), GW_OK);
+    gw__log_record records[2];
+    assert_int_equal(gw__log_take(log, gw__bus_member(bus), 1, 0, records, 2), 2);
+    assert_int_equal(
+        gw__log_settle(log, gw__bus_member(bus), &records[1].position, 1, GW__LOG_DONE), 1);
+    gw__log_counts counts;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(bus_send(client, "held", body, NULL), GW_OK);
+        gw__log_count(log, &counts);
+        assert_int_equal(counts.n_ready, i == 0 ? 2 : 3); /* and the one that is held */
+    }
+    assert_int_equal(
+        gw__log_settle(log, gw__bus_member(bus), &records[0].position, 1, GW__LOG_DONE), 1);
+    gw__log_count(log, &counts);
+    assert_in_range(counts.n_bytes, 3 * 900, 4096);
+    gw__topology_put(topology);
+    bus_close_client(client);
+    gw__bus_close(bus);
+}
+
 /* What the other priorities take is room that can be made, or that will be there later. */
 static void test_bytes_of_priorities(void **state)
 {
@@ -400,6 +436,7 @@ int main(void)
         T(test_drop_oldest),
         T(test_bytes),
         T(test_bytes_of_priorities),
+        T(test_bytes_behind_a_leased_one),
         T(test_dead_letters),
         T(test_disk_fails),
         T(test_priorities),
