@@ -96,6 +96,9 @@ class BusScene(Clients):
         for queue in sorted(self.queues()):
             self._check_nothing_left(queue, marked)
         self.check(ordered, marked)
+        left = [queue for queue in self.list() if not queue["queue"].endswith(".dead")
+                and (queue["temporary"] or queue["consumers"] or queue["ready"] + queue["leased"])]
+        assert not left, left
 
     def queues(self):
         """The work queues that were published to."""
@@ -139,17 +142,21 @@ class BusScene(Clients):
 
     def run(self, *arguments, check=True):
         """What the program godwit prints."""
-        done = subprocess.run([*self.prefix, self.godwit, *arguments], cwd=self.directory, timeout=60,
-                              check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        done = subprocess.run([*self.prefix, self.godwit, *arguments], cwd=self.directory,
+                              timeout=60, check=False, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL,
                               env={**self.environment(), "GODWIT_AMQP_SERVER_URL": self.url})
         assert not check or done.returncode == 0, (arguments, done.returncode, done.stderr)
         return done.stdout + ("" if check else done.stderr)
 
+    def list(self):
+        """What `godwit bus list` says of each queue."""
+        return [json.loads(line) for line in
+                self.run("bus", "list", "--json", self.bus).splitlines()]
+
     def temporary_queues(self):
         """The names of those that belong to subscriptions."""
-        queues = [json.loads(line) for line in
-                  self.run("bus", "list", "--json", self.bus).splitlines()]
-        return {queue["queue"] for queue in queues if queue["temporary"]}
+        return {queue["queue"] for queue in self.list() if queue["temporary"]}
 
     def letters(self, queue="q"):
         """The dead letters that there are now; they stay. As Scene.dead_letters() has them."""

@@ -293,7 +293,8 @@ class Clients:
 
         def back():
             now = client.resources()
-            return (now["fds"] <= before["fds"] + self.fds_more and now["threads"] <= before["threads"]
+            return (now["fds"] <= before["fds"] + self.fds_more
+                    and now["threads"] <= before["threads"]
                     and now["rss_kib"] <= before["rss_kib"] + RSS_GROWTH_MAX_KIB)
 
         try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What each subscription to an exchange must have had, from when it was up until it ended.
 
-Its queue is its own and goes with it. Of each publisher it gets what is published with a key that it
-is bound to, each message once, in order and without a gap: up to what it had last if it was killed,
-and all of it if it lives.
+Its queue is its own and goes with it. Of each publisher it gets what is published with a key that
+it is bound to, each message once, in order and without a gap: up to what it had last if it was
+killed, and all of it if it lives.
 """
 import bisect
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The disk of the embedded bus fills up, or cannot be written: that is said, and goes on with room."""
+"""The disk of the embedded bus fills up, or cannot be written: it says so, and goes on later."""
 import os
 import re
 

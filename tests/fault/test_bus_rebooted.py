@@ -14,7 +14,7 @@ ROUNDS_LONG = 60
 
 
 def start_clients(bus):
-    """Publishers that wait for the disk, and a consumer of each queue, so that the order can be told
+    """Publishers that wait for the disk, and one consumer of each queue: the order can be told then
     although nothing is marked."""
     flags = {"level": "disk", "rate": 400}
     return ([bus.publisher(f"p{n}", "a,b,c", **flags).start() for n in range(3)]
@@ -54,7 +54,8 @@ def test_rebooted(bus, power_program, is_long, progress, what):
         if number % 2:  # messages wait, settled and leased ones among them
             bus.kill(*(client for client in clients if client.role == "consume"))
             n_wanted = len(bus.ledger.read().accepted) + bus.rng.randrange(1, 500)
-            bus.until(lambda n=n_wanted: len(bus.ledger.read().accepted) >= n, 60, f"{n_wanted} accepted")
+            bus.until(lambda n=n_wanted: len(bus.ledger.read().accepted) >= n, 60,
+                      f"{n_wanted} accepted")
         everything_anew(bus, clients, meanwhile)
         progress(f"round {number + 1} of {n_rounds}, {len(bus.ledger.accepted)} accepted")
     bus.finish(marked=False)
