@@ -13,9 +13,21 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <time.h>
 
 /* What the locks guard takes well below a microsecond as a rule; going to sleep takes more. */
 #define N_SPINS 100
+
+/* One who is killed after it was woken, and before it has the lock, takes that with it when a third
+ * has the lock by then: nobody wakes the next one, although the lock is free. So nobody sleeps for
+ * longer than this without a look. */
+#define NAP_NS 20000000
+
+/* The thread sanitizer knows nothing of pthread_mutex_clocklock(): it is told, if it is there. */
+#define TSAN_TRY_LOCK        (1u << 4)
+#define TSAN_TRY_LOCK_FAILED (1u << 5)
+extern void __tsan_mutex_pre_lock(void *lock, unsigned flags) __attribute__((weak));
+extern void __tsan_mutex_post_lock(void *lock, unsigned flags, int recursion) __attribute__((weak));
 
 static void pause_a_little(void)
 {
@@ -38,6 +50,27 @@ void gw__robust_init(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attr);
 }
 
+/* Sleep until it is free; ETIMEDOUT after a nap. */
+static int nap(pthread_mutex_t *lock)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += NAP_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    if (__tsan_mutex_pre_lock != NULL) {
+        __tsan_mutex_pre_lock(lock, TSAN_TRY_LOCK);
+    }
+    int rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+    if (__tsan_mutex_post_lock != NULL) {
+        __tsan_mutex_post_lock(lock, TSAN_TRY_LOCK | (rc == ETIMEDOUT ? TSAN_TRY_LOCK_FAILED : 0),
+                               0);
+    }
+    return rc;
+}
+
 bool gw__robust_lock(pthread_mutex_t *lock)
 {
     int rc = EBUSY;
@@ -47,8 +80,8 @@ bool gw__robust_lock(pthread_mutex_t *lock)
             pause_a_little();
         }
     }
-    if (rc == EBUSY) {
-        rc = pthread_mutex_lock(lock);
+    while (rc == EBUSY || rc == ETIMEDOUT) {
+        rc = nap(lock);
     }
     assert(rc == 0 || rc == EOWNERDEAD);
     return rc == EOWNERDEAD;
