@@ -99,8 +99,8 @@ def test_disk_full_under_the_store(world):
     with Readers(estate.account_ports) as readers:
         readers.wait_answered(100)
         make_room = disk.fill(vip, 64)
-        eventually(lambda: world.get("/health", vip.port).status_code == 503, 30, "unhealthy")
-        reason = world.get("/health", vip.port).text
+        reason = eventually(lambda: (answer := world.get("/health", vip.port)).status_code == 503
+                            and answer.text, 30, "unhealthy")
         readers.wait_answered(200)
         stuck_at = estate.counted(vip)  # still readable
         make_room()
