@@ -259,8 +259,13 @@ static void wipe_behind_tail(gw__log *log)
     }
     char name[GW__SEGMENT_NAME_LEN + 1];
     gw__segment_name(index + 1, name);
-    while (unlinkat(log->owner.dir_fd, name, 0) == 0) {
+    while (faccessat(log->owner.dir_fd, name, F_OK, 0) == 0) {
         gw__segment_name(++index + 1, name);
+    }
+    for (; index > gw__position_index(tail);
+         index--) { /* the last first: no gap if we are killed */
+        gw__segment_name(index, name);
+        unlinkat(log->owner.dir_fd, name, 0);
     }
     if (log->tail.base != NULL && log->tail.index != gw__position_index(tail)) {
         gw__segment_close(&log->tail);
@@ -300,7 +305,10 @@ void gw__log_repair_appends(gw__log *log)
         state->last_seq = gw__entry_at(&log->tail, offset)->seq;
         position = gw__log_behind(position, gw__entry_at(&log->tail, offset));
     }
-    wipe_behind_tail(log);
+    log->is_whole = position == tail;
+    if (log->is_whole) {
+        wipe_behind_tail(log);
+    }
     state->append_unrepaired = st != GW_OK && !gw__log_is_gone(st);
 }
 
@@ -335,6 +343,12 @@ static gw_status append_locked(gw__log *log, const gw__log_write *writes, size_t
     gw__log_state *state = log->state;
     uint64_t position = state->tail;
     uint64_t seq = state->last_seq;
+    if (!gw__log_spans(state->head, position)) {
+        return gw_error_set(err, GW_E_PROTOCOL, 0,
+                            "queue '%s': where its log begins and ends is damaged: start all that "
+                            "use the bus again",
+                            log->name);
+    }
     state->append_from = position;
     gw_status st = GW_OK;
     for (size_t i = 0; st == GW_OK && i < n_writes; i++) {
@@ -407,9 +421,12 @@ static int sync_segment(gw__log *log, uint32_t index)
 
 static int sync_from(gw__log *log, uint64_t from, uint64_t to)
 {
-    int errnum = 0;
-    for (uint32_t i = gw__position_index(from); errnum == 0 && i <= gw__position_index(to); i++) {
-        errnum = sync_segment(log, i);
+    uint64_t head = log->state->head;
+    head = head < to ? head : to;
+    int errnum = gw__log_spans(head, to) ? 0 : EPROTO;
+    for (uint64_t i = gw__position_index(from > head ? from : head);
+         errnum == 0 && i <= gw__position_index(to); i++) {
+        errnum = sync_segment(log, (uint32_t)i);
     }
     /* The names of files that are new, and that of the folder: who made it may have been killed
      * before he saw to that. */

@@ -74,6 +74,10 @@ static gw_status note_window(gw__log *log, gw__log_copy *copy, gw_error *err)
 static gw_status note_segments(gw__log *log, gw__log_copy *copy, gw_error *err)
 {
     uint32_t first = gw__position_index(copy->head);
+    if (!gw__log_spans(copy->head, copy->tail)) {
+        return gw_error_set(err, GW_E_PROTOCOL, 0,
+                            "queue '%s': where its log begins and ends is damaged", log->name);
+    }
     size_t n = gw__position_index(copy->tail) - first + 1;
     copy->fds = calloc(n, sizeof(*copy->fds));
     if (copy->fds == NULL) {

@@ -26,6 +26,7 @@ struct gw__log {
     pthread_mutex_t dir_lock; /* of owner.dir_fd, which is opened when it is needed */
     gw__segment_owner owner;  /* dir_fd is -1 until then */
 
+    bool is_whole;    /* the last repair of appends found the tail to be where it should */
     gw__segment tail; /* under append_lock: the segment that is appended to, if it is mapped */
 
     /* Under take_lock: those between head and next, mapped as they are needed. */
@@ -56,6 +57,20 @@ static inline size_t gw__position_offset(uint64_t position)
 
 #define GW__FIRST_INDEX    1u
 #define GW__FIRST_POSITION gw__position(GW__FIRST_INDEX, GW__SEGMENT_HEAD)
+
+#define GW__LOG_SEGMENTS_MAX                                                                       \
+    ((size_t)1 << 16) /* that one has at a time: a terabyte of messages                            \
+                       */
+
+/* Whether a log can reach from the one position to the other. What is in the control file is
+ * believed only after that: one wrong bit in it must not keep a process busy for hours. */
+static inline bool gw__log_spans(uint64_t from, uint64_t to)
+{
+    return from <= to && gw__position_index(to) - gw__position_index(from) < GW__LOG_SEGMENTS_MAX &&
+           gw__position_index(from) >= GW__FIRST_INDEX && from % 8 == 0 && to % 8 == 0 &&
+           gw__position_offset(from) >= GW__SEGMENT_HEAD &&
+           gw__position_offset(to) >= GW__SEGMENT_HEAD;
+}
 
 /* Open the log's folder, or make it. GW_E_NOT_FOUND when there is none. */
 gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err);

@@ -236,6 +236,14 @@ static void close_all(gw__log *log)
     pthread_mutex_unlock(&log->dir_lock);
 }
 
+/* Whether what the state says can be: otherwise the files are believed. */
+static bool is_possible(const gw__log_state *state)
+{
+    return gw__log_spans(state->head, state->next) && gw__log_spans(state->next, state->tail) &&
+           gw__log_spans(state->head, state->tail) &&
+           gw__log_spans(state->append_from, state->tail);
+}
+
 gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
 {
     gw__log_state *state = log->state;
@@ -243,10 +251,12 @@ gw_status gw__log_recover(gw__log *log, bool rebooted, gw_error *err)
         return gw_error_set(err, GW_E_NOT_FOUND, 0, "queue '%s' was deleted", log->name);
     }
     gw_status st = GW_OK;
-    if (rebooted) {
-        st = rebuild(log, err);
-    } else {
+    rebooted = rebooted || !is_possible(state);
+    if (!rebooted) {
         gw__log_repair_appends(log);
+    }
+    if (rebooted || (!log->is_whole && !state->append_unrepaired)) {
+        st = rebuild(log, err);
     }
     if (st == GW_OK) {
         gw__log_repair_takes(log, true);

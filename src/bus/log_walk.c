@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,6 @@
 
 #include "bus/log_format.h"
 
-#define MAPS_MAX       ((size_t)1 << 16) /* segments between head and next: a terabyte of messages */
 #define GIVE_BACK_STEP ((size_t)1 << 20)
 
 /* ---- segments ---------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static bool make_room(gw__log *log, size_t n)
 static bool add_places_before(gw__log *log, uint32_t index)
 {
     size_t n = log->first_map - index;
-    if (n + log->n_maps > MAPS_MAX || !make_room(log, n + log->n_maps)) {
+    if (n + log->n_maps > GW__LOG_SEGMENTS_MAX || !make_room(log, n + log->n_maps)) {
         return false;
     }
     memmove(log->maps + n, log->maps, log->n_maps * sizeof(*log->maps));
@@ -71,7 +71,7 @@ static gw__segment *place_for(gw__log *log, uint32_t index)
         return NULL;
     }
     size_t at = index - log->first_map;
-    if (at >= MAPS_MAX || !make_room(log, at + 1)) {
+    if (at >= GW__LOG_SEGMENTS_MAX || !make_room(log, at + 1)) {
         return NULL;
     }
     while (log->n_maps <= at) {
@@ -174,19 +174,63 @@ static void mend(gw__log *log, uint32_t index, size_t offset, uint64_t end, uint
     }
 }
 
+/* A damaged file is kept under another name: otherwise it would be deleted with those around it. */
+static void keep_damaged(const gw__log *log, uint32_t index)
+{
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    char kept[sizeof(name) + 8];
+    gw__segment_name(index, name);
+    snprintf(kept, sizeof(kept), "%s.damaged", name);
+    renameat(log->owner.dir_fd, name, log->owner.dir_fd, kept);
+}
+
+/* The segment with this index is gone: move on to the next one there is, or to the end, and count
+ * what is missing if nobody has before. False when that cannot be told at present. */
+static bool pass_over(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected)
+{
+    uint32_t first = gw__position_index(*position);
+    uint64_t known = end == log->state->tail ? log->state->last_seq + 1 : 0;
+    uint64_t to = end;
+    for (uint32_t index = first; to == end && index < gw__position_index(end); index++) {
+        gw__segment *segment;
+        gw_status st = gw__log_map(log, index + 1, &segment, NULL);
+        if (st == GW_OK) {
+            known = segment->first_seq;
+            to = gw__position(index + 1, GW__SEGMENT_HEAD);
+        } else if (!gw__log_is_gone(st)) {
+            return false;
+        }
+    }
+    if (expected != 0 && known > expected && *position >= log->state->next) {
+        gw__log_set_aside(log, NULL, 0, known - expected);
+    }
+    uint32_t tail = gw__position_index(log->state->tail); /* others may have that one mapped */
+    for (uint32_t index = first; index < gw__position_index(to) && index < tail; index++) {
+        keep_damaged(log, index);
+    }
+    *position = to;
+    return true;
+}
+
 /* ---- walking -------------------------------------------------------------------------------- */
 
 gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected)
 {
+    if (*position < end && !gw__log_spans(*position, end)) {
+        return NULL; /* no log is so long: the control file is damaged */
+    }
     while (*position < end) {
         uint32_t index = gw__position_index(*position);
         size_t offset = gw__position_offset(*position);
         gw__segment *segment;
         gw_status st = gw__log_map(log, index, &segment, NULL);
-        if (st != GW_OK && !gw__log_is_gone(st)) {
-            return NULL;
+        if (st != GW_OK) {
+            if (!gw__log_is_gone(st) || !pass_over(log, position, end, expected)) {
+                return NULL;
+            }
+            continue;
         }
-        if (st == GW_OK && offset + sizeof(gw__entry_head) <= segment->capacity) {
+        if (offset + sizeof(gw__entry_head) <= segment->capacity) {
             if (!gw__entry_is_sound(segment, offset) &&
                 gw__segment_reaches(segment, offset + sizeof(gw__entry_head))) {
                 mend(log, index, offset, end, expected);
@@ -209,6 +253,9 @@ static void clean_up(gw__log *log, uint64_t head)
     gw__log_state *state = log->state;
     uint32_t index = gw__position_index(head);
     size_t offset = gw__position_offset(head);
+    if (state->first_segment + GW__LOG_SEGMENTS_MAX < index) {
+        state->first_segment = index - GW__LOG_SEGMENTS_MAX;
+    }
     while (state->first_segment < index) {
         char name[GW__SEGMENT_NAME_LEN + 1];
         gw__segment_name((uint32_t)state->first_segment, name);

@@ -259,6 +259,96 @@ static void test_without_descriptors_a_sync_can_be_repeated(void **unused)
     in_child(sync_without_descriptors);
 }
 
+/* ---- damage -------------------------------------------------------------------------------- */
+
+/* What the state says becomes what it cannot be; the files know better. */
+static void test_impossible_positions_neither_crash_nor_go_on_for_ever(void **unused)
+{
+    (void)unused;
+    static const uint64_t values[] = {
+        0,          1, UINT64_C(1) << 32, UINT64_MAX, UINT64_MAX - 7, UINT64_C(0x7fffffff00000200),
+        0x1000001f4};
+    uint64_t last = fill_segments(2);
+    size_t n_places = 5;
+    for (size_t i = 0; i < n_places * sizeof(values) / sizeof(values[0]); i++) {
+        uint64_t value = values[i / n_places];
+        gw__log *log = log_open(state);
+        gw__log_record record;
+        gw__log_copy *copy = NULL;
+        switch (i % n_places) {
+        case 0: state->head = value; break;
+        case 1: state->next = value; break;
+        case 2: state->tail = value; break;
+        case 3: state->append_from = value; break;
+        default: state->first_segment = value; break;
+        }
+        bool used = i % n_places != 3; /* that one matters only when somebody died */
+        if (used && i % n_places != 2 && gw__log_take(log, OTHER, 1000, 0, &record, 1) == 1) {
+            gw__log_settle(log, OTHER, &record.position, 1, GW__LOG_RETURN);
+        }
+        gw__log_return_all(log, LOG_MEMBER);
+        (void)gw__log_first_due_ms(log);
+        (void)gw__log_sync(log, state->tail, NULL);
+        gw__log_hold_takes(log);
+        gw__log_hold_appends(log);
+        if (gw__log_note(log, &copy, NULL) == GW_OK) {
+            gw__log_copy_free(copy);
+        }
+        gw__log_release(log);
+        gw_error err = GW_ERROR_INIT;
+        assert_int_equal(gw__log_recover(log, false, &err), GW_OK);
+        for (uint64_t number = 1; i % 10 == 0 && number < last; number += 100) {
+            gw__log_record records[100];
+            assert_int_equal(gw__log_take(log, LOG_MEMBER, 1000, 0, records, 100), 100);
+            assert_int_equal(log_number(&records[0]), number);
+            assert_int_equal(log_number(&records[99]), number + 99);
+        }
+        gw__log_return_all(log, LOG_MEMBER);
+        gw__log_close(log);
+    }
+}
+
+/* A file that is none any more, between others: what was in it is counted, and it is kept. */
+static void test_a_lost_file_is_counted_and_kept(void **unused)
+{
+    (void)unused;
+    char path[400];
+    gw__log_record record;
+    gw__log_counts counts;
+    uint64_t last = fill_segments(4);
+    snprintf(path, sizeof(path), "%s/%016x/00000002.seg", log_dir, 0x2a);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "no segment", 10, 0), 10);
+    close(fd);
+    gw__log *log = log_open(state);
+    uint64_t n = 0;
+    while (gw__log_take(log, OTHER, 1000, 0, &record, 1) == 1) {
+        n++;
+        assert_int_equal(gw__log_settle(log, OTHER, &record.position, 1, GW__LOG_DONE), 1);
+    }
+    gw__log_count(log, &counts);
+    assert_true(n < last);
+    assert_int_equal(n + counts.n_damaged, last);
+    snprintf(path, sizeof(path), "%s/%016x/00000002.seg.damaged", log_dir, 0x2a);
+    assert_int_equal(access(path, F_OK), 0);
+    gw__log_close(log);
+}
+
+/* One that was put there, and would be far behind the others. */
+static void test_a_stray_file_is_no_end(void **unused)
+{
+    (void)unused;
+    char path[400];
+    assert_int_equal(log_put(orders, 1, 10, 0, NULL), GW_OK);
+    snprintf(path, sizeof(path), "%s/%016x/ffffffff.seg", log_dir, 0x2a);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(gw__log_recover(orders, true, NULL), GW_OK);
+    log_expect(orders, 1, 10, false, NULL);
+}
+
 /* ---- a lock's owner died --------------------------------------------------------------- */
 
 static void die_while_appending(void)
@@ -323,6 +413,9 @@ int main(void)
         TEST(test_what_is_left_of_a_new_file_is_not_used),
         TEST(test_what_the_disk_did_not_take_is_safe_for_nobody),
         TEST(test_without_descriptors_a_sync_can_be_repeated),
+        TEST(test_impossible_positions_neither_crash_nor_go_on_for_ever),
+        TEST(test_a_lost_file_is_counted_and_kept),
+        TEST(test_a_stray_file_is_no_end),
         TEST(test_the_lock_of_a_dead_owner_comes_to_one_with_an_old_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
