@@ -13,6 +13,8 @@
 
 #include "bus/bus_admin_files.h"
 
+#define PURGE_PART 4096
+
 /* ---- opening --------------------------------------------------------------------- */
 
 gw_status gw__admin_place(const char *where, gw__bus_place *ret_place, gw_error *err)
@@ -323,6 +325,21 @@ gw_status gw_bus_visit(gw_bus *bus, const char *queue, gw_bus_visitor visitor, v
 
 /* ---- changes ------------------------------------------------------------------------------- */
 
+/* What is in it now, in parts: others need its lock meanwhile. */
+static uint64_t purge_log(gw__log *log)
+{
+    gw__log_counts counts;
+    gw__log_count(log, &counts);
+    uint64_t n = 0;
+    size_t n_part = 1;
+    while (n_part > 0 && n < counts.n_ready) {
+        uint64_t n_left = counts.n_ready - n;
+        n_part = gw__log_drop(log, n_left < PURGE_PART ? (size_t)n_left : PURGE_PART, NULL, NULL);
+        n += n_part;
+    }
+    return n;
+}
+
 gw_status gw_bus_purge(gw_bus *bus, const char *queue, uint64_t *ret_n_dropped, gw_error *err)
 {
     const gw__topology *topology;
@@ -339,7 +356,7 @@ gw_status gw_bus_purge(gw_bus *bus, const char *queue, uint64_t *ret_n_dropped, 
         gw__log *log;
         st = gw__bus_log(bus->bus, row, &row->logs[i], &log, err);
         if (st == GW_OK) {
-            n += gw__log_drop(log, SIZE_MAX, NULL, NULL);
+            n += purge_log(log);
         }
     }
     gw__topology_put(topology);

@@ -264,7 +264,7 @@ static void start_anew(gw__control_file *file)
     forget_members(control);
     for (size_t i = 0; i < GW__BUS_LOGS_MAX; i++) {
         gw__log_state *log = &control->logs[i];
-        if (log->locks_made != 0) {
+        if (log->locks_made != 0 || atomic_load(&log->serial) != 0) {
             gw__robust_init(&log->append_lock);
             gw__robust_init(&log->take_lock);
         }

@@ -87,11 +87,17 @@ static void take_entry(gw__log *log, taking *take, uint64_t position, gw__entry_
                                                 .len = entry->len};
 }
 
+/* No record before it is a returned one. */
+static uint64_t first_returned(const gw__log_state *state)
+{
+    return state->returned_from > state->head ? state->returned_from : state->head;
+}
+
 /* What was given back comes first. */
 static void take_returned(gw__log *log, taking *take)
 {
     gw__log_state *state = log->state;
-    uint64_t position = state->returned_from > state->head ? state->returned_from : state->head;
+    uint64_t position = first_returned(state);
     while (take->n < take->max && state->n_returned > 0) {
         gw__entry_head *entry = gw__log_walk(log, &position, state->next, 0);
         if (entry == NULL) { /* damage took some that were counted */
@@ -236,14 +242,18 @@ size_t gw__log_return_all(gw__log *log, uint32_t owner)
         !gw__log_lock_take(log)) {
         return 0;
     }
+    /* Not further than the last lease: one that is held for long may have millions behind it. */
+    uint64_t n_left = log->state->n_leased;
     uint64_t position = log->state->head;
-    gw__entry_head *entry;
-    while ((entry = gw__log_walk(log, &position, log->state->next, 0)) != NULL) {
+    gw__entry_head *entry = NULL;
+    while (n_left > 0 && (entry = gw__log_walk(log, &position, log->state->next, 0)) != NULL) {
+        n_left -= gw__entry_phase(atomic_load(&entry->state)) == GW__ENTRY_LEASED;
         n += settle_entry(log, owner, position, GW__LOG_RETURN);
         position = gw__log_behind(position, entry);
     }
     atomic_fetch_sub_explicit(&log->state->n_leased, n, memory_order_relaxed);
-    n = position < log->state->next ? GW__LOG_NOT_ALL : n;
+    bool is_cut = n_left > 0 && position < log->state->next;
+    n = is_cut || log->state->take_unrepaired ? GW__LOG_NOT_ALL : n;
     gw__robust_unlock(&log->state->take_lock);
     return n;
 }
@@ -271,7 +281,7 @@ size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
     gw__log_state *state = log->state;
     uint64_t tail = atomic_load(&state->tail);
     uint64_t position =
-        state->n_returned > 0 && state->head < state->next ? state->head : state->next;
+        state->n_returned > 0 && state->head < state->next ? first_returned(state) : state->next;
     gw__entry_head *entry;
     while (n < max &&
            (entry = gw__log_walk(log, &position, tail,

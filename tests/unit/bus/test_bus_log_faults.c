@@ -78,6 +78,37 @@ static void test_a_late_comer_leaves_alone_what_is_before_it(void **unused)
     gw__log_close(late);
 }
 
+/* One is held for long while very many come and go: its holder dies, and all is as it should be. */
+static void test_one_is_held_before_many(void **unused)
+{
+    (void)unused;
+    enum { N = 200000 };
+    gw__log_record records[200];
+    uint64_t positions[200];
+    gw__log_counts counts;
+    assert_int_equal(log_put(orders, 1, 1, 0, NULL), GW_OK);
+    log_expect(orders, 1, 1, false, NULL);
+    for (uint64_t number = 2; number < N; number += 200) {
+        assert_int_equal(log_put(orders, number, 200, 50, NULL), GW_OK);
+        assert_int_equal(gw__log_take(orders, OTHER, 1000, 0, records, 200), 200);
+        for (size_t i = 0; i < 200; i++) {
+            positions[i] = records[i].position;
+        }
+        assert_int_equal(gw__log_settle(orders, OTHER, positions, 199, GW__LOG_DONE), 199);
+        assert_int_equal(gw__log_settle(orders, OTHER, positions + 199, 1, GW__LOG_RETURN), 1);
+        log_expect(orders, number + 199, 1, true, positions);
+        log_done(orders, positions, 1);
+    }
+    assert_int_equal(gw__log_return_all(orders, OTHER), 0);
+    assert_int_equal(gw__log_return_all(orders, LOG_MEMBER), 1);
+    log_expect(orders, 1, 1, true, positions);
+    gw__log_count(orders, &counts);
+    assert_int_equal(counts.n_ready, 0);
+    assert_int_equal(counts.n_leased, 1);
+    log_done(orders, positions, 1);
+    assert_int_equal(log_n_segments(NULL), 1);
+}
+
 /* Let this process open so many files more. */
 static void leave_descriptors(unsigned n)
 {
@@ -407,6 +438,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_late_comer_leaves_alone_what_is_before_it),
+        TEST(test_one_is_held_before_many),
         TEST(test_without_descriptors_nothing_is_passed_over),
         TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
         TEST(test_few_descriptors_are_enough_for_many_files),
