@@ -114,11 +114,14 @@ static gw_status open_bus(const gw__bus_place *place, const char *name, gw__bus 
     }
     gw_status st = gw__control_open(place, &bus->file, err);
     if (st == GW_OK) {
-        st = gw__definitions_open(bus->dir, bus->file.dir_mode, bus->file.file_mode,
-                                  place->read_only, &bus->defs, err);
+        st = open_logs_dir(bus, err);
+    }
+    if (st == GW_OK && bus->file.first) {
+        st = gw__bus_check_definitions(bus, err);
     }
     if (st == GW_OK) {
-        st = open_logs_dir(bus, err);
+        st = gw__definitions_open(bus->dir, bus->file.dir_mode, bus->file.file_mode,
+                                  place->read_only, &bus->defs, err);
     }
     if (st == GW_OK && bus->file.first) {
         st = gw__bus_recover(bus, err);

@@ -96,6 +96,10 @@ uint64_t gw__bus_n_ready(const gw__bus *bus, const gw__queue_row *queue);
 
 /* ---- bus_recover.c ----------------------------------------------------------------------- */
 
+/* Before they are opened: logs without any definitions are not to be taken for those of deleted
+ * queues. GW_E_PROTOCOL. */
+gw_status gw__bus_check_definitions(gw__bus *bus, gw_error *err);
+
 /* Nobody else has the bus open: make all right. */
 gw_status gw__bus_recover(gw__bus *bus, gw_error *err);
 

@@ -72,8 +72,8 @@ static void report_consumer(gw__bus_consumer *consumer)
 
 /* ---- serving ------------------------------------------------------------------------------ */
 
-/* The place of its queue's log may be another's by now, whose publishers would take this one for one
- * that waits. */
+/* The place of its queue's log may be another's by now, whose publishers would take this one for
+ * one that waits. */
 static void lose(gw__bus_consumer *consumer)
 {
     gw__log_wake_all(consumer->bus->file.control, consumer->main);

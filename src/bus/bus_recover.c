@@ -115,6 +115,23 @@ static gw_status look_at_folders(gw__bus *bus, const serials *named, bool remove
     return GW_OK;
 }
 
+gw_status gw__bus_check_definitions(gw__bus *bus, gw_error *err)
+{
+    if (faccessat(bus->file.dir_fd, "definitions/data.mdb", F_OK, 0) == 0 || errno != ENOENT) {
+        return GW_OK; /* what is wrong with it is said when it is opened */
+    }
+    const serials none = {.n = 0};
+    bool any;
+    gw_status st = look_at_folders(bus, &none, false, &any, err);
+    return st == GW_OK && any
+               ? gw_error_set(
+                     err, GW_E_PROTOCOL, 0,
+                     "the bus in %s has logs of queues and no definitions of them: 'godwit "
+                     "bus recover' saves what can be read",
+                     bus->dir)
+               : st;
+}
+
 static gw_status recover_log(gw__bus *bus, const gw__queue_row *queue, const gw__log_row *row,
                              gw_error *err)
 {

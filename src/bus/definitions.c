@@ -197,8 +197,11 @@ gw_status gw__definitions_open(const char *dir_path, unsigned dir_mode, unsigned
     pthread_mutex_init(&defs->lock, NULL);
     bool made = false;
     gw_status st = read_only ? GW_OK : make_folder(dir, dir_mode, &made, err);
+    char data[PATH_LEN];
+    snprintf(data, sizeof(data), "%s/data.mdb", dir);
+    made = made || access(data, F_OK) != 0; /* a new name has to get to the disk, too */
     st = st == GW_OK ? open_checked(defs, err) : st;
-    if (st == GW_OK && made) {
+    if (st == GW_OK && made && !read_only) {
         st = gw__owner_sync_dir(dir, err);
         st = st == GW_OK ? gw__owner_sync_dir(dir_path, err) : st;
     }

@@ -333,6 +333,35 @@ static void test_all_are_killed(void **state)
     bus_free_box(box);
 }
 
+/* Without definitions, messages are not those of deleted queues. */
+static void test_lost_definitions(void **state)
+{
+    (void)state;
+    char path[300];
+    gw_client *client = bus_client("");
+    assert_int_equal(bus_send(client, "jobs", "kept", NULL), GW_OK);
+    bus_close_client(client);
+    gw__bus_place place = {.dir = ""};
+    snprintf(place.dir, sizeof(place.dir), "%s", bus_dir);
+    snprintf(path, sizeof(path), "%s/definitions/data.mdb", bus_dir);
+    char aside[300];
+    snprintf(aside, sizeof(aside), "%s/data.mdb", bus_dir);
+    assert_int_equal(rename(path, aside), 0);
+    for (int i = 0; i < 2; i++) { /* and it is not made by the attempt */
+        gw__bus *bus;
+        gw_error err = GW_ERROR_INIT;
+        assert_int_equal(gw__bus_open(&place, "test", &bus, &err), GW_E_PROTOCOL);
+        assert_non_null(strstr(err.text, "godwit bus recover"));
+    }
+    assert_int_equal(rename(aside, path), 0);
+    client = bus_client("");
+    bus_box *box = bus_new_box();
+    bus_collect(client, "jobs", 10, box);
+    bus_assert_texts(box, "kept");
+    bus_close_client(client);
+    bus_free_box(box);
+}
+
 /* ---- a queue that is deleted by another ------------------------------------------------------ */
 
 static void delete_queue(void)
@@ -610,6 +639,7 @@ int main(void)
         T(test_batches_are_shared),
         T(test_killed_consumer),
         T(test_all_are_killed),
+        T(test_lost_definitions),
         T(test_deleted_queue),
         T(test_idle),
         T(test_killed_waiter),
