@@ -28,6 +28,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -233,8 +234,12 @@ static void look_again(gw__members *members, const watch *gone)
 static void accept_all(gw__members *members)
 {
     int fd;
-    while (gw__member_accept(members->listen_fd, &fd) == 0) {
+    int problem;
+    while ((problem = gw__member_accept(members->listen_fd, &fd)) == 0) {
         add_watch(members, fd); /* one that is turned away asks again, as if we were gone */
+    }
+    if (problem != EAGAIN && problem != EINTR && problem != ECONNABORTED) {
+        poll(NULL, 0, ASK_AGAIN_MS); /* without descriptors it would be told of at once again */
     }
 }
 

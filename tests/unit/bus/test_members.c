@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 
 #include "bus/control.h"
 #include "bus/members.h"
+#include "bus/members_socket.h"
 #include "bus/robust.h"
 #include "support/child.h"
 
@@ -304,6 +307,93 @@ static void test_what_cannot_be_given_back_is_tried_again(void **state)
     assert_int_equal(start_joined(PLAIN).own, b.own);
 }
 
+static int connect_to(uint32_t slot)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int len = snprintf(address.sun_path, sizeof(address.sun_path), "%s/bus/members/%u", dir, slot);
+    assert_true(len > 0 && (size_t)len < sizeof(address.sun_path));
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* Whoever may connect says something wrong, or says that he is another. Nobody is taken for dead.
+ */
+static void test_nonsense_on_a_socket(void **state)
+{
+    (void)state;
+    event a = start_joined(PLAIN);
+    event b = start_joined(PLAIN);
+    gw__member_hello good = {
+        .magic = GW__MEMBER_HELLO_MAGIC, .slot = b.own, .generation = b.generation};
+    struct {
+        gw__member_hello hello;
+        uint8_t more[8];
+        size_t len;
+    } said[] = {{.hello = good, .len = sizeof(good)},
+                {.hello = good, .len = sizeof(good) + 8},
+                {.hello = good, .len = 1},
+                {.hello = good, .len = sizeof(good)},
+                {.hello = good, .len = sizeof(good)},
+                {.hello = good, .len = sizeof(good)},
+                {.hello = good, .len = sizeof(good)}};
+    said[3].hello.magic++;
+    said[4].hello.slot = UINT32_MAX;
+    said[5].hello.slot = a.own;
+    said[5].hello.generation = a.generation;
+    said[6].hello.generation = UINT64_MAX;
+    for (int round = 0; round < 200; round++) { /* so that connections do not pile up either */
+        for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+            int fd = connect_to(a.own);
+            (void)send(fd, &said[i].hello, said[i].len, MSG_NOSIGNAL);
+            close(fd);
+        }
+        event it = wait_for_any_of(LOOKED, DIED);
+        assert_int_equal(it.what, LOOKED);
+    }
+    end(b.pid);
+    event it = wait_for(DIED);
+    assert_int_equal(it.pid, a.pid);
+    assert_int_equal(it.who, b.own);
+}
+
+static bool keep_dead(void *ctx, uint32_t member, uint64_t generation)
+{
+    (void)member;
+    (void)generation;
+    return *(bool *)ctx;
+}
+
+static void look_nowhere(void *ctx)
+{
+    (void)ctx;
+}
+
+static void test_no_more_than_there_is_room_for(void **state)
+{
+    (void)state;
+    gw__control_file file = open_bus();
+    bool cleaned_up = false;
+    gw__members_options options = {.file = &file,
+                                   .name = "test",
+                                   .died = keep_dead,
+                                   .look_again = look_nowhere,
+                                   .ctx = &cleaned_up};
+    gw__members *members;
+    gw_error err = GW_ERROR_INIT;
+    for (size_t i = 0; i < GW__BUS_MEMBERS_MAX; i++) {
+        atomic_store(&file.control->members[i].generation, 7);
+    }
+    assert_int_equal(gw__members_join(&options, &members, &err), GW_E_LIMIT);
+    assert_non_null(strstr(err.text, "256"));
+    assert_non_null(strstr(err.text, dir));
+    cleaned_up = true; /* all of them were dead */
+    assert_int_equal(gw__members_join(&options, &members, &err), GW_OK);
+    assert_int_equal(file.control->members[gw__members_own(members)].generation, 9);
+    gw__members_leave(members);
+    gw__control_close(&file);
+}
+
 static void test_a_forked_child(void **state)
 {
     (void)state;
@@ -428,6 +518,8 @@ int main(void)
         test(test_killed_while_cleaning_up),
         test(test_another_goes_on_cleaning_up),
         test(test_what_cannot_be_given_back_is_tried_again),
+        test(test_nonsense_on_a_socket),
+        test(test_no_more_than_there_is_room_for),
         test(test_a_forked_child),
         test(test_many),
         test(test_bells),
