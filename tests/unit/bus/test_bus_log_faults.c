@@ -290,6 +290,50 @@ static void test_without_descriptors_a_sync_can_be_repeated(void **unused)
     in_child(sync_without_descriptors);
 }
 
+static void set_file_limit(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* At every place where a file grows or is made: the call fails, all of the batch or none is there,
+ * and it goes on when there is room. */
+static void test_a_full_disk(void **unused)
+{
+    (void)unused;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    uint64_t number = 1;
+    for (rlim_t size = 0; size < (rlim_t)20 << 20; size = size == 0 ? 32 << 10 : size * 3) {
+        set_file_limit(size);
+        gw_status st;
+        gw_error err = GW_ERROR_INIT;
+        size_t n_done = 0;
+        while ((st = log_put(orders, number, 50, 60000, &err)) == GW_OK && n_done < 20) {
+            number += 50;
+            n_done++;
+        }
+        set_file_limit(RLIM_INFINITY);
+        if (st == GW_OK) {
+            number += 50;
+        } else {
+            assert_int_equal(st, GW_E_NO_SPACE);
+            assert_non_null(strstr(err.text, "orders"));
+        }
+        assert_int_equal(state->last_seq, number - 1);
+        assert_int_equal(log_put(orders, number, 50, 60000, NULL), GW_OK);
+        number += 50;
+    }
+    (void)signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(gw__log_recover(orders, true, NULL),
+                     GW_OK); /* nor does a file say otherwise */
+    for (uint64_t i = 1; i < number; i += 50) {
+        log_expect(orders, i, 50, false, NULL);
+    }
+    log_expect_nothing(orders);
+}
+
 /* ---- damage -------------------------------------------------------------------------------- */
 
 /* What the state says becomes what it cannot be; the files know better. */
@@ -445,6 +489,7 @@ int main(void)
         TEST(test_what_is_left_of_a_new_file_is_not_used),
         TEST(test_what_the_disk_did_not_take_is_safe_for_nobody),
         TEST(test_without_descriptors_a_sync_can_be_repeated),
+        TEST(test_a_full_disk),
         TEST(test_impossible_positions_neither_crash_nor_go_on_for_ever),
         TEST(test_a_lost_file_is_counted_and_kept),
         TEST(test_a_stray_file_is_no_end),
