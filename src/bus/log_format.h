@@ -109,8 +109,12 @@ gw__entry_head *gw__log_walk(gw__log *log, uint64_t *position, uint64_t end, uin
 /* Count the damage at an entry, and keep its bytes for a person. */
 void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t n_messages);
 
-/* Move the head over what is settled, and delete the segments before it. */
-void gw__log_advance_head(gw__log *log);
+/* Move the head over what is settled, and delete the segments before it. True when it stopped to
+ * let others have the lock for a while: it is to be called again. */
+bool gw__log_advance_head(gw__log *log);
+
+/* Unlock, and go on with the head as long as there is `more`. */
+void gw__log_unlock_take(gw__log *log, bool more);
 
 /* Work out the numbers between head and next, give back what a dead taker was about to lease; with
  * `void_leases` everything that is leased. take_unrepaired tells whether all could be read. */

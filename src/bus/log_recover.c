@@ -70,7 +70,7 @@ void gw__log_repair_takes(gw__log *log, bool void_leases)
     atomic_store(&state->n_returned, n_returned);
     atomic_store(&state->done_bytes, done_bytes);
     atomic_store(&state->returned_from, n_returned > 0 ? state->head : UINT64_MAX);
-    gw__log_advance_head(log);
+    while (gw__log_advance_head(log)) {}
 }
 
 /* ---- after the machine stopped -------------------------------------------------------------- */

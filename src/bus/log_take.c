@@ -26,6 +26,15 @@ bool gw__log_lock_take(gw__log *log)
     return is_there;
 }
 
+void gw__log_unlock_take(gw__log *log, bool more)
+{
+    gw__robust_unlock(&log->state->take_lock);
+    while (more && gw__log_lock_take(log)) {
+        more = gw__log_advance_head(log);
+        gw__robust_unlock(&log->state->take_lock);
+    }
+}
+
 static void set_phase(gw__entry_head *entry, uint64_t phase)
 {
     unsigned n_taken = gw__entry_n_taken(atomic_load_explicit(&entry->state, memory_order_relaxed));
@@ -49,7 +58,15 @@ typedef struct taking {
     gw__log_record *records;
     size_t n;
     size_t max;
+    size_t n_expired; /* since the lock was taken */
 } taking;
+
+#define EXPIRED_MAX ((size_t)1 << 14) /* in one go: others want the lock, too */
+
+static bool wants_more(const taking *take)
+{
+    return take->n < take->max && take->n_expired < EXPIRED_MAX;
+}
 
 static bool is_due(const taking *take, const gw__entry_head *entry)
 {
@@ -63,6 +80,7 @@ static void take_entry(gw__log *log, taking *take, uint64_t position, gw__entry_
     if (take->due_ms == 0 && entry->expires_ms != 0 && entry->expires_ms <= take->now_ms) {
         set_done(log, entry);
         atomic_fetch_add_explicit(&state->n_expired, 1, memory_order_relaxed);
+        take->n_expired++;
         return;
     }
     if (!gw__entry_is_whole(entry)) {
@@ -98,7 +116,7 @@ static void take_returned(gw__log *log, taking *take)
 {
     gw__log_state *state = log->state;
     uint64_t position = first_returned(state);
-    while (take->n < take->max && state->n_returned > 0) {
+    while (wants_more(take) && state->n_returned > 0) {
         gw__entry_head *entry = gw__log_walk(log, &position, state->next, 0);
         if (entry == NULL) { /* damage took some that were counted */
             atomic_store(&state->n_returned, position < state->next ? state->n_returned : 0);
@@ -127,7 +145,7 @@ static void take_fresh(gw__log *log, taking *take)
     uint64_t position = state->next;
     uint64_t seq = state->next_seq;
     gw__entry_head *entry;
-    while (take->n < take->max && (entry = gw__log_walk(log, &position, tail, seq)) != NULL &&
+    while (wants_more(take) && (entry = gw__log_walk(log, &position, tail, seq)) != NULL &&
            is_due(take, entry)) {
         /* One that is leased so far behind was by a taker that died, and nobody else. */
         if (gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) !=
@@ -146,19 +164,19 @@ size_t gw__log_take(gw__log *log, uint32_t owner, uint64_t now_ms, uint64_t due_
 {
     taking take = {
         .owner = owner, .now_ms = now_ms, .due_ms = due_ms, .records = ret_records, .max = max};
-    if (!gw__log_lock_take(log)) {
-        return 0;
+    bool again = true;
+    while (again && gw__log_lock_take(log)) {
+        take.n_expired = 0;
+        if (log->state->n_returned > 0) {
+            take_returned(log, &take);
+        }
+        if (log->state->n_returned == 0) { /* otherwise what is fresh would overtake it */
+            take_fresh(log, &take);
+        }
+        /* It may have dropped what is at the head. */
+        gw__log_unlock_take(log, take.n == 0 && gw__log_advance_head(log));
+        again = take.n == 0 && take.n_expired == EXPIRED_MAX;
     }
-    if (log->state->n_returned > 0) {
-        take_returned(log, &take);
-    }
-    if (log->state->n_returned == 0) { /* otherwise what is fresh would overtake it */
-        take_fresh(log, &take);
-    }
-    if (take.n == 0) { /* it may have dropped what is at the head */
-        gw__log_advance_head(log);
-    }
-    gw__robust_unlock(&log->state->take_lock);
     return take.n;
 }
 
@@ -226,12 +244,13 @@ size_t gw__log_settle(gw__log *log, uint32_t owner, const uint64_t *positions, s
         n += settle_entry(log, owner, positions[i], how);
     }
     gw__log_state *state = log->state;
+    bool more = false;
     atomic_fetch_sub_explicit(&state->n_leased, n, memory_order_relaxed);
     if (how == GW__LOG_DONE) {
         atomic_fetch_add_explicit(&state->n_settled, n, memory_order_relaxed);
-        gw__log_advance_head(log);
+        more = gw__log_advance_head(log);
     }
-    gw__robust_unlock(&state->take_lock);
+    gw__log_unlock_take(log, more);
     return n;
 }
 
@@ -302,7 +321,6 @@ size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
         }
     }
     atomic_fetch_add(&state->n_dropped, n);
-    gw__log_advance_head(log);
-    gw__robust_unlock(&state->take_lock);
+    gw__log_unlock_take(log, gw__log_advance_head(log));
     return n;
 }

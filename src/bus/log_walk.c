@@ -13,6 +13,7 @@
 
 #include "bus/log_format.h"
 
+#define ADVANCE_MAX    ((size_t)1 << 14) /* entries, in one go: a millisecond or two */
 #define GIVE_BACK_STEP ((size_t)1 << 20)
 
 /* ---- segments ---------------------------------------------------------------------------- */
@@ -273,23 +274,25 @@ static void clean_up(gw__log *log, uint64_t head)
     }
 }
 
-void gw__log_advance_head(gw__log *log)
+bool gw__log_advance_head(gw__log *log)
 {
     gw__log_state *state = log->state;
     uint64_t next = state->next;
     uint64_t position = state->head;
     uint64_t seq = state->head_seq;
     uint64_t n_bytes = 0;
+    size_t n = 0;
     gw__entry_head *entry;
-    while ((entry = gw__log_walk(log, &position, next, seq)) != NULL &&
+    while ((entry = gw__log_walk(log, &position, next, seq)) != NULL && n < ADVANCE_MAX &&
            gw__entry_phase(atomic_load_explicit(&entry->state, memory_order_relaxed)) ==
                GW__ENTRY_DONE) {
         n_bytes += gw__entry_size(entry->len);
         position = gw__log_behind(position, entry);
         seq = entry->seq + 1;
+        n++;
     }
     if (position == state->head) {
-        return;
+        return false;
     }
     atomic_store(&state->head, position);
     atomic_store(&state->head_seq, entry != NULL     ? entry->seq
@@ -310,4 +313,5 @@ void gw__log_advance_head(gw__log *log)
         }
     }
     clean_up(log, position);
+    return entry != NULL && n == ADVANCE_MAX;
 }

@@ -136,6 +136,30 @@ static void test_expired_records_are_dropped_and_counted(void **unused)
     assert_int_equal(count().n_settled, 2);
 }
 
+/* More than are dropped in one go. */
+static void test_very_many_expired_ones_are_in_nobodys_way(void **unused)
+{
+    (void)unused;
+    enum { N = 40000 };
+    for (uint64_t i = 1; i <= N; i++) {
+        assert_int_equal(log_put_until(orders, i, 500), GW_OK);
+    }
+    put(N + 1, 1);
+    log_expect(orders, N + 1, 1, false, NULL);
+    assert_int_equal(count().n_expired, N);
+    assert_int_equal(count().n_leased, 1);
+    for (uint64_t i = N + 2; i <= 2 * N; i++) {
+        assert_int_equal(log_put_until(orders, i, 500), GW_OK);
+    }
+    log_expect_nothing(orders);
+    assert_int_equal(gw__log_return_all(orders, LOG_MEMBER), 1);
+    uint64_t position;
+    log_expect(orders, N + 1, 1, true, &position);
+    log_done(orders, &position, 1);
+    log_expect_nothing(orders);
+    assert_int_equal(state->head, state->tail);
+}
+
 static void test_delayed_records_wait_until_they_are_due(void **unused)
 {
     (void)unused;
@@ -359,6 +383,7 @@ int main(void)
         TEST(test_a_members_leases_are_given_back_alone),
         TEST(test_settled_out_of_order),
         TEST(test_expired_records_are_dropped_and_counted),
+        TEST(test_very_many_expired_ones_are_in_nobodys_way),
         TEST(test_delayed_records_wait_until_they_are_due),
         TEST(test_limits_refuse_whole_batches),
         TEST(test_drop_takes_the_oldest_that_are_ready),
