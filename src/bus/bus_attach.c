@@ -263,6 +263,9 @@ void gw__bus_attach(gw__bus_consumer *consumer)
     if (st == GW_OK && consumer->spec.prefetch > 0) {
         st = enter(consumer, &why);
     }
+    if (st != GW_OK) { /* the next try is at whichever queue has the name then */
+        gw__bus_forget_queue(consumer);
+    }
     consumer->refusal = why;
     consumer->refusal.status = st;
     consumer->again_ms = st == GW_OK ? 0 : gw_clock_ms() + AGAIN_MS;

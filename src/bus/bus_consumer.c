@@ -265,9 +265,10 @@ void gw__bus_release(gw__consumer *head, unsigned timeout_ms)
         if (any) {
             gw__log_wake_all(bus->file.control, consumer->main);
         }
-        if (consumer->spec.temporary) {
-            (void)gw__bus_delete_queue(bus, consumer->queue_name, NULL);
-        }
+    }
+    /* Also one that it could not bind; but not another's of the same name. */
+    if (consumer->spec.temporary && consumer->refusal.status != GW_E_EXISTS) {
+        (void)gw__bus_delete_queue(bus, consumer->queue_name, NULL);
     }
     gw__bus_forget_queue(consumer);
     free_consumer(consumer);

@@ -70,8 +70,8 @@ typedef struct gw__bus_consumer {
     pthread_mutex_t lock; /* of all below */
     uint64_t epoch;
     uint16_t prefetch;
-    bool wants_room;     /* the reader waits for a settlement */
-    gw__open_log **logs; /* referenced; only the reader changes them */
+    _Atomic bool wants_room; /* the reader waits for a settlement; read without the lock, too */
+    gw__open_log **logs;     /* referenced; only the reader changes them */
     size_t n_logs;
     gw__bus_slot *slots;
     size_t n_slots;

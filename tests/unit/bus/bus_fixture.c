@@ -84,7 +84,7 @@ void bus_free_box(bus_box *box)
     free(box);
 }
 
-static gw_verdict keep(void *ctx, const gw_message *msg, gw_error *why)
+gw_verdict bus_keep(void *ctx, const gw_message *msg, gw_error *why)
 {
     (void)why;
     bus_box *box = ctx;
@@ -109,7 +109,7 @@ gw_subscription *bus_collect(gw_client *client, const char *queue, uint16_t pref
     options.prefetch = prefetch;
     gw_subscription *sub = NULL;
     gw_error err = GW_ERROR_INIT;
-    if (gw_subscribe_to_queue(client, queue, &options, keep, box, &sub, &err) != GW_OK ||
+    if (gw_subscribe_to_queue(client, queue, &options, bus_keep, box, &sub, &err) != GW_OK ||
         gw_wait_up(client, BUS_WAIT_MS, &err) != GW_OK) {
         fail_msg("subscription to %s: %s", queue, err.text);
     }

@@ -48,6 +48,9 @@ void bus_free_box(bus_box *box);
 gw_subscription *bus_collect(gw_client *client, const char *queue, uint16_t prefetch, bus_box *box);
 void bus_wait(bus_box *box, size_t n);
 
+/* The handler; its context is the box. */
+gw_verdict bus_keep(void *ctx, const gw_message *msg, gw_error *why);
+
 /* The texts, with spaces between, are these. */
 void bus_assert_texts(bus_box *box, const char *texts);
 

@@ -628,6 +628,32 @@ static void test_killed_while_deleting(void **state)
     bus_free_box(box);
 }
 
+/* Refused for what changes, and its queue was made anew before it tries again: it gets that. */
+static void test_refused_consumer(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    gw_client *client = bus_client("");
+    gw__consumer_state *consumers = gw__bus_control(bus)->consumers;
+    for (size_t i = 0; i < GW__BUS_CONSUMERS_MAX; i++) {
+        consumers[i].log_serial = UINT64_MAX;
+    }
+    gw_subscription *sub;
+    bus_box *box = bus_new_box();
+    assert_int_equal(gw_subscribe_to_queue(client, "q", NULL, bus_keep, box, &sub, NULL), GW_OK);
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(gw_wait_up(client, 1, &err), GW_E_TIMEOUT);
+    assert_int_equal(gw__bus_delete_queue(bus, "q", NULL), GW_OK);
+    assert_int_equal(bus_send(client, "q", "anew", NULL), GW_OK);
+    for (size_t i = 0; i < GW__BUS_CONSUMERS_MAX; i++) {
+        consumers[i].log_serial = 0;
+    }
+    bus_assert_texts(box, "anew");
+    bus_close_client(client);
+    gw__bus_close(bus);
+    bus_free_box(box);
+}
+
 int main(void)
 {
     gw_log_set_level(GW_LOG_OFF);
@@ -645,6 +671,7 @@ int main(void)
         T(test_killed_waiter),
         T(test_due_without_room),
         T(test_killed_while_deleting),
+        T(test_refused_consumer),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
