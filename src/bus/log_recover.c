@@ -193,8 +193,8 @@ static void find_next(gw__log *log, uint64_t first_seq)
 static gw_status rebuild(gw__log *log, gw_error *err)
 {
     gw__log_state *state = log->state;
-    uint32_t first;
-    uint32_t last;
+    uint32_t first = 0;
+    uint32_t last = 0;
     gw__log_create(state, log->serial);
     bool found;
     gw_status st = find_segments(log, &found, &first, &last, err);
