@@ -57,6 +57,7 @@ typedef struct gw__bus_consumer {
     bool news;            /* ... and its state */
     uint64_t again_ms;    /* gw_clock_ms(): not before that; 0: now */
     uint64_t due_ms;      /* unix ms: when something delayed is due */
+    unsigned n_misses;    /* turns since something was there and could be taken */
     uint64_t handed_at;   /* number of the reader's sleep before which others were to go on, ... */
     uint32_t handed_bell; /* ... unless it is rung for after this: they hand over to it */
     const gw__topology *topology; /* in which its queue is this: */

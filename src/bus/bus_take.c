@@ -15,6 +15,7 @@
 #include "bus/bus_reader.h"
 
 #define NOMEM_PAUSE_MS 20
+#define MISSES_MAX     16 /* others may take everything, and more come, a few times in a row */
 
 /* ---- what there is ------------------------------------------------------------------------ */
 
@@ -204,6 +205,13 @@ static void share(gw__bus_consumer *consumer, bool let_go_on, uint64_t n_sleeps)
     }
 }
 
+/* Others may be able to do what this one cannot. */
+static void pause_turns(gw__bus_consumer *consumer, uint64_t n_sleeps)
+{
+    consumer->again_ms = gw_clock_ms() + NOMEM_PAUSE_MS;
+    share(consumer, false, n_sleeps);
+}
+
 /* How many of what is ready are for this one: of few things one, so that all get as many. */
 static size_t find_share(const gw__bus_consumer *consumer, size_t room, uint64_t *ret_n_ready)
 {
@@ -248,13 +256,14 @@ bool gw__bus_take_turn(gw__bus_consumer *consumer, uint64_t unix_ms, uint64_t n_
     taken all;
     take(consumer, max, unix_ms, &all);
     if (all.n == 0) {
-        if (gw__bus_has_any(consumer)) { /* it cannot be read at present */
-            consumer->again_ms = gw_clock_ms() + NOMEM_PAUSE_MS;
+        if (gw__bus_has_any(consumer) && ++consumer->n_misses >= MISSES_MAX) {
+            pause_turns(consumer, n_sleeps); /* it cannot be read at present */
         }
         return false;
     }
+    consumer->n_misses = 0;
     if (!add_slots(consumer, &all)) {
-        consumer->again_ms = gw_clock_ms() + NOMEM_PAUSE_MS;
+        pause_turns(consumer, n_sleeps);
         return false;
     }
     if (gw__bus_has_any(consumer)) { /* before the handlers have their turn */
