@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,13 @@ gw_status gw__definitions_damaged(const gw__definitions *defs, const char *kind,
 
 /* ---- transactions --------------------------------------------------------------- */
 
+/* LMDB knows its readers by their pids, and lets one process have each: of two in different pid
+ * namespaces, where both are number 1, the other one reads when it is its turn to write. */
+static bool is_taken(int rc)
+{
+    return rc == EAGAIN || rc == EACCES;
+}
+
 gw_status gw__definitions_begin(gw__definitions *defs, bool write, MDB_txn **ret_txn, gw_error *err)
 {
     if (write && defs->read_only) {
@@ -61,8 +69,18 @@ gw_status gw__definitions_begin(gw__definitions *defs, bool write, MDB_txn **ret
         mdb_reader_check(defs->env, &(int){0});
         rc = mdb_txn_begin(defs->env, NULL, MDB_RDONLY, ret_txn);
     }
+    if (is_taken(rc) && !write && !defs->read_only) {
+        rc = mdb_txn_begin(defs->env, NULL, 0, ret_txn);
+    }
     return rc == 0 ? GW_OK
                    : gw__definitions_fail(defs, rc, write ? "cannot write" : "cannot read", err);
+}
+
+uint64_t gw__definitions_seen(const gw__definitions *defs, MDB_txn *txn)
+{
+    uint64_t newest = gw__definitions_generation(defs);
+    uint64_t id = mdb_txn_id(txn);
+    return id <= newest ? id : newest; /* one that may write has the number of what it would make */
 }
 
 gw_status gw__definitions_end(gw__definitions *defs, MDB_txn *txn, gw_status st, gw_error *err)
@@ -237,6 +255,34 @@ uint64_t gw__definitions_generation(const gw__definitions *defs)
 
 /* ---- copy ------------------------------------------------------------------------- */
 
+/* As LMDB does it, but in a turn to write: nobody else changes the file. */
+static int copy_in_turn(gw__definitions *defs, const char *path)
+{
+    MDB_txn *txn;
+    MDB_envinfo info;
+    MDB_stat stats;
+    int from;
+    int rc = mdb_txn_begin(defs->env, NULL, 0, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_env_info(defs->env, &info);
+    rc = rc == 0 ? mdb_env_stat(defs->env, &stats) : rc;
+    rc = rc == 0 ? mdb_env_get_fd(defs->env, &from) : rc;
+    int to = rc == 0 ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    rc = rc == 0 && to < 0 ? errno : rc;
+    off_t end = rc == 0 ? (off_t)((info.me_last_pgno + 1) * stats.ms_psize) : 0;
+    for (off_t at = 0; rc == 0 && at < end;) {
+        ssize_t n = sendfile(to, from, &at, (size_t)(end - at));
+        rc = n > 0 ? 0 : n == 0 ? EIO : errno;
+    }
+    if (to >= 0 && close(to) != 0 && rc == 0) {
+        rc = errno;
+    }
+    mdb_txn_abort(txn);
+    return rc;
+}
+
 gw_status gw__definitions_copy(gw__definitions *defs, const char *to_path, gw_error *err)
 {
     char path[PATH_LEN];
@@ -244,6 +290,9 @@ gw_status gw__definitions_copy(gw__definitions *defs, const char *to_path, gw_er
         return gw_error_set(err, GW_E_INVALID, 0, "the name of the directory is too long");
     }
     int rc = mdb_env_copy(defs->env, to_path);
+    if (is_taken(rc) && !defs->read_only) { /* LMDB has made the file by then */
+        rc = unlink(path) == 0 || errno == ENOENT ? copy_in_turn(defs, path) : errno;
+    }
     if (rc != 0) {
         return gw__definitions_fail(defs, rc, "cannot copy", err);
     }

@@ -63,6 +63,9 @@ gw_status gw__definitions_damaged(const gw__definitions *defs, const char *kind,
 gw_status gw__definitions_begin(gw__definitions *defs, bool write, MDB_txn **ret_txn,
                                 gw_error *err);
 
+/* The generation of the definitions that the transaction sees, before it changes any. */
+uint64_t gw__definitions_seen(const gw__definitions *defs, MDB_txn *txn);
+
 /* Commit with GW_OK, and abort otherwise; returns what went wrong first. */
 gw_status gw__definitions_end(gw__definitions *defs, MDB_txn *txn, gw_status st, gw_error *err);
 

@@ -108,7 +108,7 @@ static gw_status begin_at(gw__definitions *defs, uint64_t generation, MDB_txn **
                           gw_error *err)
 {
     gw_status st = gw__definitions_begin(defs, false, ret_txn, err);
-    if (st != GW_OK || mdb_txn_id(*ret_txn) >= generation || defs->read_only) {
+    if (st != GW_OK || gw__definitions_seen(defs, *ret_txn) >= generation || defs->read_only) {
         return st;
     }
     mdb_txn_abort(*ret_txn);
@@ -130,7 +130,7 @@ static gw_status load_newest(gw__definitions *defs, uint64_t generation,
     if (st != GW_OK) {
         return st;
     }
-    const gw__topology *topology = get_known(defs, mdb_txn_id(txn));
+    const gw__topology *topology = get_known(defs, gw__definitions_seen(defs, txn));
     if (topology == NULL) {
         st = gw__topology_load(defs, txn, &topology, err);
         if (st == GW_OK) {

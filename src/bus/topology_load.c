@@ -342,7 +342,7 @@ gw_status gw__topology_load(gw__definitions *defs, MDB_txn *txn, const gw__topol
     }
     sort_bindings(it.topology);
     atomic_init(&it.topology->refs, 1);
-    it.topology->generation = mdb_txn_id(txn);
+    it.topology->generation = gw__definitions_seen(defs, txn);
     *ret_topology = it.topology;
     return GW_OK;
 }

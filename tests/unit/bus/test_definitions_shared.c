@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Definitions that others use as well: processes that change them or are killed, and files that are
  * cut, newer or not what they should be. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -162,6 +163,60 @@ static void test_killed_writer(void **state)
     assert_true(has_queue(defs, "whole"));
     gw__definitions_close(defs);
     close_talk(&it);
+}
+
+/* A reader as LMDB knows one, with this process's pid: one in another pid namespace can have it. */
+static void be_reader(pid_t number)
+{
+    char path[320];
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = number, .l_len = 1};
+    path_of("lock.mdb", path, sizeof(path));
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    _exit(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0 && pause() == 0 ? 0 : 1);
+}
+
+static void test_same_pid(void **state)
+{
+    (void)state;
+    gw__definitions_close(open_definitions(dir));
+    pid_t other = fork();
+    if (other == 0) {
+        alarm(60);
+        be_reader(getppid());
+    }
+    gw__definitions *defs = open_definitions(dir);
+    MDB_txn *txn;
+    for (int rc = 0; rc == 0; usleep(1000)) { /* until the other one has it */
+        rc = mdb_txn_begin(defs->env, NULL, MDB_RDONLY, &txn);
+        if (rc == 0) {
+            mdb_txn_abort(txn);
+            gw__definitions_close(defs); /* which gives the lock back */
+            usleep(1000);
+            defs = open_definitions(dir);
+        }
+    }
+    alarm(60); /* not for ever, if it waits for itself */
+    declare_queue(defs, &counter, "q");
+    assert_true(has_queue(defs, "q"));
+    bind_key(defs, "amq.fanout", "q", "");
+    const gw__topology *topology = get_topology(defs);
+    assert_int_equal(gw__topology_generation(topology), gw__definitions_generation(defs));
+    gw__topology_put(topology);
+    assert_string_equal(route(defs, "amq.fanout", "", NULL), "q ");
+    char to[280];
+    char folder[320];
+    snprintf(to, sizeof(to), "%s/copy", dir);
+    snprintf(folder, sizeof(folder), "%s/definitions", to);
+    assert_int_equal(mkdir(to, 0700), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(gw__definitions_copy(defs, folder, NULL), GW_OK);
+    gw__definitions_close(defs);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    defs = open_definitions(to);
+    assert_true(has_queue(defs, "q"));
+    gw__definitions_close(defs);
+    alarm(0);
 }
 
 /* ---- threads --------------------------------------------------------------------------- */
@@ -426,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_two_processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_writer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_same_pid, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modes, set_up, tear_down),
