@@ -15,12 +15,13 @@
 #define RENDERED_MAX ((size_t)64 << 20)
 #define SAMPLE_MS    300 /* for the rates of a list that is printed once */
 
-/* On a terminal: another screen, which leaves what was there before untouched. */
-#define SCREEN_BEGIN "\x1b[?1049h\x1b[?25l"
+/* On a terminal: another screen, which leaves what was there before untouched, and where lines that
+ * are too long are cut. */
+#define SCREEN_BEGIN "\x1b[?1049h\x1b[?7l\x1b[?25l"
 #define SCREEN_HOME  "\x1b[H"
 #define LINE_END     "\x1b[K\n"
 #define SCREEN_REST  "\x1b[J"
-#define SCREEN_END   "\x1b[?25h\x1b[?1049l"
+#define SCREEN_END   "\x1b[?25h\x1b[?7h\x1b[?1049l"
 
 /* ---- status ------------------------------------------------------------------------ */
 
