@@ -137,12 +137,18 @@ static bool set_url(options *given, const char *name, const char *value, char *f
     return true;
 }
 
+/* As the help writes it: -n, --limit. */
+static const char *dashes(const char *name)
+{
+    return name[1] == '\0' ? "-" : "--";
+}
+
 static bool set_number(const char *name, const char *value, size_t *ret_number, char *fault)
 {
     uint64_t number = options_number(value, OPTIONS_LIMIT_MAX);
     if (number == 0) {
-        snprintf(fault, OPTIONS_FAULT_MAX, "--%s '%.64s' is not a number from 1 to %u", name, value,
-                 OPTIONS_LIMIT_MAX);
+        snprintf(fault, OPTIONS_FAULT_MAX, "%s%s '%.64s' is not a number from 1 to %u",
+                 dashes(name), name, value, OPTIONS_LIMIT_MAX);
         return false;
     }
     *ret_number = (size_t)number;
@@ -248,7 +254,8 @@ static bool read_option(options *given, unsigned known, const char *word, const 
     *ret_used_next = name[len] != '=';
     const char *value = name[len] == '=' ? name + len + 1 : next;
     if (value == NULL || value[0] == '\0') {
-        snprintf(fault, OPTIONS_FAULT_MAX, "--%s needs a value: --%s %s", found->name, found->name,
+        snprintf(fault, OPTIONS_FAULT_MAX, "%s%s needs a value: %s%s %s", dashes(found->name),
+                 found->name, dashes(found->name), found->name,
                  found->value_name != NULL ? found->value_name : "TIME");
         return false;
     }
