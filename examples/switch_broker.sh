@@ -5,6 +5,10 @@
 #
 #   examples/switch_broker.sh build/release /tmp/switch amqp://127.0.0.1:5672/
 set -eu
+if [ $# -ne 3 ]; then
+    echo "usage: switch_broker.sh BUILD NEW-DIR BROKER-URL" >&2
+    exit 2
+fi
 build=$1 dir=$2 broker=$3
 mkdir "$dir" "$dir/store"
 mkfifo "$dir/counts"
