@@ -156,6 +156,11 @@ static int read_target(const options *given, target *ret, FILE *err)
     if (given->n_words > n_most || (given->n_words > 0 && bus_words_is_dir(given->words[0]))) {
         to.dir = given->words[at++];
     }
+    if (given->message.exchange != NULL && at > 0 && !bus_words_is_dir(to.dir)) {
+        return tool_fail(err, TOOL_USAGE,
+                         "to queue '%s', or to --exchange '%s'? (a directory needs a '/')", to.dir,
+                         given->message.exchange);
+    }
     if (given->message.exchange == NULL) {
         if (at == given->n_words) {
             return tool_fail(err, TOOL_USAGE, "to which queue, or to which --exchange?");
@@ -286,15 +291,21 @@ static int connect_to(const target *to, const gw_client_options *how, gw_client 
     if (len < 0 || (size_t)len >= sizeof(url)) {
         return tool_fail(err, TOOL_USAGE, "the name of the directory is too long");
     }
+    gw_bus *bus;
     if (strcmp(to->dir, BUS_DIR_DEFAULT) == 0) {
-        gw_bus *bus;
-        int status = bus_words_open(to->dir, GW_BUS_LOOK, &bus, err);
+        int status = bus_words_open(to->dir, GW_BUS_CHANGE, &bus, err);
         if (status != TOOL_OK) {
             return status;
         }
         gw_bus_close(bus);
     }
-    gw_status st = gw_connect(url, how, ret_client, &why);
+    gw_status st = gw_bus_open(to->dir, GW_BUS_CHANGE, &bus, &why);
+    if (st == GW_OK) {
+        gw_bus_close(bus);
+    }
+    if (st == GW_OK || st == GW_E_NOT_FOUND) {
+        st = gw_connect(url, how, ret_client, &why);
+    }
     return st == GW_OK ? TOOL_OK : bus_words_fail(to->dir, st, &why, err);
 }
 

@@ -50,6 +50,16 @@ static bool is_of_others(const char *dir)
     return stat(dir, &info) == 0 && info.st_uid != geteuid() && (info.st_mode & S_IWGRP) == 0;
 }
 
+gw_status gw__admin_check_user(const char *dir, gw_error *err)
+{
+    return !is_of_others(dir)
+               ? GW_OK
+               : gw_error_set(err, GW_E_DENIED, 0,
+                              "the bus in %s belongs to another user, who could not use what is "
+                              "made here: do this as that user ('ls -ld' shows who it is)",
+                              dir);
+}
+
 gw_status gw_bus_open(const char *where, gw_bus_mode mode, gw_bus **ret_bus, gw_error *err)
 {
     if (ret_bus == NULL) {
@@ -62,6 +72,9 @@ gw_status gw_bus_open(const char *where, gw_bus_mode mode, gw_bus **ret_bus, gw_
                        : gw__admin_place(where, place, err);
     if (st == GW_OK && !gw__files_are_there(place->dir)) {
         st = gw_error_set(err, GW_E_NOT_FOUND, 0, "there is no bus in %s", place->dir);
+    }
+    if (st == GW_OK && mode == GW_BUS_CHANGE) {
+        st = gw__admin_check_user(place->dir, err);
     }
     if (st == GW_OK) {
         place->must_exist = true;

@@ -15,6 +15,10 @@ struct gw_bus {
 /* A directory from a directory or a URL. GW_E_INVALID. */
 gw_status gw__admin_place(const char *where, gw__bus_place *ret_place, gw_error *err);
 
+/* GW_E_DENIED when `dir` belongs to another user, and not to a group: what is made there, sockets
+ * too, its user could not open, and no process of that user could join the bus. */
+gw_status gw__admin_check_user(const char *dir, gw_error *err);
+
 /* GW_E_DENIED when it was opened to look only. */
 gw_status gw__admin_may_change(const gw_bus *bus, gw_error *err);
 

@@ -120,6 +120,10 @@ static void name_damaged(const recovery *it, char *ret_path, size_t size)
         strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &parts);
     }
     snprintf(ret_path, size, "%s.damaged-%s", it->dir, text);
+    size_t len = strlen(ret_path);
+    for (unsigned i = 2; i < 100 && access(ret_path, F_OK) == 0; i++) { /* twice in a second */
+        snprintf(ret_path + len, size - len, "-%u", i);
+    }
 }
 
 /* The new one in the old one's place. GW_OK as soon as that is so; `aside` is then where the old
@@ -244,6 +248,7 @@ gw_status gw_bus_recover(const char *where, void (*found)(void *, const gw_bus_r
     }
     it->salvager.logs_fd = -1;
     gw_status st = find_dir(it, where, err);
+    st = st == GW_OK ? gw__admin_check_user(it->dir, err) : st;
     if (st == GW_OK) {
         st = lock_whole(it, &lock_fd, err);
     }

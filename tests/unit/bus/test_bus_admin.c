@@ -341,6 +341,38 @@ static void test_recover_what_is_whole(void **state)
     gw__bus_close(bus);
 }
 
+/* Only root can try this. */
+static void test_of_another_user(void **state)
+{
+    (void)state;
+    char path[320];
+    gw_bus *bus;
+    gw_bus_recovery done;
+    gw_error err = GW_ERROR_INIT;
+    fill();
+    snprintf(path, sizeof(path), "%s", where + (strncmp(where, "bus:", 4) == 0 ? 4 : 0));
+    if (geteuid() != 0 || chown(path, 65534, (gid_t)-1) != 0) {
+        skip();
+    }
+    assert_int_equal(gw_bus_open(where, GW_BUS_CHANGE, &bus, &err), GW_E_DENIED);
+    assert_non_null(strstr(err.text, "belongs to another user"));
+    assert_int_equal(gw_bus_recover(where, NULL, NULL, &done, &err), GW_E_DENIED);
+    assert_int_equal(gw_bus_open(where, GW_BUS_LOOK, &bus, &err), GW_OK);
+    gw_bus_close(bus);
+    assert_int_equal(chown(path, 0, (gid_t)-1), 0);
+}
+
+/* Twice in a second. */
+static void test_recover_again(void **state)
+{
+    (void)state;
+    fill();
+    gw_bus_recovery first = recover("q:4/0 ");
+    gw_bus_recovery second = recover("q:4/0 ");
+    assert_string_not_equal(first.moved_to, second.moved_to);
+    assert_non_null(strstr(second.moved_to, ".damaged-"));
+}
+
 static void test_recover_a_bad_control_file(void **state)
 {
     (void)state;
@@ -476,6 +508,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backup_is_of_one_moment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_backup_while_room_is_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_what_is_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_of_another_user, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_recover_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_a_bad_control_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_bad_definitions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recover_is_refused, set_up, tear_down),

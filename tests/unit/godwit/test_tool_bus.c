@@ -124,6 +124,7 @@ static void test_peek(void **state)
     check("peek", "@ q --json", 0, "\"body\":\"two\"}\n", "");
     check("list", "@ --json", 0, "\"ready\":3,\"leased\":0,", "");
     check("peek", "@ none", 1, "", "there is no queue 'none'");
+    check("peek", "@ q -n 0", 2, "", "godwit: -n '0'");
 }
 
 static void test_publish(void **state)
@@ -134,6 +135,7 @@ static void test_publish(void **state)
     check("publish", "@", 2, "", "to which queue");
     check("publish", "@ q x y", 2, "", "a body with blanks needs quotes");
     check("publish", "@ q --type topic x", 2, "", "belong to an --exchange");
+    check("publish", "q --exchange e x", 2, "", "to queue 'q', or to --exchange 'e'?");
     check("publish", "@ --exchange e --type other x", 2, "", "direct, fanout, topic, headers");
     check("publish", "@ q --priority 256 x", 2, "", "--priority '256'");
     check("publish", "@ q --header =x x", 2, "", "NAME=VALUE");
