@@ -73,7 +73,9 @@ static gw_status make_one(char *path, gid_t gid, gw_error *err)
         if (gid != GW__NO_GROUP && (chown(path, (uid_t)-1, gid) != 0 || chmod(path, 02770) != 0)) {
             int problem = errno;
             rmdir(path);
-            return gw_error_set_errno(err, problem, "cannot give the directory %s to group %lu",
+            return gw_error_set_errno(err, problem,
+                                      "cannot give the directory %s to group %lu, of which this "
+                                      "user has to be a member",
                                       path, (unsigned long)gid);
         }
         return sync_parent(path, err);
