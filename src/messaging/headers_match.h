@@ -9,8 +9,9 @@
 #include <godwit/error.h>
 #include <godwit/message.h>
 
-#define GW__BINDING_HEADERS_MAX 64 /* of one binding; together with its names, they must fit ...   \
-                                    */
+#define GW__BINDING_HEADERS_MAX                                                                    \
+    64 /* of one binding; together with its names, they must fit ...                               \
+        */
 #define GW__BINDING_SIZE_MAX ((size_t)2 << 10) /* ... the smallest frame that a peer must take */
 
 /*
