@@ -199,7 +199,10 @@ static gw_status open_tail(gw__log *log, uint32_t index, uint64_t first_seq, siz
     gw__segment_close(&log->tail);
     gw_status st = gw__log_open_dir(log, true, err);
     st = st == GW_OK ? gw__segment_open(&log->owner, index, true, &log->tail, err) : st;
-    if (st != GW_E_NOT_FOUND) {
+    if (st == GW_E_PROTOCOL && index > gw__position_index(log->state->tail)) {
+        /* A file that was made just before the machine stopped: nothing of the log is in it. */
+        gw__segment_keep_damaged(&log->owner, index);
+    } else if (st != GW_E_NOT_FOUND) {
         return st;
     }
     size_t least = GW__SEGMENT_HEAD + entry_size;

@@ -175,16 +175,6 @@ static void mend(gw__log *log, uint32_t index, size_t offset, uint64_t end, uint
     }
 }
 
-/* A damaged file is kept under another name: otherwise it would be deleted with those around it. */
-static void keep_damaged(const gw__log *log, uint32_t index)
-{
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    char kept[sizeof(name) + 8];
-    gw__segment_name(index, name);
-    snprintf(kept, sizeof(kept), "%s.damaged", name);
-    renameat(log->owner.dir_fd, name, log->owner.dir_fd, kept);
-}
-
 /* The segment with this index is gone: move on to the next one there is, or to the end, and count
  * what is missing if nobody has before. False when that cannot be told at present. */
 static bool pass_over(gw__log *log, uint64_t *position, uint64_t end, uint64_t expected)
@@ -207,7 +197,7 @@ static bool pass_over(gw__log *log, uint64_t *position, uint64_t end, uint64_t e
     }
     uint32_t tail = gw__position_index(log->state->tail); /* others may have that one mapped */
     for (uint32_t index = first; index < gw__position_index(to) && index < tail; index++) {
-        keep_damaged(log, index);
+        gw__segment_keep_damaged(&log->owner, index);
     }
     *position = to;
     return true;

@@ -142,6 +142,15 @@ static int open_file(const gw__segment *segment, int how)
     return openat(segment->owner->dir_fd, name, how | O_CLOEXEC | O_NOFOLLOW);
 }
 
+void gw__segment_keep_damaged(const gw__segment_owner *owner, uint32_t index)
+{
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    char kept[sizeof(name) + 8];
+    gw__segment_name(index, name);
+    snprintf(kept, sizeof(kept), "%s.damaged", name);
+    renameat(owner->dir_fd, name, owner->dir_fd, kept);
+}
+
 static gw_status map(gw__segment *segment, int fd, bool writable, gw_error *err)
 {
     const gw__segment_owner *owner = segment->owner;

@@ -92,6 +92,9 @@ gw_status gw__segment_open(const gw__segment_owner *owner, uint32_t index, bool 
                            gw__segment *ret_segment, gw_error *err);
 void gw__segment_close(gw__segment *segment);
 
+/* Let a damaged file have another name: it is in nobody's way then, and there for a person. */
+void gw__segment_keep_damaged(const gw__segment_owner *owner, uint32_t index);
+
 /* The head of an open one. */
 const gw__segment_head *gw__segment_head_of(const gw__segment *segment);
 

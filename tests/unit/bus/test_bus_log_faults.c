@@ -258,6 +258,22 @@ int fdatasync(int fd)
     return -1;
 }
 
+/* The name of a new file can be on the disk before what is in it. */
+static void test_an_empty_file_behind_the_tail_is_in_nobodys_way(void **unused)
+{
+    (void)unused;
+    char path[400];
+    snprintf(path, sizeof(path), "%s/%016x/00000002.seg", log_dir, 0x2a);
+    assert_int_equal(log_put(orders, 1, 1, 0, NULL), GW_OK);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    for (uint64_t number = 2; state->tail < UINT64_C(3) << 32; number += 100) {
+        assert_int_equal(log_put(orders, number, 100, 60000, NULL), GW_OK);
+    }
+    log_expect(orders, 1, 200, false, NULL);
+}
+
 static void test_what_the_disk_did_not_take_is_safe_for_nobody(void **unused)
 {
     (void)unused;
@@ -487,6 +503,7 @@ int main(void)
         TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
         TEST(test_few_descriptors_are_enough_for_many_files),
         TEST(test_what_is_left_of_a_new_file_is_not_used),
+        TEST(test_an_empty_file_behind_the_tail_is_in_nobodys_way),
         TEST(test_what_the_disk_did_not_take_is_safe_for_nobody),
         TEST(test_without_descriptors_a_sync_can_be_repeated),
         TEST(test_a_full_disk),
