@@ -63,12 +63,19 @@ void gw__log_close(gw__log *log)
     free(log);
 }
 
+/* Under another name first, since its mode is not what was asked for before the second call: with
+ * one who is killed in between, others of the group could not use it. @locks append_lock */
 static int make_dir(const gw__log *log, const char *name)
 {
-    if (mkdirat(log->logs_dir_fd, name, log->dir_mode) != 0) {
-        return errno == EEXIST ? 0 : errno;
+    char new_name[DIR_NAME_MAX + 4];
+    if (faccessat(log->logs_dir_fd, name, F_OK, 0) == 0) {
+        return 0;
     }
-    if (fchmodat(log->logs_dir_fd, name, log->dir_mode, 0) != 0) { /* whatever the umask is */
+    snprintf(new_name, sizeof(new_name), "%s.new", name);
+    unlinkat(log->logs_dir_fd, new_name, AT_REMOVEDIR);
+    if (mkdirat(log->logs_dir_fd, new_name, log->dir_mode) != 0 ||
+        fchmodat(log->logs_dir_fd, new_name, log->dir_mode, 0) != 0 || /* whatever the umask is */
+        renameat(log->logs_dir_fd, new_name, log->logs_dir_fd, name) != 0) {
         return errno;
     }
     return fsync(log->logs_dir_fd) != 0 && errno != EINVAL ? errno : 0;
@@ -145,6 +152,9 @@ void gw__log_remove_files(int logs_dir_fd, uint64_t serial)
         close(fd);
     }
     unlinkat(logs_dir_fd, name, AT_REMOVEDIR);
+    char new_name[DIR_NAME_MAX + 4];
+    snprintf(new_name, sizeof(new_name), "%s.new", name);
+    unlinkat(logs_dir_fd, new_name, AT_REMOVEDIR); /* of one who was killed while making it */
 }
 
 void gw__log_delete(gw__log *log)

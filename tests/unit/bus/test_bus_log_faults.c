@@ -220,6 +220,24 @@ static void test_few_descriptors_are_enough_for_many_files(void **unused)
     in_child(use_with_few_descriptors);
 }
 
+/* One was killed while making the folder, with a umask of his own. */
+static void test_what_is_left_of_a_new_folder_is_not_used(void **unused)
+{
+    (void)unused;
+    char path[400];
+    snprintf(path, sizeof(path), "%s/%016x.new", log_dir, 0x2a);
+    assert_int_equal(mkdir(path, 0100), 0);
+    mode_t before = umask(077);
+    assert_int_equal(log_put(orders, 1, 1, 0, NULL), GW_OK);
+    umask(before);
+    struct stat info;
+    assert_int_equal(stat(path, &info), -1);
+    snprintf(path, sizeof(path), "%s/%016x", log_dir, 0x2a);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0700);
+    log_expect(orders, 1, 1, false, NULL);
+}
+
 /* What somebody left who was killed while making a file, here one that is worse than his own. */
 static void test_what_is_left_of_a_new_file_is_not_used(void **unused)
 {
@@ -502,6 +520,7 @@ int main(void)
         TEST(test_without_descriptors_nothing_is_passed_over),
         TEST(test_without_descriptors_recovery_fails_and_can_be_repeated),
         TEST(test_few_descriptors_are_enough_for_many_files),
+        TEST(test_what_is_left_of_a_new_folder_is_not_used),
         TEST(test_what_is_left_of_a_new_file_is_not_used),
         TEST(test_an_empty_file_behind_the_tail_is_in_nobodys_way),
         TEST(test_what_the_disk_did_not_take_is_safe_for_nobody),
