@@ -108,19 +108,21 @@ typedef struct spilling {
     const gw__queue_row *queue;
     char dead_name[GW__BUS_NAME_MAX + 1];
     gw__open_log *dead;
+    const gw__log_state *from;
     bool to_disk;
     gw_status st;
     gw_error *err;
 } spilling;
 
-static gw_status append_letter(spilling *it, gw_message *letter)
+/* `safe`: it is to be on the disk, there as here. */
+static gw_status append_letter(spilling *it, gw_message *letter, bool safe)
 {
     gw__target target = {.exchange = "", .queue = it->dead_name};
     gw__outgoing item = {.msg = letter, .target = &target, .routing_key = it->dead_name};
     gw__log_write write = {.len = gw__bus_size(&item), .write = gw__bus_write, .ctx = &item};
     uint64_t end;
     gw_status st = gw__log_append(it->dead->log, &write, 1, NULL, &end, it->err);
-    if (st == GW_OK && it->to_disk) {
+    if (st == GW_OK && safe) {
         st = gw__log_sync(it->dead->log, end, it->err);
     }
     return st;
@@ -130,6 +132,7 @@ static gw_status append_letter(spilling *it, gw_message *letter)
 static bool spill(void *ctx, const gw__log_record *record)
 {
     spilling *it = ctx;
+    bool safe = it->to_disk || record->position < atomic_load(&it->from->synced);
     gw_message *msg;
     gw_status st = gw__bus_read(record, it->queue->name, &msg, it->err);
     if (st == GW_E_PROTOCOL) { /* nobody could have read it either */
@@ -145,7 +148,7 @@ static bool spill(void *ctx, const gw__log_record *record)
         gw_message_free(msg);
         st = letter == NULL ? gw_error_set(it->err, GW_E_NOMEM, 0, "queue '%s': out of memory",
                                            it->queue->name)
-                            : append_letter(it, letter);
+                            : append_letter(it, letter, safe);
         gw_message_free(letter);
     }
     it->st = st;
@@ -179,8 +182,7 @@ static gw_status open_dead(spilling *it)
 }
 
 /* The oldest of the lowest priority. Returns how many were dropped. */
-static size_t drop_oldest(gw__bus *bus, const gw__queue_row *queue, size_t max, gw__log_spill how,
-                          void *ctx)
+static size_t drop_oldest(gw__bus *bus, const gw__queue_row *queue, size_t max, spilling *to)
 {
     size_t n_logs = queue->n_logs;
     while (n_logs > 0 && queue->logs[n_logs - 1].kind == GW__LOG_DELAY) {
@@ -192,7 +194,12 @@ static size_t drop_oldest(gw__bus *bus, const gw__queue_row *queue, size_t max, 
         if (gw__bus_log_get(bus, queue, row, &log, NULL) != GW_OK) {
             continue;
         }
-        size_t n = gw__log_has_ready(log->log) ? gw__log_drop(log->log, max, how, ctx) : 0;
+        if (to != NULL) {
+            to->from = log->state;
+        }
+        size_t n = gw__log_has_ready(log->log)
+                       ? gw__log_drop(log->log, max, to != NULL ? spill : NULL, to)
+                       : 0;
         gw__bus_log_put(log);
         if (n > 0) {
             return n;
@@ -206,7 +213,7 @@ static gw_status make_room(gw__bus *bus, const gw__queue_row *queue, size_t n, b
                            gw_error *err)
 {
     if (queue->overflow == GW__OVERFLOW_DROP_OLDEST) {
-        return drop_oldest(bus, queue, n, NULL, NULL) > 0 ? GW_OK : GW_E_NOT_FOUND;
+        return drop_oldest(bus, queue, n, NULL) > 0 ? GW_OK : GW_E_NOT_FOUND;
     }
     spilling it = {.bus = bus, .queue = queue, .to_disk = to_disk, .err = err};
     gw_status st = open_dead(&it);
@@ -215,7 +222,7 @@ static gw_status make_room(gw__bus *bus, const gw__queue_row *queue, size_t n, b
                             "queue '%s' is full, and its dead letter queue cannot be used",
                             queue->name);
     }
-    size_t n_dropped = drop_oldest(bus, queue, n, spill, &it);
+    size_t n_dropped = drop_oldest(bus, queue, n, &it);
     if (n_dropped > 0) {
         gw__log_wake_one(bus->file.control, it.dead->state);
     }

@@ -259,6 +259,32 @@ static void test_disk_fails(void **state)
     gw__bus_close(bus);
 }
 
+/* A message that was to survive power loss does so among the dead letters, too, whoever published
+ * the one for which it made room. */
+static void test_dead_letters_on_disk(void **state)
+{
+    (void)state;
+    gw__bus *bus = bus_open();
+    gw__target target = {.exchange = "", .queue = "safe"};
+    gw_message *msg = gw_message_new("x", 1);
+    gw__outgoing item = {.msg = msg, .target = &target, .routing_key = "safe"};
+    gw__bus_url limits = {.max_messages = 1, .overflow = GW__OVERFLOW_DEAD_LETTER};
+    size_t n_done;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gw__bus_publish(bus, &item, 1, &limits, i == 0, &n_done, NULL), GW_OK);
+    }
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *dead = gw__topology_queue(topology, "safe.dead");
+    assert_non_null(dead);
+    const gw__log_state *log = &gw__bus_control(bus)->logs[dead->logs[0].log];
+    assert_int_equal(log->last_seq, 1);
+    assert_int_equal(log->synced, log->tail);
+    gw__topology_put(topology);
+    gw_message_free(msg);
+    gw__bus_close(bus);
+}
+
 /* ---- priorities and delays --------------------------------------------------------------- */
 
 static void test_priorities(void **state)
@@ -439,6 +465,7 @@ int main(void)
         T(test_bytes_behind_a_leased_one),
         T(test_dead_letters),
         T(test_disk_fails),
+        T(test_dead_letters_on_disk),
         T(test_priorities),
         T(test_delays),
         T(test_ripen),
