@@ -53,7 +53,7 @@ static const command commands[] = {
              "\n"
              "  -n NUMBER         show the first NUMBER messages (10)\n"
              "  --full            everything about each, as of 'godwit dead show'\n"
-             "  --json            a JSON object on each line, as of 'godwit dead export'\n"
+             "  --json            as of 'godwit dead export', with the state of each message\n"
              "\n"
              "In the order in which they will be taken, the delayed ones last; also those that\n"
              "are at consumers. Nobody notices.\n"

@@ -51,13 +51,20 @@ static const char *part_name(gw_bus_part part)
     return part == GW_BUS_READY ? "ready" : part == GW_BUS_LEASED ? "leased" : "delayed";
 }
 
+/* Nothing when it is not delayed. */
+static void format_due(const gw_bus_entry *entry, char ret_due[GW_TIME_MS_LEN + 1])
+{
+    ret_due[0] = '\0';
+    if (entry->part == GW_BUS_DELAYED && entry->due_ms < 253402300800000) { /* the year 9999 */
+        gw_time_format_ms(entry->due_ms * GW_NS_PER_MS, ret_due);
+        memcpy(ret_due + 19, "Z", 2);
+    }
+}
+
 static void add_row(gw_buf *out, size_t number, const gw_bus_entry *entry)
 {
-    char due[GW_TIME_MS_LEN + 1] = "";
-    if (entry->part == GW_BUS_DELAYED && entry->due_ms < 253402300800000) { /* the year 9999 */
-        gw_time_format_ms(entry->due_ms * GW_NS_PER_MS, due);
-        memcpy(due + 19, "Z", 2);
-    }
+    char due[GW_TIME_MS_LEN + 1];
+    format_due(entry, due);
     size_t size;
     const char *body = gw_message_body(entry->msg, &size);
     if (number == 1) {
@@ -77,6 +84,22 @@ static void add_row(gw_buf *out, size_t number, const gw_bus_entry *entry)
     gw_buf_add_str(out, shown < size ? "...\n" : "\n");
 }
 
+static void add_json(gw_buf *out, size_t number, const gw_bus_entry *entry)
+{
+    char due[GW_TIME_MS_LEN + 1];
+    format_due(entry, due);
+    render_json(out, number, entry->msg);
+    if (out->len < 2) { /* no memory */
+        return;
+    }
+    out->len -= 2; /* the end of the object and of the line */
+    gw_buf_addf(out, ",\"state\":\"%s\"", part_name(entry->part));
+    if (due[0] != '\0') {
+        gw_buf_addf(out, ",\"due\":\"%s\"", due);
+    }
+    gw_buf_add_str(out, "}\n");
+}
+
 static bool show_entry(void *ctx, const gw_bus_entry *entry)
 {
     job *it = ctx;
@@ -87,7 +110,7 @@ static bool show_entry(void *ctx, const gw_bus_entry *entry)
     it->number++;
     gw_buf_clear(&it->text);
     if (it->given->json) {
-        render_json(&it->text, it->number, entry->msg);
+        add_json(&it->text, it->number, entry);
     } else if (it->given->full) {
         gw_buf_add_str(&it->text, it->number > 1 ? "\n" : "");
         render_page(&it->text, it->number, entry->msg);

@@ -121,7 +121,7 @@ static void test_peek(void **state)
     free(got.err);
     check("peek", "@ q -n 2", 0, " a ", "the first 2 messages");
     check("peek", "@ q --full", 0, "  mine               7\n", "");
-    check("peek", "@ q --json", 0, "\"body\":\"two\"}\n", "");
+    check("peek", "@ q --json", 0, "\"body\":\"two\",\"state\":\"ready\"}\n", "");
     check("list", "@ --json", 0, "\"ready\":3,\"leased\":0,", "");
     check("peek", "@ none", 1, "", "there is no queue 'none'");
     check("peek", "@ q -n 0", 2, "", "godwit: -n '0'");
