@@ -80,7 +80,8 @@ gw_status gw_bus_open(const char *where, gw_bus_mode mode, gw_bus **ret_bus, gw_
         place->must_exist = true;
         place->read_only = bus->read_only = mode == GW_BUS_LOOK && is_of_others(place->dir);
         st = gw__bus_open(place, "godwit", &bus->bus, err);
-        if (st == GW_E_DENIED && mode == GW_BUS_LOOK && !place->read_only) {
+        if ((st == GW_E_DENIED || st == GW_E_LIMIT /* of processes */) && mode == GW_BUS_LOOK &&
+            !place->read_only) {
             place->read_only = bus->read_only = true;
             st = gw__bus_open(place, "godwit", &bus->bus, err);
         }
