@@ -273,6 +273,18 @@ static uint32_t n_consumers(gw__bus *bus, const char *queue)
     return n;
 }
 
+/* The state of a queue's own log. */
+static gw__log_state *state_of(gw__bus *bus, const char *queue)
+{
+    const gw__topology *topology;
+    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
+    const gw__queue_row *row = gw__topology_queue(topology, queue);
+    assert_non_null(row);
+    gw__log_state *log = &gw__bus_control(bus)->logs[row->logs[0].log];
+    gw__topology_put(topology);
+    return log;
+}
+
 /* Killed while it has messages: another gets them again, marked, before those behind them; its
  * temporary queue is gone, and it is no consumer any more. */
 static void test_killed_consumer(void **state)
@@ -288,7 +300,12 @@ static void test_killed_consumer(void **state)
         snprintf(text, sizeof(text), "%d", i);
         assert_int_equal(bus_send(client, "jobs", text, NULL), GW_OK);
     }
-    hear(child.from); /* it has the first two, and is at one of them */
+    hear(child.from); /* it is at the first one */
+    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    while (state_of(bus, "jobs")->n_leased < 2) { /* and has the second one, too */
+        assert_true(gw_clock_ms() < until_ms);
+        usleep(1000);
+    }
     bus_box *box = bus_new_box();
     bus_collect(client, "jobs", 10, box);
     bus_wait(box, 2);
@@ -300,7 +317,7 @@ static void test_killed_consumer(void **state)
         assert_int_equal(box->redelivered[i], redelivered[i]);
     }
     /* What it had is given back before its temporary queue goes. */
-    uint64_t until_ms = gw_clock_ms() + BUS_WAIT_MS;
+    until_ms = gw_clock_ms() + BUS_WAIT_MS;
     while (n_queues(bus) != 1 || n_consumers(bus, "jobs") != 1) {
         assert_true(gw_clock_ms() < until_ms);
         usleep(1000);
@@ -485,18 +502,6 @@ static void wait_idly(void)
     subscribe_in_child(client, "idle", 10, done);
     tell(child_from);
     pause();
-}
-
-/* The state of a queue's own log. */
-static gw__log_state *state_of(gw__bus *bus, const char *queue)
-{
-    const gw__topology *topology;
-    assert_int_equal(gw__topology_get(gw__bus_definitions(bus), &topology, NULL), GW_OK);
-    const gw__queue_row *row = gw__topology_queue(topology, queue);
-    assert_non_null(row);
-    gw__log_state *log = &gw__bus_control(bus)->logs[row->logs[0].log];
-    gw__topology_put(topology);
-    return log;
 }
 
 static bool waits(gw__log_state *log, uint32_t member)
