@@ -18,7 +18,7 @@
 
 #include "bus/robust.h"
 
-#define DIR_NAME_MAX 17
+#define DIR_NAME_MAX sizeof(((gw__log *)0)->folder)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
@@ -39,9 +39,12 @@ gw_status gw__log_open(const gw__log_place *place, gw__log_state *state, gw__log
     log->dir_mode = place->dir_mode;
     snprintf(log->name, sizeof(log->name), "%s", place->name);
     log->serial = place->serial;
-    log->owner = (gw__segment_owner){
-        .dir_fd = -1, .serial = place->serial, .name = log->name, .file_mode = place->file_mode};
-    pthread_mutex_init(&log->dir_lock, NULL);
+    dir_name(place->serial, log->folder);
+    log->owner = (gw__segment_owner){.dir_fd = place->dir_fd,
+                                     .folder = log->folder,
+                                     .serial = place->serial,
+                                     .name = log->name,
+                                     .file_mode = place->file_mode};
     *ret_log = log;
     return GW_OK;
 }
@@ -56,10 +59,6 @@ void gw__log_close(gw__log *log)
         gw__segment_close(&log->maps[i]);
     }
     free(log->maps);
-    if (log->owner.dir_fd >= 0) {
-        close(log->owner.dir_fd);
-    }
-    pthread_mutex_destroy(&log->dir_lock);
     free(log);
 }
 
@@ -81,20 +80,16 @@ static int make_dir(const gw__log *log, const char *name)
     return fsync(log->logs_dir_fd) != 0 && errno != EINVAL ? errno : 0;
 }
 
-gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err)
+gw_status gw__log_find_dir(gw__log *log, bool make, gw_error *err)
 {
-    char name[DIR_NAME_MAX];
-    dir_name(log->serial, name);
     int errnum = 0;
-    pthread_mutex_lock(&log->dir_lock);
-    if (log->owner.dir_fd < 0) {
-        errnum = make ? make_dir(log, name) : 0;
-        if (errnum == 0) {
-            log->owner.dir_fd = openat(log->logs_dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            errnum = log->owner.dir_fd < 0 ? errno : 0;
+    if (!atomic_load_explicit(&log->has_folder, memory_order_relaxed)) {
+        errnum = make ? make_dir(log, log->folder) : 0;
+        if (errnum == 0 && faccessat(log->logs_dir_fd, log->folder, X_OK, AT_EACCESS) != 0) {
+            errnum = errno;
         }
+        atomic_store_explicit(&log->has_folder, errnum == 0, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&log->dir_lock);
     switch (errnum) {
     case 0: return GW_OK;
     case ENOENT:
@@ -207,7 +202,7 @@ static gw_status open_tail(gw__log *log, uint32_t index, uint64_t first_seq, siz
         return GW_OK;
     }
     gw__segment_close(&log->tail);
-    gw_status st = gw__log_open_dir(log, true, err);
+    gw_status st = gw__log_find_dir(log, true, err);
     st = st == GW_OK ? gw__segment_open(&log->owner, index, true, &log->tail, err) : st;
     if (st == GW_E_PROTOCOL && index > gw__position_index(log->state->tail)) {
         /* A file that was made just before the machine stopped: nothing of the log is in it. */
@@ -267,18 +262,18 @@ static void wipe_behind_tail(gw__log *log)
 {
     uint64_t tail = log->state->tail;
     uint32_t index = gw__position_index(tail);
-    if (gw__log_open_dir(log, false, NULL) != GW_OK) {
+    if (gw__log_find_dir(log, false, NULL) != GW_OK) {
         return;
     }
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    gw__segment_name(index + 1, name);
-    while (faccessat(log->owner.dir_fd, name, F_OK, 0) == 0) {
-        gw__segment_name(++index + 1, name);
+    char name[GW__SEGMENT_PATH_LEN];
+    gw__log_segment_path(log, index + 1, name);
+    while (faccessat(log->logs_dir_fd, name, F_OK, 0) == 0) {
+        gw__log_segment_path(log, ++index + 1, name);
     }
     for (; index > gw__position_index(tail);
          index--) { /* the last first: no gap if we are killed */
-        gw__segment_name(index, name);
-        unlinkat(log->owner.dir_fd, name, 0);
+        gw__log_segment_path(log, index, name);
+        unlinkat(log->logs_dir_fd, name, 0);
     }
     if (log->tail.base != NULL && log->tail.index != gw__position_index(tail)) {
         gw__segment_close(&log->tail);
@@ -300,7 +295,7 @@ void gw__log_repair_appends(gw__log *log)
     uint64_t tail = state->tail;
     gw_status st = GW_OK;
     /* The tail moved and the number may not have: the last entry knows it. */
-    while (position < tail && (st = gw__log_open_dir(log, false, NULL)) == GW_OK) {
+    while (position < tail && (st = gw__log_find_dir(log, false, NULL)) == GW_OK) {
         uint32_t index = gw__position_index(position);
         size_t offset = gw__position_offset(position);
         if (log->tail.base == NULL || log->tail.index != index) {
@@ -421,13 +416,24 @@ static int sync_file(gw__log *log, int fd, int (*sync)(int))
 /* A segment that is gone was settled whole. */
 static int sync_segment(gw__log *log, uint32_t index)
 {
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    gw__segment_name(index, name);
-    int fd = openat(log->owner.dir_fd, name, O_RDONLY | O_CLOEXEC);
+    char name[GW__SEGMENT_PATH_LEN];
+    gw__log_segment_path(log, index, name);
+    int fd = openat(log->logs_dir_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return errno == ENOENT ? 0 : errno;
     }
     int errnum = sync_file(log, fd, fdatasync);
+    close(fd);
+    return errnum;
+}
+
+static int sync_folder(gw__log *log)
+{
+    int fd = openat(log->logs_dir_fd, log->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    int errnum = sync_file(log, fd, fsync);
     close(fd);
     return errnum;
 }
@@ -445,7 +451,7 @@ static int sync_from(gw__log *log, uint64_t from, uint64_t to)
      * before he saw to that. */
     bool is_first = from == GW__FIRST_POSITION;
     if (errnum == 0 && (is_first || gw__position_index(from) != gw__position_index(to))) {
-        errnum = sync_file(log, log->owner.dir_fd, fsync);
+        errnum = sync_folder(log);
     }
     return errnum == 0 && is_first ? sync_file(log, log->logs_dir_fd, fsync) : errnum;
 }
@@ -456,7 +462,7 @@ static gw_status sync_for_all(gw__log *log, gw_error *err)
     gw__log_state *state = log->state;
     uint64_t from = state->synced;
     uint64_t to = atomic_load(&state->tail);
-    gw_status st = gw__log_open_dir(log, false, err);
+    gw_status st = gw__log_find_dir(log, false, err);
     int errnum = st == GW_OK ? sync_from(log, from, to) : 0;
     if (errnum != 0) {
         st = gw_error_set_errno(err, errnum,

@@ -84,9 +84,9 @@ static gw_status note_segments(gw__log *log, gw__log_copy *copy, gw_error *err)
         return gw_error_set(err, GW_E_NOMEM, 0, "queue '%s': out of memory", log->name);
     }
     for (size_t i = 0; i < n; i++) {
-        char name[GW__SEGMENT_NAME_LEN + 1];
-        gw__segment_name(first + (uint32_t)i, name);
-        int fd = openat(log->owner.dir_fd, name, O_RDONLY | O_CLOEXEC);
+        char name[GW__SEGMENT_PATH_LEN];
+        gw__log_segment_path(log, first + (uint32_t)i, name);
+        int fd = openat(log->logs_dir_fd, name, O_RDONLY | O_CLOEXEC);
         copy->fds[copy->n_fds++] = fd;
         if (fd < 0 ? errno != ENOENT /* the last one may not be there yet */
                    : !gw__segment_keep(fd)) {
@@ -106,7 +106,7 @@ gw_status gw__log_note(gw__log *log, gw__log_copy **ret_copy, gw_error *err)
     copy->head = log->state->head;
     copy->next = log->state->next;
     copy->tail = log->state->tail;
-    gw_status st = copy->head < copy->tail ? gw__log_open_dir(log, false, err) : GW_OK;
+    gw_status st = copy->head < copy->tail ? gw__log_find_dir(log, false, err) : GW_OK;
     if (st == GW_OK && copy->head < copy->tail) {
         st = note_window(log, copy, err);
         st = st == GW_OK ? note_segments(log, copy, err) : st;

@@ -23,8 +23,9 @@ struct gw__log {
     char name[256];
     uint64_t serial;
 
-    pthread_mutex_t dir_lock; /* of owner.dir_fd, which is opened when it is needed */
-    gw__segment_owner owner;  /* dir_fd is -1 until then */
+    char folder[17];
+    _Atomic bool has_folder; /* it was there */
+    gw__segment_owner owner;
 
     bool is_whole;    /* the last repair of appends found the tail to be where it should */
     gw__segment tail; /* under append_lock: the segment that is appended to, if it is mapped */
@@ -72,8 +73,17 @@ static inline bool gw__log_spans(uint64_t from, uint64_t to)
            gw__position_offset(to) >= GW__SEGMENT_HEAD;
 }
 
-/* Open the log's folder, or make it. GW_E_NOT_FOUND when there is none. */
-gw_status gw__log_open_dir(gw__log *log, bool make, gw_error *err);
+/* The way to one of its files from logs_dir_fd. */
+static inline void gw__log_segment_path(const gw__log *log, uint32_t index,
+                                        char ret_path[GW__SEGMENT_PATH_LEN])
+{
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    gw__segment_name(index, name);
+    gw__segment_path(&log->owner, name, ret_path);
+}
+
+/* Look for the log's folder, or make it. GW_E_NOT_FOUND when there is none. */
+gw_status gw__log_find_dir(gw__log *log, bool make, gw_error *err);
 
 /* Locked, and repaired if its last owner died and this log is still there. If another log is in
  * the place by now, or it cannot be repaired at present, that is left to the next. */

@@ -68,7 +68,7 @@ gw_status gw__log_visit(gw__log *log, gw__log_visitor visit, void *ctx, gw_error
     }
     gw_status st =
         gw__log_spans(position, end)
-            ? gw__log_open_dir(log, false, err)
+            ? gw__log_find_dir(log, false, err)
             : gw_error_set(err, GW_E_PROTOCOL, 0,
                            "queue '%s': where its log begins and ends is damaged", log->name);
     bool more = st == GW_OK;

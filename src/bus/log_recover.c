@@ -97,11 +97,11 @@ static gw_status find_segments(gw__log *log, bool *ret_found, uint32_t *ret_firs
                                uint32_t *ret_last, gw_error *err)
 {
     *ret_found = false;
-    gw_status st = gw__log_open_dir(log, false, err);
+    gw_status st = gw__log_find_dir(log, false, err);
     if (st != GW_OK) {
         return st == GW_E_NOT_FOUND ? GW_OK : st;
     }
-    int fd = openat(log->owner.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(log->logs_dir_fd, log->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir == NULL) {
         st = gw_error_set_errno(err, errno, "queue '%s': cannot read the folder of its log",
@@ -228,12 +228,6 @@ static void close_all(gw__log *log)
 {
     gw__segment_close(&log->tail);
     gw__log_unmap_before(log, UINT32_MAX);
-    pthread_mutex_lock(&log->dir_lock);
-    if (log->owner.dir_fd >= 0) {
-        close(log->owner.dir_fd);
-    }
-    log->owner.dir_fd = -1;
-    pthread_mutex_unlock(&log->dir_lock);
 }
 
 /* Whether what the state says can be: otherwise the files are believed. */

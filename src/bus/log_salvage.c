@@ -108,7 +108,7 @@ gw_status gw__log_salvage_files(int logs_dir_fd, uint64_t serial, const gw__log_
     uint32_t *indexes = NULL;
     size_t n = 0;
     gw_status st = list_segments(list_fd, &indexes, &n, err);
-    gw__segment_owner owner = {.dir_fd = fd, .serial = serial, .name = name};
+    gw__segment_owner owner = {.dir_fd = fd, .folder = "", .serial = serial, .name = name};
     for (size_t i = 0; st == GW_OK && i < n; i++) {
         gw__segment segment;
         if (gw__segment_open(&owner, indexes[i], false, &segment, NULL) == GW_OK) {

@@ -84,7 +84,7 @@ static gw__segment *place_for(gw__log *log, uint32_t index)
 static gw_status map(gw__log *log, uint32_t index, gw__segment **ret_segment, gw_error *err)
 {
     gw__log_unmap_before(log, gw__position_index(log->state->head));
-    gw_status st = gw__log_open_dir(log, false, err);
+    gw_status st = gw__log_find_dir(log, false, err);
     gw__segment segment;
     st = st == GW_OK ? gw__segment_open(&log->owner, index, true, &segment, err) : st;
     if (st != GW_OK) {
@@ -127,7 +127,9 @@ void gw__log_set_aside(gw__log *log, const uint8_t *bytes, size_t len, uint64_t 
                  "queue '%s': %" PRIu64 " messages are damaged and were put aside (%" PRIu64
                  " so far): 'godwit bus status' counts them",
                  log->name, n_messages, before + n_messages);
-    int fd = openat(log->owner.dir_fd, "damaged", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+    char path[GW__SEGMENT_PATH_LEN];
+    gw__segment_path(&log->owner, "damaged", path);
+    int fd = openat(log->logs_dir_fd, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
                     log->owner.file_mode);
     if (fd >= 0) {
         if (write(fd, bytes, len) < 0) {
@@ -248,9 +250,9 @@ static void clean_up(gw__log *log, uint64_t head)
         state->first_segment = index - GW__LOG_SEGMENTS_MAX;
     }
     while (state->first_segment < index) {
-        char name[GW__SEGMENT_NAME_LEN + 1];
-        gw__segment_name((uint32_t)state->first_segment, name);
-        unlinkat(log->owner.dir_fd, name, 0);
+        char name[GW__SEGMENT_PATH_LEN];
+        gw__log_segment_path(log, (uint32_t)state->first_segment, name);
+        unlinkat(log->logs_dir_fd, name, 0);
         state->first_segment++;
     }
     gw__log_unmap_before(log, index);

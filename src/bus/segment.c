@@ -25,6 +25,22 @@
 _Static_assert(sizeof(gw__segment_head) <= GW__SEGMENT_HEAD, "the head fits its place");
 _Static_assert(sizeof(gw__entry_head) == 40, "the layout of the files");
 
+void gw__segment_path(const gw__segment_owner *owner, const char *name,
+                      char ret_path[GW__SEGMENT_PATH_LEN])
+{
+    snprintf(ret_path, GW__SEGMENT_PATH_LEN, "%s%s%s", owner->folder,
+             owner->folder[0] != '\0' ? "/" : "", name);
+}
+
+/* The same of a segment. */
+static void path_of(const gw__segment_owner *owner, uint32_t index,
+                    char ret_path[GW__SEGMENT_PATH_LEN])
+{
+    char name[GW__SEGMENT_NAME_LEN + 1];
+    gw__segment_name(index, name);
+    gw__segment_path(owner, name, ret_path);
+}
+
 void gw__segment_name(uint32_t index, char ret_name[GW__SEGMENT_NAME_LEN + 1])
 {
     snprintf(ret_name, GW__SEGMENT_NAME_LEN + 1, "%08" PRIx32 ".seg", index);
@@ -97,8 +113,10 @@ static size_t in_steps(size_t size, size_t step)
 gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uint64_t first_seq,
                              size_t capacity, gw_error *err)
 {
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    gw__segment_name(index, name);
+    char name[GW__SEGMENT_PATH_LEN];
+    char tmp[GW__SEGMENT_PATH_LEN];
+    path_of(owner, index, name);
+    gw__segment_path(owner, "new", tmp);
     gw__segment_head head = {.magic = GW__SEGMENT_MAGIC,
                              .version = GW__SEGMENT_VERSION,
                              .serial = owner->serial,
@@ -111,7 +129,6 @@ gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uin
     }
     head.check = head_check(&head);
     /* Under another name first: whoever finds it under its own finds it whole. */
-    static const char tmp[] = "new";
     unlinkat(owner->dir_fd, tmp, 0); /* of one who was killed, maybe another user's */
     int fd = openat(owner->dir_fd, tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, owner->file_mode);
     if (fd < 0) {
@@ -137,16 +154,16 @@ gw_status gw__segment_create(const gw__segment_owner *owner, uint32_t index, uin
 
 static int open_file(const gw__segment *segment, int how)
 {
-    char name[GW__SEGMENT_NAME_LEN + 1];
-    gw__segment_name(segment->index, name);
+    char name[GW__SEGMENT_PATH_LEN];
+    path_of(segment->owner, segment->index, name);
     return openat(segment->owner->dir_fd, name, how | O_CLOEXEC | O_NOFOLLOW);
 }
 
 void gw__segment_keep_damaged(const gw__segment_owner *owner, uint32_t index)
 {
-    char name[GW__SEGMENT_NAME_LEN + 1];
+    char name[GW__SEGMENT_PATH_LEN];
     char kept[sizeof(name) + 8];
-    gw__segment_name(index, name);
+    path_of(owner, index, name);
     snprintf(kept, sizeof(kept), "%s.damaged", name);
     renameat(owner->dir_fd, name, owner->dir_fd, kept);
 }
@@ -218,11 +235,11 @@ void gw__segment_close(gw__segment *segment)
 bool gw__segment_reaches(gw__segment *segment, size_t size)
 {
     struct stat info;
-    char name[GW__SEGMENT_NAME_LEN + 1];
+    char name[GW__SEGMENT_PATH_LEN];
     if (size <= segment->size) {
         return true;
     }
-    gw__segment_name(segment->index, name);
+    path_of(segment->owner, segment->index, name);
     if (size > segment->capacity || fstatat(segment->owner->dir_fd, name, &info, 0) != 0) {
         return false;
     }

@@ -70,11 +70,18 @@ typedef struct gw__segment {
 
 /* Whose segments: what their heads say. */
 typedef struct gw__segment_owner {
-    int dir_fd; /* the log's folder */
+    int dir_fd;         /* not ours */
+    const char *folder; /* the log's, in it; "": itself */
     uint64_t serial;
     const char *name;
     unsigned file_mode;
 } gw__segment_owner;
+
+#define GW__SEGMENT_PATH_LEN 48
+
+/* The way to a file of a log from owner->dir_fd: no descriptor is open for each log. */
+void gw__segment_path(const gw__segment_owner *owner, const char *name,
+                      char ret_path[GW__SEGMENT_PATH_LEN]);
 
 void gw__segment_name(uint32_t index, char ret_name[GW__SEGMENT_NAME_LEN + 1]);
 

@@ -141,7 +141,7 @@ static void use_without_descriptors(void)
 {
     gw__log_record record;
     gw__log *log = log_open(state);
-    leave_descriptors(1); /* for the folder */
+    leave_descriptors(0);
     bool wrong = gw__log_take(log, OTHER, 1000, 0, &record, 1) != 0 ||
                  gw__log_return_all(log, LOG_MEMBER) != GW__LOG_NOT_ALL ||
                  gw__log_drop(log, SIZE_MAX, NULL, NULL) != 0 || gw__log_first_due_ms(log) != 0 ||
@@ -164,10 +164,10 @@ static void test_without_descriptors_nothing_is_passed_over(void **unused)
 
 static void recover_without_descriptors(void)
 {
-    for (unsigned n = 0; n < 2; n++) {
+    for (unsigned n = 0; n < 2; n++) { /* once more */
         gw_error err = GW_ERROR_INIT;
         gw__log *log = log_open(state);
-        leave_descriptors(n);
+        leave_descriptors(0);
         gw__log_state before = *state;
         if (gw__log_recover(log, false, &err) == GW_OK || err.text[0] == '\0' ||
             gw__log_recover(log, true, &err) == GW_OK) {
@@ -205,9 +205,14 @@ static void use_with_few_descriptors(void)
             _exit(1);
         }
     }
-    gw__log *log = logs[0];
+    uint64_t last = state->last_seq;
+    for (size_t i = 0; i < 20; i++) {
+        if (log_put(logs[i], last + 1 + i, 1, 0, NULL) != GW_OK) {
+            _exit(2);
+        }
+    }
     size_t n = 0;
-    while (gw__log_take(log, OTHER, 1000, 0, &record, 1) == 1) { /* all files are mapped */
+    while (gw__log_take(logs[n % 20], OTHER, 1000, 0, &record, 1) == 1) { /* all are mapped */
         n += log_number(&record) == n + 1;
     }
     _exit(n == state->last_seq ? 0 : 1);
