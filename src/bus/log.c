@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a log, appending to it, and bringing it to the disk. */
+/* Opening a log, and appending to it. */
 #include "bus/log_format.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#include <linux/futex.h>
 
 #include "bus/robust.h"
 
@@ -398,106 +394,4 @@ gw_status gw__log_append(gw__log *log, const gw__log_write *writes, size_t n_wri
     }
     gw__robust_unlock(&log->state->append_lock);
     return st;
-}
-
-/* ---- the disk ------------------------------------------------------------------------------- */
-
-/* The system forgets what it could not write: no second try, for no process. */
-static int sync_file(gw__log *log, int fd, int (*sync)(int))
-{
-    if (sync(fd) == 0 || (errno == EINVAL && sync == fsync)) {
-        return 0; /* some file systems do without for folders */
-    }
-    int errnum = errno;
-    atomic_store(&log->state->sync_failed, true);
-    return errnum;
-}
-
-/* A segment that is gone was settled whole. */
-static int sync_segment(gw__log *log, uint32_t index)
-{
-    char name[GW__SEGMENT_PATH_LEN];
-    gw__log_segment_path(log, index, name);
-    int fd = openat(log->logs_dir_fd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT ? 0 : errno;
-    }
-    int errnum = sync_file(log, fd, fdatasync);
-    close(fd);
-    return errnum;
-}
-
-static int sync_folder(gw__log *log)
-{
-    int fd = openat(log->logs_dir_fd, log->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT ? 0 : errno;
-    }
-    int errnum = sync_file(log, fd, fsync);
-    close(fd);
-    return errnum;
-}
-
-static int sync_from(gw__log *log, uint64_t from, uint64_t to)
-{
-    uint64_t head = log->state->head;
-    head = head < to ? head : to;
-    int errnum = gw__log_spans(head, to) ? 0 : EPROTO;
-    for (uint64_t i = gw__position_index(from > head ? from : head);
-         errnum == 0 && i <= gw__position_index(to); i++) {
-        errnum = sync_segment(log, (uint32_t)i);
-    }
-    /* The names of files that are new, and that of the folder: who made it may have been killed
-     * before he saw to that. */
-    bool is_first = from == GW__FIRST_POSITION;
-    if (errnum == 0 && (is_first || gw__position_index(from) != gw__position_index(to))) {
-        errnum = sync_folder(log);
-    }
-    return errnum == 0 && is_first ? sync_file(log, log->logs_dir_fd, fsync) : errnum;
-}
-
-/* Bring everything to the disk for all who wait. One thread at a time. */
-static gw_status sync_for_all(gw__log *log, gw_error *err)
-{
-    gw__log_state *state = log->state;
-    uint64_t from = state->synced;
-    uint64_t to = atomic_load(&state->tail);
-    gw_status st = gw__log_find_dir(log, false, err);
-    int errnum = st == GW_OK ? sync_from(log, from, to) : 0;
-    if (errnum != 0) {
-        st = gw_error_set_errno(err, errnum,
-                                "queue '%s': cannot bring its messages to the disk under the bus",
-                                log->name);
-    }
-    while (st == GW_OK && from < to && !atomic_compare_exchange_weak(&state->synced, &from, to)) {}
-    atomic_store(&log->syncing, false);
-    atomic_fetch_add(&log->n_syncs, 1);
-    syscall(SYS_futex, &log->n_syncs, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-    return st;
-}
-
-/* A futex and no condition: all who wait are let go at once, and none has to get a lock for it. */
-gw_status gw__log_sync(gw__log *log, uint64_t end, gw_error *err)
-{
-    for (;;) {
-        uint32_t n_syncs = atomic_load(&log->n_syncs);
-        bool expected = false;
-        if (atomic_load(&log->state->sync_failed)) {
-            return gw_error_set(err, GW_E_IO, 0,
-                                "queue '%s': the disk under the bus did not take its messages: "
-                                "see to the disk, and start all that use the bus again",
-                                log->name);
-        }
-        if (atomic_load(&log->state->synced) >= end || !gw__log_is_there(log)) {
-            return GW_OK;
-        }
-        if (atomic_compare_exchange_strong(&log->syncing, &expected, true)) {
-            gw_status st = sync_for_all(log, err);
-            if (st != GW_OK) {
-                return st;
-            }
-        } else {
-            syscall(SYS_futex, &log->n_syncs, FUTEX_WAIT_PRIVATE, n_syncs, NULL, NULL, 0);
-        }
-    }
 }

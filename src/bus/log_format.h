@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a log, for the files that make it up: log.c opens and appends, log_take.c takes and
- * settles, log_walk.c goes from entry to entry, log_recover.c repairs, log_look.c only looks.
+ * The inside of a log, for the files that make it up: log.c opens and appends, log_sync.c brings it
+ * to the disk, log_take.c takes and settles, log_walk.c goes from entry to entry, log_recover.c
+ * repairs, log_look.c only looks.
  *
  * What is appended lies between `tail` and the end of the last segment until the tail moves: an
  * appender that is killed leaves nothing. What is taken changes its state, then `next` moves; what
@@ -37,8 +38,11 @@ struct gw__log {
     uint32_t first_map;
     bool unreadable; /* a segment could not be mapped, and it was said */
 
-    _Atomic bool syncing;     /* a thread of ours brings things to the disk */
-    _Atomic uint32_t n_syncs; /* the futex of those who wait for it: counts how often it did */
+    /* log_sync.c's. */
+    _Atomic bool syncing;      /* a thread of ours leads a round */
+    _Atomic uint32_t round;    /* the number of the last one that began, ... */
+    _Atomic uint64_t round_to; /* ... and the position up to which it goes */
+    _Atomic uint32_t n_rounds; /* that have ended: the futex of those who wait */
 };
 
 static inline uint64_t gw__position(uint32_t index, size_t offset)
