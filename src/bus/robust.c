@@ -5,15 +5,22 @@
  *
  * Such a lock knows its owner by the number of the thread, and threads in different pid namespaces
  * can have the same. They exclude each other all the same: nothing here asks whether the own thread
- * is the owner. What is left is a process that is killed just while it waits for a lock whose owner
- * has the number of the waiting thread: the kernel then takes it for the owner. Containers that
- * share a bus are best run with --pid=host or a common pod namespace.
+ * is the owner. But when a process is killed, the kernel looks at the lock that it was just about
+ * to take or to give back, and takes the process for the owner if the number is its own. So nobody
+ * sleeps in pthread_mutex_lock() or wakes others in pthread_mutex_unlock(), where that is so for
+ * long: both are done outside of them, with the word of the lock that <pthread.h> shows. What is
+ * left are a few instructions.
  */
 #include "bus/robust.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <linux/futex.h>
 
 /* What the locks guard takes well below a microsecond as a rule; going to sleep takes more. */
 #define N_SPINS 100
@@ -22,12 +29,6 @@
  * has the lock by then: nobody wakes the next one, although the lock is free. So nobody sleeps for
  * longer than this without a look. */
 #define NAP_NS 20000000
-
-/* The thread sanitizer knows nothing of pthread_mutex_clocklock(): it is told, if it is there. */
-#define TSAN_TRY_LOCK        (1u << 4)
-#define TSAN_TRY_LOCK_FAILED (1u << 5)
-extern void __tsan_mutex_pre_lock(void *lock, unsigned flags) __attribute__((weak));
-extern void __tsan_mutex_post_lock(void *lock, unsigned flags, int recursion) __attribute__((weak));
 
 static void pause_a_little(void)
 {
@@ -50,40 +51,56 @@ void gw__robust_init(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attr);
 }
 
-/* Sleep until it is free; ETIMEDOUT after a nap. */
-static int nap(pthread_mutex_t *lock)
+static _Atomic unsigned *word_of(pthread_mutex_t *lock)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += NAP_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
+    return (_Atomic unsigned *)&lock->__data.__lock;
+}
+
+static bool is_owned(unsigned word)
+{
+    return (word & FUTEX_TID_MASK) != 0;
+}
+
+static int try_lock(pthread_mutex_t *lock)
+{
+    return is_owned(atomic_load_explicit(word_of(lock), memory_order_relaxed))
+               ? EBUSY
+               : pthread_mutex_trylock(lock);
+}
+
+/* Sleep until it is given back, or for a nap. */
+static void nap(pthread_mutex_t *lock)
+{
+    const struct timespec most = {.tv_nsec = NAP_NS};
+    unsigned word = atomic_load(word_of(lock));
+    if (!is_owned(word) ||
+        ((word & FUTEX_WAITERS) == 0 &&
+         !atomic_compare_exchange_strong(word_of(lock), &word, word | FUTEX_WAITERS))) {
+        return;
     }
-    if (__tsan_mutex_pre_lock != NULL) {
-        __tsan_mutex_pre_lock(lock, TSAN_TRY_LOCK);
-    }
-    int rc = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
-    if (__tsan_mutex_post_lock != NULL) {
-        __tsan_mutex_post_lock(lock, TSAN_TRY_LOCK | (rc == ETIMEDOUT ? TSAN_TRY_LOCK_FAILED : 0),
-                               0);
-    }
-    return rc;
+    int errnum = errno; /* is not changed by a lock */
+    syscall(SYS_futex, word_of(lock), FUTEX_WAIT, word | FUTEX_WAITERS, &most, NULL, 0);
+    errno = errnum;
 }
 
 bool gw__robust_lock(pthread_mutex_t *lock)
 {
     int rc = EBUSY;
     for (int i = 0; rc == EBUSY && i < N_SPINS; i++) {
-        rc = pthread_mutex_trylock(lock);
+        rc = try_lock(lock);
         if (rc == EBUSY) {
             pause_a_little();
         }
     }
-    while (rc == EBUSY || rc == ETIMEDOUT) {
-        rc = nap(lock);
+    bool slept = rc == EBUSY;
+    while (rc == EBUSY) {
+        nap(lock);
+        rc = try_lock(lock);
     }
     assert(rc == 0 || rc == EOWNERDEAD);
+    if (slept) { /* others may sleep as well, and who takes a free lock forgets them */
+        atomic_fetch_or(word_of(lock), FUTEX_WAITERS);
+    }
     return rc == EOWNERDEAD;
 }
 
@@ -96,7 +113,13 @@ void gw__robust_repaired(pthread_mutex_t *lock)
 
 void gw__robust_unlock(pthread_mutex_t *lock)
 {
+    bool is_awaited = (atomic_fetch_and(word_of(lock), ~FUTEX_WAITERS) & FUTEX_WAITERS) != 0;
     int rc = pthread_mutex_unlock(lock);
     assert(rc == 0);
     (void)rc;
+    if (is_awaited) {
+        int errnum = errno;
+        syscall(SYS_futex, word_of(lock), FUTEX_WAKE, 1, NULL, NULL, 0);
+        errno = errnum;
+    }
 }
