@@ -137,8 +137,8 @@ gw_status gw__bus_append(gw__bus *bus, const gw__queue_row *queue, gw__open_log 
                          const gw__log_write *writes, size_t n_writes, gw__bus_append_how how,
                          uint64_t *ret_end, gw_error *err);
 
-/* Whether they fit into the queue as it is. */
-bool gw__bus_has_room(const gw__bus *bus, const gw__queue_row *queue, const gw__log_write *writes,
+/* Whether they fit into the queue, without what has expired at its front, which is dropped then. */
+bool gw__bus_make_fit(gw__bus *bus, const gw__queue_row *queue, const gw__log_write *writes,
                       size_t n_writes);
 
 /* Whether it takes no more when it is full. */

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <godwit/clock.h>
+
 #include "bus/segment.h"
 #include "messaging/dead_letter.h"
 
@@ -80,12 +82,9 @@ static bool limits_of_log(const gw__bus *bus, const gw__queue_row *queue, const 
     return true;
 }
 
-bool gw__bus_has_room(const gw__bus *bus, const gw__queue_row *queue, const gw__log_write *writes,
-                      size_t n_writes)
+static bool fits(const gw__bus *bus, const gw__queue_row *queue, const gw__log_write *writes,
+                 size_t n_writes)
 {
-    if (!is_limited(queue)) {
-        return true;
-    }
     load now = load_besides(bus, queue, 0);
     for (size_t i = 0; i < n_writes; i++) {
         now.n_messages++;
@@ -93,6 +92,31 @@ bool gw__bus_has_room(const gw__bus *bus, const gw__queue_row *queue, const gw__
     }
     return (queue->max_messages == 0 || now.n_messages <= queue->max_messages) &&
            (queue->max_bytes == 0 || now.n_bytes <= queue->max_bytes);
+}
+
+/* What has expired takes no room. */
+static bool drop_expired(gw__bus *bus, const gw__queue_row *queue)
+{
+    uint64_t now_ms = gw__unix_ms(gw_clock_unix_ns());
+    size_t n = 0;
+    for (size_t i = 0; i < queue->n_logs && queue->logs[i].kind != GW__LOG_DELAY; i++) {
+        gw__open_log *log;
+        if (gw__bus_log_get(bus, queue, &queue->logs[i], &log, NULL) == GW_OK) {
+            n += gw__log_drop_expired(log->log, now_ms);
+            gw__bus_log_put(log);
+        }
+    }
+    return n > 0;
+}
+
+bool gw__bus_make_fit(gw__bus *bus, const gw__queue_row *queue, const gw__log_write *writes,
+                      size_t n_writes)
+{
+    bool fit = !is_limited(queue) || fits(bus, queue, writes, n_writes);
+    while (!fit && drop_expired(bus, queue)) {
+        fit = fits(bus, queue, writes, n_writes);
+    }
+    return fit;
 }
 
 gw_status gw__bus_refuse(const gw__bus *bus, const gw__queue_row *queue, gw_error *err)

@@ -286,7 +286,7 @@ static gw_status check_room(publishing *it, const gw__log_write *writes, size_t 
     *ret_split = false;
     for (size_t i = 0; i < it->n_queues; i++) {
         const gw__queue_row *queue = it->queues[i];
-        if (gw__bus_has_room(it->bus, queue, writes, n)) {
+        if (gw__bus_make_fit(it->bus, queue, writes, n)) {
             continue;
         }
         if (n > 1) {

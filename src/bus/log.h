@@ -128,6 +128,10 @@ size_t gw__log_return_all(gw__log *log, uint32_t owner);
 typedef bool (*gw__log_spill)(void *ctx, const gw__log_record *record);
 size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx);
 
+/* Drop those at the front that nobody has taken and that have expired, some at a time; returns how
+ * many. Not for a delay log. */
+size_t gw__log_drop_expired(gw__log *log, uint64_t now_ms);
+
 /* ---- looking ----------------------------------------------------------------------- */
 
 bool gw__log_is_there(const gw__log *log);

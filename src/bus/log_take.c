@@ -324,3 +324,27 @@ size_t gw__log_drop(gw__log *log, size_t max, gw__log_spill spill, void *ctx)
     gw__log_unlock_take(log, gw__log_advance_head(log));
     return n;
 }
+
+size_t gw__log_drop_expired(gw__log *log, uint64_t now_ms)
+{
+    size_t n = 0;
+    if (!gw__log_has_ready(log) || !gw__log_lock_take(log)) {
+        return 0;
+    }
+    gw__log_state *state = log->state;
+    uint64_t tail = atomic_load(&state->tail);
+    uint64_t position = state->next;
+    gw__entry_head *entry;
+    while (n < EXPIRED_MAX &&
+           (entry = gw__log_walk(log, &position, tail, state->next_seq)) != NULL &&
+           entry->expires_ms != 0 && entry->expires_ms <= now_ms) {
+        set_done(log, entry);
+        n++;
+        position = gw__log_behind(position, entry);
+        atomic_store(&state->next_seq, entry->seq + 1);
+        atomic_store(&state->next, position);
+    }
+    atomic_fetch_add(&state->n_expired, n);
+    gw__log_unlock_take(log, gw__log_advance_head(log));
+    return n;
+}

@@ -91,6 +91,38 @@ static void test_refuse(void **state)
     bus_free_box(box);
 }
 
+/* Those with an expiration of 0 ms are old at once; nobody consumes. */
+static void test_expired_ones_take_no_room(void **state)
+{
+    (void)state;
+    static const char *const overflows[] = {"refuse", "dead-letter"};
+    for (size_t k = 0; k < 2; k++) {
+        char options[64];
+        char queue[32];
+        snprintf(options, sizeof(options), "?max_messages=3&overflow=%s", overflows[k]);
+        snprintf(queue, sizeof(queue), "old-%zu", k);
+        gw_client *client = bus_client(options);
+        for (int i = 0; i < 10; i++) {
+            assert_int_equal(bus_send_with(client, queue, "x", 0, 0), GW_OK);
+        }
+        bus_box *box = bus_new_box();
+        assert_int_equal(bus_send(client, queue, "y", NULL), GW_OK);
+        bus_collect(client, queue, 10, box);
+        bus_wait(box, 1);
+        bus_assert_texts(box, "y");
+        char dead[64];
+        snprintf(dead, sizeof(dead), "%s.dead", queue);
+        assert_int_equal(bus_send(client, dead, "first", NULL), GW_OK);
+        bus_box *letters = bus_new_box();
+        bus_collect(client, dead, 10, letters);
+        bus_wait(letters, 1);
+        bus_assert_texts(letters, "first");
+        bus_close_client(client);
+        bus_free_box(box);
+        bus_free_box(letters);
+    }
+}
+
 static void test_batch_into_a_small_queue(void **state)
 {
     (void)state;
@@ -458,6 +490,7 @@ int main(void)
         T(test_outlives_all),
         T(test_batch),
         T(test_refuse),
+        T(test_expired_ones_take_no_room),
         T(test_batch_into_a_small_queue),
         T(test_drop_oldest),
         T(test_bytes),
