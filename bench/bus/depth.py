@@ -7,6 +7,7 @@ import statistics
 
 from latency import able
 from peers import BATCH
+from programs import Failure
 
 COST_MAX = 1.25  # CPU a message at the greatest depth, against the empty queue: about constant
 
@@ -55,7 +56,14 @@ def run(peers, args):
             if peer.depth_max is not None and depth > peer.depth_max:
                 print(f"{peer.name:<14}{depth:>12,}  {peer.cannot['deeper']}", flush=True)
                 continue
-            found = measure_depth(peer, depth, args.depth_count, args.depth_rounds)
+            try:
+                found = measure_depth(peer, depth, args.depth_count, args.depth_rounds)
+            except Failure as reason:
+                if peer is peers[0]:
+                    raise
+                print(f"{peer.name:<14}{depth:>12,}  failed: {' '.join(str(reason).split())}",
+                      flush=True)
+                continue
             print_row(peer.name, depth, found)
             results.setdefault(peer.name, {})[str(depth)] = found
     ours = results[peers[0].name]
