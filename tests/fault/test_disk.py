@@ -34,9 +34,9 @@ def test_disk_full(scene, small_disk, level):
     """What was accepted is kept, what does not fit is refused, and room lets it go on."""
     prefix, directory = small_disk
     proxy = scene.proxy()
+    scene.consumer().start().wait_up()  # first: what piles up meanwhile makes the outbox's file grow
     pub = scene.publisher(proxy=proxy, prefix=prefix, level=level, dir=directory, rate=0,
                           size=2000, max_bytes=1 << 30).start().wait_up()
-    scene.consumer().start()
     scene.wait_handled(100)
     ballast = as_seen_by(pub, os.path.join(scene.path(DISK), "ballast"))
     pub.ask("pause", "paused")
