@@ -11,9 +11,9 @@
 #include <godwit/buf.h>
 #include <jansson.h>
 
-#include "document.h"
-#include "environment.h"
-#include "json.h"
+#include "files/document.h"
+#include "answer/environment.h"
+#include "answer/json.h"
 
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \

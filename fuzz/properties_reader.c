@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "properties_reader.h"
+#include "files/properties_reader.h"
 
 #include "config_file.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "yaml_reader.h"
+#include "files/yaml_reader.h"
 #include "config_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,7 +8,7 @@
 #include <godwit/clock.h>
 #include <godwit/id.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 #define EVERYBODY "**"
 

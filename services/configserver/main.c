@@ -5,8 +5,8 @@
 #include <godwit/service.h>
 #include <godwit/url.h>
 
-#include "lookup.h"
-#include "repository.h"
+#include "answer/lookup.h"
+#include "repo/repository.h"
 #include "routes.h"
 #include "watch.h"
 

@@ -7,7 +7,7 @@
 #include <godwit/health.h>
 #include <godwit/log.h>
 
-#include "request.h"
+#include "answer/request.h"
 #include "webhook.h"
 
 static void answer_environment(cs_app *app, const gw_http_request *req, gw_http_response *res,

@@ -6,7 +6,7 @@
 #include <godwit/http.h>
 
 #include "event.h"
-#include "lookup.h"
+#include "answer/lookup.h"
 
 /* What the handlers need; filled in before the server starts. */
 typedef struct cs_app {

@@ -6,7 +6,7 @@
 #ifndef CS_WATCH_H
 #define CS_WATCH_H
 
-#include "lookup.h"
+#include "answer/lookup.h"
 
 typedef struct cs_watch cs_watch;
 

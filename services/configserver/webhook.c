@@ -8,7 +8,7 @@
 #include <godwit/url.h>
 #include <jansson.h>
 
-#include "document.h"
+#include "files/document.h"
 
 #define SHARED     "application"
 #define EVERYBODY  "*"

@@ -10,8 +10,8 @@
 
 #include <godwit/error.h>
 
-#include "arena.h"
-#include "bounds.h"
+#include "files/arena.h"
+#include "files/bounds.h"
 
 /* A request of POST /monitor, borrowed. */
 typedef struct cs_webhook {

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "document.h"
+#include "files/document.h"
 
 /*
  * One line a property: "key=text" or, for a JSON literal, "key:literal"; a line "---" between

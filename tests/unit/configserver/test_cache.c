@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cache.h"
+#include "answer/cache.h"
 
 static void put(cs_cache *cache, const char *key, const char *body)
 {

@@ -11,10 +11,10 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 #include "configserver/rendering.h"
-#include "environment.h"
-#include "json.h"
+#include "answer/environment.h"
+#include "answer/json.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define N_FILES     12

@@ -13,7 +13,7 @@
 #include <godwit/clock.h>
 #include <godwit/id.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 #include "configserver/rendering.h"
 #include "event.h"
 

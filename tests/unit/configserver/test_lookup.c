@@ -19,7 +19,7 @@
 #include <godwit/metrics.h>
 
 #include "configserver/fixture.h"
-#include "lookup.h"
+#include "answer/lookup.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

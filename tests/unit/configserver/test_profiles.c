@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "activation.h"
+#include "answer/activation.h"
 #include "configserver/rendering.h"
-#include "profiles.h"
-#include "yaml_reader.h"
+#include "answer/profiles.h"
+#include "files/yaml_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

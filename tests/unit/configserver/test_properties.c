@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 #include "configserver/rendering.h"
-#include "properties_reader.h"
+#include "files/properties_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

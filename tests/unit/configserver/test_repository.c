@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 #include "configserver/fixture.h"
 #include "configserver/rendering.h"
-#include "repository.h"
+#include "repo/repository.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "configserver/rendering.h"
-#include "request.h"
+#include "answer/request.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -14,7 +14,7 @@
 #include <godwit/buf.h>
 
 #include "configserver/rendering.h"
-#include "document.h"
+#include "files/document.h"
 #include "webhook.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -12,9 +12,9 @@
 
 #include <godwit/buf.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 #include "configserver/rendering.h"
-#include "yaml_reader.h"
+#include "files/yaml_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -7,7 +7,7 @@
 
 #include <godwit/buf.h>
 
-#include "arena.h"
+#include "files/arena.h"
 
 /* Whether `text` has the form of an integer: decimal, 0b, 0x, 0-octal, sexagesimal. If so its
  * decimal form is appended to `out`. No limit on its size but CS_NUMBER_BYTES_MAX, past which it is

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "document.h"
+#include "files/document.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 int cs_text_compare(cs_text a, cs_text b)
 {

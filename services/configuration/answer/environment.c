@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "environment.h"
+#include "answer/environment.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "activation.h"
-#include "properties_reader.h"
-#include "yaml_reader.h"
+#include "answer/activation.h"
+#include "files/properties_reader.h"
+#include "files/yaml_reader.h"
 
 #define SHARED "application"
 

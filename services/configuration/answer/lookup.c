@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lookup.h"
+#include "answer/lookup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +7,9 @@
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
-#include "environment.h"
-#include "json.h"
-#include "request.h"
+#include "answer/environment.h"
+#include "answer/json.h"
+#include "answer/request.h"
 
 #define KEY_BYTES_MAX (CS_COMMIT_LEN + 3 * (CS_NAME_BYTES_MAX + 1) + 1)
 

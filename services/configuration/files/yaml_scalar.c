@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "yaml_scalar.h"
+#include "files/yaml_scalar.h"
 
 #include <string.h>
 
 #include <godwit/buf.h>
 
-#include "document.h"
-#include "yaml_number.h"
+#include "files/document.h"
+#include "files/yaml_number.h"
 
 #define TAG_PREFIX "tag:yaml.org,2002:"
 

@@ -3,7 +3,7 @@
 #ifndef CS_YAML_READER_H
 #define CS_YAML_READER_H
 
-#include "document.h"
+#include "files/document.h"
 
 /*
  * Read all documents of a YAML 1.1 text into `file`, which is initialised and empty, and seal it.

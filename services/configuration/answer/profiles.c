@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "profiles.h"
+#include "answer/profiles.h"
 
 #include <string.h>
 
-#include "document.h"
+#include "files/document.h"
 
 typedef struct parser {
     const cs_profiles *profiles;

@@ -7,8 +7,8 @@
 #ifndef CS_YAML_FLATTEN_H
 #define CS_YAML_FLATTEN_H
 
-#include "document.h"
-#include "yaml_tree.h"
+#include "files/document.h"
+#include "files/yaml_tree.h"
 
 /*
  * Put the properties of the document `root` into the file's last document.

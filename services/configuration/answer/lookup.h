@@ -8,8 +8,8 @@
 
 #include <godwit/error.h>
 
-#include "cache.h"
-#include "repository.h"
+#include "answer/cache.h"
+#include "repo/repository.h"
 
 /* Shareable between threads. */
 typedef struct cs_lookup cs_lookup;

@@ -7,8 +7,8 @@
 
 #include <godwit/error.h>
 
-#include "arena.h"
-#include "bounds.h"
+#include "files/arena.h"
+#include "files/bounds.h"
 
 /* Names are borrowed. */
 typedef struct cs_profiles {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "yaml_flatten.h"
+#include "files/yaml_flatten.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include <godwit/buf.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 typedef struct flattener {
     cs_file *file;

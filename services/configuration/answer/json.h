@@ -5,7 +5,7 @@
 
 #include <godwit/buf.h>
 
-#include "environment.h"
+#include "answer/environment.h"
 
 /*
  * Append {"name","profiles","label","version","state","propertySources"}: exactly these fields. The

@@ -10,7 +10,7 @@
 
 #include <godwit/status.h>
 
-#include "arena.h"
+#include "files/arena.h"
 
 typedef enum cs_scalar_type {
     CS_SCALAR_TEXT,

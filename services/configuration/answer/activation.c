@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "activation.h"
+#include "answer/activation.h"
 
 #include <string.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "properties_reader.h"
+#include "files/properties_reader.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <godwit/buf.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 #define END_OF_TEXT (-1)
 

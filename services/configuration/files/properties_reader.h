@@ -3,7 +3,7 @@
 #ifndef CS_PROPERTIES_READER_H
 #define CS_PROPERTIES_READER_H
 
-#include "document.h"
+#include "files/document.h"
 
 /*
  * Read a .properties text into `file`, which is initialised and empty, and seal it. Bytes are

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "arena.h"
+#include "files/arena.h"
 
 #include <stdalign.h>
 #include <stdlib.h>

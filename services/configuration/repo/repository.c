@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "repository.h"
+#include "repo/repository.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -12,7 +12,7 @@
 #include <git2.h>
 #include <godwit/url.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 #define OBJECT_CACHE_BYTES ((ssize_t)4 << 20)
 #define COMMIT_PREFIX_MIN  7

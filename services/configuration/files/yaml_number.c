@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "yaml_number.h"
+#include "files/yaml_number.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 /* The digits of a number without its sign and its underscores. */
 typedef struct digits {

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "yaml_scalar.h"
+#include "files/yaml_scalar.h"
 
 typedef enum cs_node_kind { CS_NODE_SCALAR, CS_NODE_LIST, CS_NODE_MAP } cs_node_kind;
 

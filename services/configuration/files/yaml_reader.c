@@ -3,16 +3,16 @@
  * libyaml's events to a tree, document by document. It refuses what a configuration has no use for:
  * keys that are not scalars, tags that name types of a language, loops.
  */
-#include "yaml_reader.h"
+#include "files/yaml_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <yaml.h>
 
-#include "bounds.h"
-#include "yaml_flatten.h"
-#include "yaml_tree.h"
+#include "files/bounds.h"
+#include "files/yaml_flatten.h"
+#include "files/yaml_tree.h"
 
 #define TREE_BYTES_MAX ((size_t)64 << 20)
 

@@ -11,7 +11,7 @@
 
 #include <godwit/error.h>
 
-#include "bounds.h"
+#include "files/bounds.h"
 
 /* A checked request; all texts are normalised, that is, with '/' for "(_)". */
 typedef struct cs_request {

@@ -11,7 +11,7 @@
 
 #include <godwit/error.h>
 
-#include "arena.h"
+#include "files/arena.h"
 
 typedef enum cs_value_kind {
     CS_VALUE_TEXT,   /* a JSON string */
