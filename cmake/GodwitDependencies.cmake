@@ -14,6 +14,8 @@ godwit_dependency(curl libcurl)
 godwit_dependency(jansson jansson)
 godwit_dependency(git2 libgit2)
 godwit_dependency(yaml yaml-0.1)
+godwit_dependency(crypto libcrypto>=3.0)
+godwit_dependency(expat expat)
 
 # LMDB ships a pkg-config file in Debian, but not everywhere.
 find_path(LMDB_INCLUDE_DIR lmdb.h REQUIRED)

@@ -150,6 +150,38 @@ GW_API gw_buf *gw_http_response_body(gw_http_response *res);
 GW_API void gw_http_problem(gw_http_response *res, int status, const char *format, ...)
     GW_PRINTF(3, 4);
 
+/** @} @name Answering later @{ */
+
+/**
+ * What requests wait on, such as the state of something that changes. Shareable; outlives every
+ * server whose requests may wait on it.
+ */
+typedef struct gw_http_channel gw_http_channel;
+
+GW_API gw_http_channel *gw_http_channel_new(void); /**< NULL when out of memory */
+GW_API void gw_http_channel_free(gw_http_channel *channel); /**< accepts NULL */
+
+/** What gw_http_wait() needs: take it before looking at the state that is waited for, so that a
+ * change in between is not missed. */
+GW_API uint64_t gw_http_channel_ticket(gw_http_channel *channel);
+
+/** The state has changed: the handlers of all requests that wait are called again. Any thread, also
+ * a handler; does not block. */
+GW_API void gw_http_channel_wake(gw_http_channel *channel);
+
+/**
+ * In a handler: do not answer yet. What is in the response is dropped, the connection is set aside,
+ * and the handler is called again for the same request, on the same thread, when the channel is
+ * woken after `ticket` was taken (at once, if it was already), after `timeout_ms`, or when the
+ * server stops; then gw_http_wait_is_over() tells which. May be called each time. A request that
+ * waits costs its connection and no thread; a client that goes away is noticed when it ends.
+ */
+GW_API void gw_http_wait(gw_http_response *res, gw_http_channel *channel, uint64_t ticket,
+                         unsigned timeout_ms);
+
+/** Whether the request has waited as long as it may: answer now. False on the first call. */
+GW_API bool gw_http_wait_is_over(const gw_http_request *req);
+
 /** @} */
 
 GW_END_DECLS

@@ -115,6 +115,16 @@ GW_API const char *gw_service_bus_id(const gw_service *service);
 GW_API GW_MUST_CHECK gw_status gw_service_connect(gw_service *service, const char *url,
                                                   gw_error *err);
 
+/**
+ * From start: more routes, for those that depend on the configuration. Copied, as their strings are;
+ * a ctx of NULL is replaced as in the spec's.
+ *
+ * @return GW_OK; GW_E_NOMEM. What is wrong with a pattern is found when the server starts.
+ */
+GW_API GW_MUST_CHECK gw_status gw_service_add_routes(gw_service *service,
+                                                     const gw_http_route *routes, size_t n_routes,
+                                                     gw_error *err);
+
 /** Ask the program to stop, as SIGTERM does. Any thread. */
 GW_API void gw_service_stop(gw_service *service);
 

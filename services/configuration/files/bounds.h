@@ -28,6 +28,17 @@
 #define CS_REPOSITORY_HANDLES    16u                /* idle ones that are kept */
 #define CS_CACHE_ENTRIES_MAX     8192u
 #define CS_CACHE_BYTES_MAX       ((size_t)16 << 20)
+#define CS_PATH_BYTES_MAX        1024u              /* of a file in a repository */
+#define CS_TREE_ENTRIES_MAX      200000u            /* files of one commit or directory */
+#define CS_DIRECTORY_BYTES_MAX   ((size_t)64 << 20) /* of a directory that is served, all files */
+#define CS_REFS_MAX              20000u             /* branches and tags */
+#define CS_REPOS_MAX             64u                /* with those that {application} stands for */
+#define CS_MEMO_BYTES_MAX        ((size_t)12 << 20) /* answers that are kept */
+#define CS_PARSED_BYTES_MAX      ((size_t)12 << 20) /* parsed files that are kept */
+#define CS_SEARCH_PATHS_MAX      32u                /* of one repository */
+#define CS_LABELS_MAX            16u                /* in one request */
+#define CS_PLACEHOLDER_DEPTH_MAX 32u
+#define CS_WAIT_MAX_S            60u /* of a long poll */
 #define CS_WEBHOOK_PATHS_MAX     4096u
 #define CS_WEBHOOK_PATH_MAX      1024u
 #define CS_WEBHOOK_NAMES_MAX     512u

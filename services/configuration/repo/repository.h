@@ -10,18 +10,13 @@
 #include <godwit/buf.h>
 #include <godwit/error.h>
 
+#include "repo/tree.h"
+
 /* Shareable between threads. */
 typedef struct cs_repository cs_repository;
 
 /* The files of one commit; immutable; one thread at a time. */
 typedef struct cs_snapshot cs_snapshot;
-
-/* Characters of a commit's id, without the NUL. */
-#define CS_COMMIT_LEN 40
-
-typedef struct cs_commit {
-    char id[CS_COMMIT_LEN + 1];
-} cs_commit;
 
 /*
  * @param location a path, or a file: URI; other schemes are GW_E_UNSUPPORTED.
