@@ -6,8 +6,8 @@
  *
  * With a shared key: PBKDF2-HMAC-SHA1 (1024 rounds) makes an AES-256 key of it; AES-CBC with
  * PKCS#7 padding, a random IV in front, all in lower-case hex. With an RSA key: the Base64 of a
- * 2-byte length, 16 random bytes encrypted with RSA, and the text encrypted as above with the hex of
- * these as its key. CBC is not authenticated: a wrong key is told by padding and by UTF-8 alone.
+ * 2-byte length, 16 random bytes encrypted with RSA, and the text encrypted as above with the hex
+ * of these as its key. CBC is not authenticated: a wrong key is told by padding and by UTF-8 alone.
  *
  * (Source: Encryptors.text() of Spring Security, RsaSecretEncryptor of Spring Security RSA.)
  */
@@ -39,16 +39,16 @@ typedef struct gw_cipher_options {
     bool rsa_oaep;              /**< "OAEP" instead of "DEFAULT" (PKCS#1 1.5) */
 } gw_cipher_options;
 
-/** @return GW_OK; GW_E_INVALID for no key, an empty one, a salt that is not hex, a PEM or a keystore
- * that cannot be read or has another kind of key; GW_E_NOT_FOUND and GW_E_IO for the file;
+/** @return GW_OK; GW_E_INVALID for no key, an empty one, a salt that is not hex, a PEM or a
+ * keystore that cannot be read or has another kind of key; GW_E_NOT_FOUND and GW_E_IO for the file;
  * GW_E_DENIED for a wrong password of the keystore, and for a key's file that others can write;
  * GW_E_NOMEM. The text names the file, and nothing of the key. */
 GW_API GW_MUST_CHECK gw_status gw_cipher_new(const gw_cipher_options *options,
                                              gw_cipher **ret_cipher, gw_error *err);
 GW_API void gw_cipher_free(gw_cipher *cipher); /**< accepts NULL */
 
-/** Append the encrypted text, without the prefix. GW_E_LIMIT; GW_E_NOT_FOUND for an alias ("{key:...}"
- * in front of the text) that the keystore does not have. */
+/** Append the encrypted text, without the prefix. GW_E_LIMIT; GW_E_NOT_FOUND for an alias
+ * ("{key:...}" in front of the text) that the keystore does not have. */
 GW_API GW_MUST_CHECK gw_status gw_cipher_encrypt(const gw_cipher *cipher, const char *text,
                                                  size_t len, gw_buf *out, gw_error *err);
 
@@ -58,8 +58,8 @@ GW_API GW_MUST_CHECK gw_status gw_cipher_encrypt(const gw_cipher *cipher, const 
 GW_API GW_MUST_CHECK gw_status gw_cipher_decrypt(const gw_cipher *cipher, const char *text,
                                                  size_t len, gw_buf *out, gw_error *err);
 
-/** Append the public key as PEM; GW_E_NOT_FOUND for a shared key, or an unknown alias. `alias` may be
- * NULL. */
+/** Append the public key as PEM; GW_E_NOT_FOUND for a shared key, or an unknown alias. `alias` may
+ * be NULL. */
 GW_API GW_MUST_CHECK gw_status gw_cipher_public_key(const gw_cipher *cipher, const char *alias,
                                                     gw_buf *out, gw_error *err);
 

@@ -10,6 +10,7 @@
 #include <godwit/browse.h>
 #include <godwit/buf.h>
 #include <godwit/bus.h>
+#include <godwit/cipher.h>
 #include <godwit/clock.h>
 #include <godwit/config.h>
 #include <godwit/duplicates.h>
@@ -23,6 +24,7 @@
 #include <godwit/messaging.h>
 #include <godwit/metrics.h>
 #include <godwit/outbox.h>
+#include <godwit/secret.h>
 #include <godwit/service.h>
 #include <godwit/status.h>
 #include <godwit/testing.h>

@@ -158,7 +158,7 @@ GW_API void gw_http_problem(gw_http_response *res, int status, const char *forma
  */
 typedef struct gw_http_channel gw_http_channel;
 
-GW_API gw_http_channel *gw_http_channel_new(void); /**< NULL when out of memory */
+GW_API gw_http_channel *gw_http_channel_new(void);          /**< NULL when out of memory */
 GW_API void gw_http_channel_free(gw_http_channel *channel); /**< accepts NULL */
 
 /** What gw_http_wait() needs: take it before looking at the state that is waited for, so that a

@@ -14,10 +14,10 @@
 #include <godwit/clock.h>
 #include <godwit/log.h>
 #include <godwit/metrics.h>
+#include <godwit/secret.h>
 
 #include "amqp/link.h"
 #include "amqp/lookup.h"
-#include "amqp/password.h"
 #include "amqp/recovery.h"
 #include "amqp/wake.h"
 
@@ -304,7 +304,8 @@ static bool read_password(gw__connection *conn)
 {
     gw_error err;
     const char *path = conn->endpoint->password_file;
-    if (path == NULL || gw__password_read(path, conn->password, &err) == GW_OK) {
+    if (path == NULL || gw_secret_read("password_file", path, true, conn->password,
+                                       sizeof(conn->password), &err) == GW_OK) {
         return true;
     }
     wait_for_next_round(conn, &err);

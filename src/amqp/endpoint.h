@@ -6,7 +6,8 @@
 #include <godwit/error.h>
 #include <godwit/url.h>
 
-#define GW__AMQP_PORT 5672
+#define GW__AMQP_PORT    5672
+#define GW__PASSWORD_MAX 1020 /* bytes */
 
 typedef struct gw__endpoint {
     gw_url url; /* owns the strings; its hosts have ports */

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-#include "files/document.h"
 #include "answer/profiles.h"
+#include "files/document.h"
 
 /*
  * Whether the document applies to these profiles. It does unless spring.config.activate.on-profile

@@ -11,8 +11,8 @@
 #include <godwit/buf.h>
 #include <godwit/error.h>
 
-#include "files/document.h"
 #include "answer/request.h"
+#include "files/document.h"
 
 /* Where files come from: one commit, or a test's table. */
 typedef struct cs_reader {

@@ -8,7 +8,8 @@
 
 #include "files/document.h"
 
-/* From the lowest precedence to the highest: "yaml", "yml", "xml", "properties". NULL past the end. */
+/* From the lowest precedence to the highest: "yaml", "yml", "xml", "properties". NULL past the end.
+ */
 const char *cs_format_extension(size_t i);
 
 /* Whether a path's extension is one of these. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One repository, whatever it is: a local or a mirrored git repository, or a directory. It says what
- * labels name, and makes trees; the estate (estate.h) decides when, on a thread of the repository's
- * own, and serves what came of it.
+ * One repository, whatever it is: a local or a mirrored git repository, or a directory. It says
+ * what labels name, and makes trees; the estate (estate.h) decides when, on a thread of the
+ * repository's own, and serves what came of it.
  */
 #ifndef CS_BACKEND_H
 #define CS_BACKEND_H

@@ -38,8 +38,8 @@ typedef struct cs_estate_options {
  * Opens the repositories, syncs the local ones, and starts the threads; a remote that is not there
  * yet is no failure but a repository that is not ready.
  *
- * @return GW_OK; GW_E_INVALID, GW_E_UNSUPPORTED, GW_E_NOT_FOUND, GW_E_IO, GW_E_NOMEM; the text names
- *         the repository.
+ * @return GW_OK; GW_E_INVALID, GW_E_UNSUPPORTED, GW_E_NOT_FOUND, GW_E_IO, GW_E_NOMEM; the text
+ * names the repository.
  */
 gw_status cs_estate_open(const cs_estate_options *options, cs_estate **ret_estate, gw_error *err);
 
@@ -70,20 +70,20 @@ cs_memo *cs_view_memo(const cs_view *view);
 
 /* Where the files of a request are. Borrowed from the view, but for what is disposed of. */
 typedef struct cs_place {
-    cs_tree *tree;          /* a reference */
+    cs_tree *tree; /* a reference */
     const char *repo_name;
-    bool is_directory;      /* no git: there is no version */
-    bool is_stale;          /* the last sync failed */
-    uint64_t age_ms;        /* since the last one that did not */
-    char label[257];        /* the label that was meant: the repository's default if none was given */
+    bool is_directory; /* no git: there is no version */
+    bool is_stale;     /* the last sync failed */
+    uint64_t age_ms;   /* since the last one that did not */
+    char label[257];   /* the label that was meant: the repository's default if none was given */
     char *dirs[CS_SEARCH_DIRS_MAX]; /* "" for the root, "a/b/": the lowest precedence first */
     size_t n_dirs;
 } cs_place;
 
 /*
- * Find the repository for an application, a profile list and a label, the tree of the label, and the
- * directories. Patterns are tried in order, profiles from the last to the first; a repository that
- * does not know the label, or cannot be read, is passed over for the next, as in Spring.
+ * Find the repository for an application, a profile list and a label, the tree of the label, and
+ * the directories. Patterns are tried in order, profiles from the last to the first; a repository
+ * that does not know the label, or cannot be read, is passed over for the next, as in Spring.
  *
  * @param application one name, or the comma list of a request.
  * @param label NULL: the repository's default.
@@ -99,13 +99,13 @@ void cs_place_dispose(cs_place *place);
 
 typedef struct cs_repo_state {
     const char *name;
-    const char *uri; /* without user and password */
-    bool is_ready;   /* something can be served */
-    bool is_fresh;   /* the last sync was good */
-    uint64_t age_ms; /* since the last good sync; 0 if there was none */
-    char reason[GW_ERROR_TEXT_MAX]; /* why not; "" otherwise */
+    const char *uri;                        /* without user and password */
+    bool is_ready;                          /* something can be served */
+    bool is_fresh;                          /* the last sync was good */
+    uint64_t age_ms;                        /* since the last good sync; 0 if there was none */
+    char reason[GW_ERROR_TEXT_MAX];         /* why not; "" otherwise */
     char default_commit[CS_COMMIT_LEN + 1]; /* "" if the default label is not there */
-    size_t n_faulty_files; /* of the default label, found when it was loaded */
+    size_t n_faulty_files;                  /* of the default label, found when it was loaded */
 } cs_repo_state;
 
 size_t cs_view_n_repos(const cs_view *view);

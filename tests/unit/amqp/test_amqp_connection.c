@@ -17,7 +17,6 @@
 
 #include <godwit/clock.h>
 
-#include "amqp/password.h"
 #include "amqp/reasons.h"
 #include "source.h"
 #include "support/fake_broker.h"
@@ -203,7 +202,7 @@ static void test_password_file_is_read_each_time(void **state)
              fake_broker_port(fix->broker), path);
     source_open(fix->src, fix->url);
     char text[128];
-    snprintf(text, sizeof(text), "password_file '%s': no such file or directory", path);
+    snprintf(text, sizeof(text), "password_file '%s': No such file or directory", path);
     source_wait_state(fix->src, GW_CLIENT_CONNECTING, text);
     assert_true(fake_nobody_comes(fix->broker, 20));
     write_file(path, "first\n", 6);
@@ -214,57 +213,6 @@ static void test_password_file_is_read_each_time(void **state)
     fake_hang_up(fix->conn);
     fix->conn = fake_accept_open(fix->broker);
     expect_login(fix, "\0me\0second", 10);
-    unlink(path);
-    rmdir(dir);
-}
-
-/* What is no password: told by its path, and not by what is in it. */
-static void test_password_files_that_are_refused(void **state)
-{
-    (void)state;
-    static char longest[GW__PASSWORD_MAX + 2];
-    memset(longest, 'p', sizeof(longest));
-    longest[GW__PASSWORD_MAX] = '\n';
-    const struct {
-        const char *bytes;
-        size_t len;
-        const char *text; /* NULL: taken */
-    } cases[] = {
-        {"", 0, "empty"},
-        {"\n", 1, "empty"},
-        {"gehe\0im", 7, "one line"},
-        {"geheim\ngeheim", 13, "one line"},
-        {"geheim\n\n", 8, "one line"},
-        {longest, sizeof(longest), "too long"},
-        {longest, GW__PASSWORD_MAX + 1, NULL},
-        {" geheim ", 8, NULL},
-    };
-    char dir[] = "/tmp/gw-amqp-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    char path[64];
-    snprintf(path, sizeof(path), "%s/password", dir);
-    char password[GW__PASSWORD_MAX + 1];
-    gw_error err;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        err = (gw_error)GW_ERROR_INIT;
-        write_file(path, cases[i].bytes, cases[i].len);
-        gw_status st = gw__password_read(path, password, &err);
-        if ((st == GW_OK) != (cases[i].text == NULL) || strstr(err.text, "geheim") != NULL ||
-            (st != GW_OK && (strstr(err.text, cases[i].text) == NULL || password[0] != '\0' ||
-                             strstr(err.text, path) == NULL))) {
-            fail_msg("case %zu: %s '%s'", i, gw_status_name(st), err.text);
-        }
-    }
-    assert_string_equal(password, " geheim ");
-    longest[GW__PASSWORD_MAX] = 'p';
-    write_file(path, longest, sizeof(longest));
-    assert_int_equal(gw__password_read(path, password, &err), GW_E_IO);
-    assert_non_null(strstr(err.text, "too long"));
-    unlink(path);
-    assert_int_equal(mkfifo(path, 0600), 0); /* nobody writes */
-    assert_int_equal(gw__password_read(path, password, &err), GW_E_IO);
-    assert_int_equal(gw__password_read(dir, password, &err), GW_E_IO);
-    assert_non_null(strstr(err.text, "not a file"));
     unlink(path);
     rmdir(dir);
 }
@@ -715,7 +663,6 @@ int main(void)
         TEST(test_who_we_are),
         TEST(test_login_again),
         TEST(test_password_file_is_read_each_time),
-        TEST(test_password_files_that_are_refused),
         TEST(test_refused_login),
         TEST(test_nobody_listens),
         TEST(test_unknown_name),
