@@ -24,4 +24,11 @@ bool cs_format_is_known(const char *path);
 gw_status cs_format_read(cs_file *file, const char *path, const char *text, size_t len,
                          gw_error *err);
 
+/*
+ * Whether .properties that are valid UTF-8 are read as that. Unset, they are ISO-8859-1, as in
+ * Java. For the whole process, since what a file comes to is kept with its bytes: to be set once,
+ * before the first file is read.
+ */
+void cs_format_set_utf8_properties(bool is_utf8);
+
 #endif

@@ -7,6 +7,7 @@
 #include <godwit/buf.h>
 
 #include "files/bounds.h"
+#include "files/utf8.h"
 
 #define END_OF_TEXT (-1)
 
@@ -14,7 +15,8 @@ typedef struct reader {
     cs_file *file;
     const unsigned char *text;
     size_t len;
-    size_t pos; /* after the character at hand */
+    bool is_utf8; /* all of it is; otherwise a byte is a character */
+    size_t pos;   /* after the character at hand */
     unsigned line;
     size_t line_start;
     long c;              /* the character at hand, a Unicode code point, or END_OF_TEXT */
@@ -113,6 +115,15 @@ static gw_status read_unicode(reader *r)
     return GW_OK;
 }
 
+/* Take the character that begins at `pos`. */
+static void take(reader *r)
+{
+    uint32_t c = r->text[r->pos];
+    size_t n = r->is_utf8 ? cs_utf8_next((cs_text){(const char *)r->text, r->len}, r->pos, &c) : 1;
+    r->pos += n;
+    r->c = (long)c;
+}
+
 /* Take the next character of a logical line. At the line's end c becomes '\n', unescaped. */
 static gw_status advance(reader *r)
 {
@@ -123,11 +134,11 @@ static gw_status advance(reader *r)
             r->c = '\n';
             return GW_OK;
         }
-        r->pos++;
         if (c != '\\') {
-            r->c = c;
+            take(r);
             return GW_OK;
         }
+        r->pos++;
         c = peek(r);
         if (c == END_OF_TEXT) {
             r->c = '\n';
@@ -140,14 +151,14 @@ static gw_status advance(reader *r)
         skip_blanks(r);
     }
     r->is_escaped = true;
-    int c = r->text[r->pos++];
-    switch (c) {
+    take(r);
+    switch (r->c) {
     case 'u': return read_unicode(r);
     case 't': r->c = '\t'; return GW_OK;
     case 'n': r->c = '\n'; return GW_OK;
     case 'r': r->c = '\r'; return GW_OK;
     case 'f': r->c = '\f'; return GW_OK;
-    default: r->c = c; return GW_OK;
+    default: return GW_OK;
     }
 }
 
@@ -166,33 +177,13 @@ static bool at(const reader *r, char c)
     return r->c == c && !r->is_escaped;
 }
 
-static void add_utf8(gw_buf *out, long c)
-{
-    unsigned long u = (unsigned long)c;
-    if (u < 0x80) {
-        gw_buf_add_char(out, (char)u);
-    } else if (u < 0x800) {
-        gw_buf_add(out, (char[]){(char)(0xc0 | u >> 6), (char)(0x80 | (u & 0x3f))}, 2);
-    } else if (u < 0x10000) {
-        gw_buf_add(out,
-                   (char[]){(char)(0xe0 | u >> 12), (char)(0x80 | (u >> 6 & 0x3f)),
-                            (char)(0x80 | (u & 0x3f))},
-                   3);
-    } else {
-        gw_buf_add(out,
-                   (char[]){(char)(0xf0 | u >> 18), (char)(0x80 | (u >> 12 & 0x3f)),
-                            (char)(0x80 | (u >> 6 & 0x3f)), (char)(0x80 | (u & 0x3f))},
-                   4);
-    }
-}
-
 /* The key, up to a separator, which is taken too. The character at hand is its first. */
 static gw_status read_key(reader *r)
 {
     gw_status st = GW_OK;
     gw_buf_clear(&r->key);
     while (st == GW_OK && !at_line_end(r) && !at_blank(r) && !at(r, '=') && !at(r, ':')) {
-        add_utf8(&r->key, r->c);
+        cs_utf8_add(&r->key, (uint32_t)r->c);
         st = advance(r);
     }
     while (st == GW_OK && at_blank(r)) {
@@ -216,7 +207,7 @@ static gw_status read_value(reader *r, bool is_list)
         st = advance(r);
     }
     while (st == GW_OK && !at_line_end(r) && !(is_list && at(r, ','))) {
-        add_utf8(&r->value, r->c);
+        cs_utf8_add(&r->value, (uint32_t)r->c);
         st = advance(r);
     }
     return st;
@@ -336,16 +327,17 @@ static gw_status read_lines(reader *r)
     return GW_OK;
 }
 
-gw_status cs_properties_read(cs_file *file, const char *text, size_t len, gw_error *err)
+static gw_status read_all(cs_file *file, cs_text text, bool is_utf8, gw_error *err)
 {
-    if (len > CS_FILE_BYTES_MAX) {
+    if (text.len > CS_FILE_BYTES_MAX) {
         return gw_error_set(err, GW_E_LIMIT, 0, "%s:1: larger than %zu MiB", file->path,
                             CS_FILE_BYTES_MAX >> 20);
     }
     reader r = {
         .file = file,
-        .text = (const unsigned char *)text,
-        .len = len,
+        .text = (const unsigned char *)text.bytes,
+        .len = text.len,
+        .is_utf8 = is_utf8 && cs_utf8_is_valid(text),
         .line = 1,
         .begin_document = true,
         .err = err,
@@ -359,4 +351,19 @@ gw_status cs_properties_read(cs_file *file, const char *text, size_t len, gw_err
     gw_buf_dispose(&r.key);
     gw_buf_dispose(&r.value);
     return st;
+}
+
+gw_status cs_properties_read(cs_file *file, const char *text, size_t len, gw_error *err)
+{
+    return read_all(file, (cs_text){text, len}, false, err);
+}
+
+gw_status cs_properties_read_utf8(cs_file *file, const char *text, size_t len, gw_error *err)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    if (len >= 3 && memcmp(text, mark, 3) == 0 && cs_utf8_is_valid((cs_text){text, len})) {
+        text += 3;
+        len -= 3;
+    }
+    return read_all(file, (cs_text){text, len}, true, err);
 }

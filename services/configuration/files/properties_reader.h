@@ -16,4 +16,8 @@
  */
 gw_status cs_properties_read(cs_file *file, const char *text, size_t len, gw_error *err);
 
+/* The same for a text that is UTF-8 as a whole, with or without a byte order mark; one that is not
+ * is ISO-8859-1. */
+gw_status cs_properties_read_utf8(cs_file *file, const char *text, size_t len, gw_error *err);
+
 #endif
