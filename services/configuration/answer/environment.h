@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which files of a repository make up an application's configuration, and in which order. The rules
- * are Spring Boot's: all plain files lie below all profile-specific ones; the shared "application"
- * lies below the application; yaml below yml below properties; in a file, later documents lie above
- * earlier ones.
+ * Which files make up an application's configuration, and in which order. The rules are Spring
+ * Boot's: all plain files lie below all profile-specific ones; within each, later directories above
+ * earlier ones, the shared "application" below the application; yaml below yml below xml below
+ * properties; in a file, later documents above earlier ones. Of several labels the later lies above
+ * the earlier; overrides lie above everything.
  */
 #ifndef CS_ENVIRONMENT_H
 #define CS_ENVIRONMENT_H
@@ -13,40 +14,44 @@
 
 #include "answer/request.h"
 #include "files/document.h"
+#include "repo/estate.h"
 
-/* Where files come from: one commit, or a test's table. */
-typedef struct cs_reader {
-    /*
-     * Append the file at `path` (relative, with '/') to `out`. GW_E_NOT_FOUND when there is none;
-     * GW_E_LIMIT when it is larger than CS_FILE_BYTES_MAX; other failures as they come.
-     */
-    gw_status (*read)(void *ctx, const char *path, gw_buf *out, gw_error *err);
-    void *ctx;
-} cs_reader;
+/* What the server decides for all requests. Immutable; outlives every environment. */
+typedef struct cs_rules {
+    const cs_property *overrides; /* the escapes \{ and \${ undone */
+    size_t n_overrides;
+    bool refuse_empty;            /* 404 for an application without any source */
+    bool skip_failing_labels;     /* continue-on-multiple-label-failure */
+    bool is_utf8_properties;      /* .properties are UTF-8 if they are valid as such */
+    struct cs_keys *keys;         /* for {cipher}; NULL: values are passed on as they are */
+} cs_rules;
 
+/* A property source of the answer. */
 typedef struct cs_source {
-    const cs_file *file;
-    const cs_document *document;
-    size_t number;         /* of the document in its file, from 0 */
-    bool is_only_document; /* so its name needs no number */
+    const char *name;          /* "<uri>/<path>", " (document #1)" with several; unique */
+    const char *path;          /* of the file; "" for overrides */
+    const cs_property *items;  /* in file order */
+    size_t n_items;
 } cs_source;
 
-/* Immutable once loaded. */
+/* Immutable once loaded; may be used as long as the view it came from. */
 typedef struct cs_environment {
     cs_source *sources; /* the highest precedence first */
     size_t n_sources;
-    cs_file **files; /* owned */
-    size_t n_files;
+    char *version; /* the commits joined with ','; NULL when there is none (a directory) */
+    int64_t modified_s;
+    bool is_stale; /* a repository could not be brought up to date */
+    uint64_t age_ms;
+    void *inside;  /* private: what the above points to */
 } cs_environment;
 
 /*
- * Read and parse all files that the request's applications and profiles name.
- *
- * @return GW_OK, also when there is no file at all; GW_E_INVALID, GW_E_LIMIT, GW_E_DENIED or
- *         GW_E_UNSUPPORTED when a file is at fault, with its name and line; what the reader fails
- *         with.
+ * @return GW_OK, also when there is no file at all; GW_E_NOT_FOUND for an unknown label, and for no
+ *         file at all with refuse_empty; GW_E_INVALID, GW_E_LIMIT, GW_E_DENIED or
+ *         GW_E_UNSUPPORTED when a file is at fault, with its name and line; what
+ *         cs_view_place() fails with.
  */
-gw_status cs_environment_load(const cs_reader *reader, const cs_request *req,
+gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
                               cs_environment *ret_env, gw_error *err);
 
 /* Accepts a zeroed struct. */

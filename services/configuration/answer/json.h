@@ -11,10 +11,10 @@
  * Append {"name","profiles","label","version","state","propertySources"}: exactly these fields. The
  * label is null when the request had none; profiles is one string in an array, whatever its commas.
  *
- * @param uri     of the repository: a source is named "<uri>/<path>".
- * @param version the commit.
+ * @param with_origins each value is {"value":v,"origin":"line:column"}, as
+ *                     application/vnd.spring-cloud.config-server.v2+json has it.
  */
-void cs_json_write_environment(gw_buf *out, const cs_request *req, const char *uri,
-                               const char *version, const cs_environment *env);
+void cs_json_write_environment(gw_buf *out, const cs_request *req, const cs_environment *env,
+                               bool with_origins);
 
 #endif
