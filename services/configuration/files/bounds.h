@@ -30,6 +30,7 @@
 #define CS_CACHE_BYTES_MAX       ((size_t)16 << 20)
 #define CS_PATH_BYTES_MAX        1024u              /* of a file in a repository */
 #define CS_TREE_ENTRIES_MAX      200000u            /* files of one commit or directory */
+#define CS_TREE_PATHS_MAX        ((size_t)32 << 20) /* all their paths together */
 #define CS_DIRECTORY_BYTES_MAX   ((size_t)64 << 20) /* of a directory that is served, all files */
 #define CS_REFS_MAX              20000u             /* branches and tags */
 #define CS_REPOS_MAX             64u                /* with those that {application} stands for */

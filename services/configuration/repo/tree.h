@@ -58,6 +58,9 @@ const cs_tree_entry *cs_tree_at(const cs_tree *tree, size_t i);
 /* NULL if there is none. A binary search, no I/O. */
 const cs_tree_entry *cs_tree_find(const cs_tree *tree, const char *path);
 
+/* The first entry that is not before `path`; n_entries if there is none. */
+size_t cs_tree_lower_bound(const cs_tree *tree, const char *path);
+
 /* Whether a directory has files; "" is the root, otherwise "a/b" without a '/' at the end. */
 bool cs_tree_has_dir(const cs_tree *tree, const char *dir);
 
@@ -71,14 +74,19 @@ gw_status cs_tree_read(const cs_tree *tree, const cs_tree_entry *entry, gw_buf *
 
 /*
  * What a configuration file comes to; parsed once, whoever asks first. Faults of the file are kept
- * like results.
+ * like results. Past CS_PARSED_BYTES_MAX for the process a result is not kept, but made anew for
+ * whoever asks; so each is given back.
  *
- * @param ret_file borrowed from the tree.
+ * @param ret_file borrowed from the tree, until cs_tree_release().
  * @return GW_OK; GW_E_INVALID, GW_E_LIMIT, GW_E_DENIED, GW_E_UNSUPPORTED when the file is at fault,
  *         with "<path>:<line>: "; GW_E_IO; GW_E_NOMEM.
  */
 gw_status cs_tree_parse(const cs_tree *tree, const cs_tree_entry *entry, const cs_file **ret_file,
                         gw_error *err);
+
+/* Once for each file of cs_tree_parse(), which must not be used any more; any thread. Accepts NULL.
+ * Nothing happens to what the tree keeps. */
+void cs_tree_release(const cs_file *file);
 
 /* ---- making one ------------------------------------------------------------- */
 
@@ -95,14 +103,15 @@ typedef struct cs_tree_builder cs_tree_builder;
 cs_tree_builder *cs_tree_builder_new(const char *uri, const char *version, int64_t time_s);
 void cs_tree_builder_free(cs_tree_builder *builder); /* without having made a tree; accepts NULL */
 
-/* Add a file, copied, in any order. GW_E_LIMIT past CS_TREE_ENTRIES_MAX or CS_PATH_BYTES_MAX;
- * GW_E_NOMEM. */
+/* Add a file, copied, in any order. GW_E_INVALID for a path that is none, such as "../a";
+ * GW_E_LIMIT past CS_TREE_ENTRIES_MAX, CS_PATH_BYTES_MAX or CS_TREE_PATHS_MAX; GW_E_NOMEM. */
 gw_status cs_tree_builder_add(cs_tree_builder *builder, const cs_tree_entry *entry, gw_error *err);
 
 /*
  * The tree, with one reference. The builder is gone in any case, and `blobs` is the tree's.
  *
  * @param before a tree whose parsed files are taken over where the bytes are the same; may be NULL.
+ * @return GW_OK; GW_E_INVALID when a path was added twice; GW_E_NOMEM.
  */
 gw_status cs_tree_builder_make(cs_tree_builder *builder, const cs_blobs *blobs,
                                const cs_tree *before, cs_tree **ret_tree, gw_error *err);
