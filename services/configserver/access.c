@@ -159,9 +159,9 @@ static bool read_credentials(const gw_http_request *req, credentials *ret)
 static bool is_user(const cs_user *user, const credentials *given,
                     const unsigned char digest[CS_DIGEST_BYTES])
 {
-    bool has_name = given->is_token ||
-                    (user->name != NULL && strlen(user->name) == given->user_len &&
-                     CRYPTO_memcmp(user->name, given->bytes, given->user_len) == 0);
+    bool has_name =
+        given->is_token || (user->name != NULL && strlen(user->name) == given->user_len &&
+                            CRYPTO_memcmp(user->name, given->bytes, given->user_len) == 0);
     bool has_secret = CRYPTO_memcmp(user->digest, digest, CS_DIGEST_BYTES) == 0;
     return has_name & has_secret & (user->has_secret && user->is_token == given->is_token);
 }

@@ -13,9 +13,9 @@
 #include <godwit/http.h>
 
 typedef enum cs_action {
-    CS_ACTION_READ = 1,     /* environments */
-    CS_ACTION_EXPLAIN = 2,  /* where values come from */
-    CS_ACTION_ENCRYPT = 4,  /* also the public key */
+    CS_ACTION_READ = 1,    /* environments */
+    CS_ACTION_EXPLAIN = 2, /* where values come from */
+    CS_ACTION_ENCRYPT = 4, /* also the public key */
     CS_ACTION_DECRYPT = 8,
     CS_ACTION_REFRESH = 16, /* /monitor, /actuator/bus... */
     CS_ACTION_FILES = 32    /* any file of a repository, those of other applications too */
@@ -55,8 +55,8 @@ gw_status cs_access_digest(const char *secret, size_t len,
                            unsigned char ret_digest[CS_DIGEST_BYTES], gw_error *err);
 
 /*
- * Whether the client may do it; otherwise the answer is made: 401 without good credentials, 403 with
- * those of somebody who may not.
+ * Whether the client may do it; otherwise the answer is made: 401 without good credentials, 403
+ * with those of somebody who may not.
  *
  * @param access      NULL: everybody may.
  * @param application comma list; each must be allowed. NULL where none is concerned.

@@ -36,29 +36,31 @@ static gw_status out_of_memory(const reader *r)
 
 static gw_status wrong(const reader *r, const cs_setting *setting, const char *what)
 {
-    return gw_error_set(r->err, GW_E_INVALID, 0, "%s: '%s' %s", setting->origin, setting->key, what);
+    return gw_error_set(r->err, GW_E_INVALID, 0, "%s: '%s' %s", setting->origin, setting->key,
+                        what);
 }
 
 /* ---- values by kind ---------------------------------------------------------------- */
 
 typedef enum kind {
-    TEXT,     /* const char * */
-    FLAG,     /* bool */
-    NOT_FLAG, /* bool that is true when the setting is false */
-    SECONDS,  /* unsigned */
-    LIST,     /* const char *const *, and its count right behind it */
+    TEXT,           /* const char * */
+    FLAG,           /* bool */
+    NOT_FLAG,       /* bool that is true when the setting is false */
+    SECONDS,        /* unsigned */
+    LIST,           /* const char *const *, and its count right behind it */
     SECRET_OF_FILE, /* const char *: what the named file holds, one line */
     KEY_OF_FILE,    /* the same, several lines */
     IGNORED,        /* has no meaning here and does no harm */
     REFUSED_IF_TRUE,
+    REFUSED_IF_FALSE,
     REFUSED
 } kind;
 
-typedef struct row {
+typedef struct setting_row {
     const char *key; /* below the prefix */
     kind kind;
     size_t offset;
-} row;
+} setting_row;
 
 static bool parse_flag(const char *text, bool *ret)
 {
@@ -75,8 +77,7 @@ static bool parse_flag(const char *text, bool *ret)
 
 static gw_status read_flag(const reader *r, const cs_setting *setting, bool *ret)
 {
-    return parse_flag(setting->value, ret) ? GW_OK
-                                           : wrong(r, setting, "is neither true nor false");
+    return parse_flag(setting->value, ret) ? GW_OK : wrong(r, setting, "is neither true nor false");
 }
 
 static gw_status read_seconds(const reader *r, const cs_setting *setting, unsigned *ret)
@@ -98,20 +99,19 @@ static gw_status read_secret(const reader *r, const cs_setting *setting, bool is
     if (bytes == NULL) {
         return out_of_memory(r);
     }
-    gw_status st = gw_secret_read(setting->key, setting->value, is_one_line, bytes, SECRET_MAX,
-                                  r->err);
+    gw_status st =
+        gw_secret_read(setting->key, setting->value, is_one_line, bytes, SECRET_MAX, r->err);
     *ret = bytes;
     return st == GW_OK ? GW_OK : gw_error_prefix(r->err, st, "%s", setting->origin);
 }
 
-static gw_status read_value(const reader *r, const row *row, const cs_setting *setting, void *base)
+static gw_status read_value(const reader *r, const setting_row *row, const cs_setting *setting,
+                            void *base)
 {
     void *place = (char *)base + row->offset;
     bool flag = false;
     switch (row->kind) {
-    case TEXT:
-        *(const char **)place = setting->value;
-        return GW_OK;
+    case TEXT: *(const char **)place = setting->value; return GW_OK;
     case FLAG: return read_flag(r, setting, place);
     case NOT_FLAG: {
         gw_status st = read_flag(r, setting, &flag);
@@ -122,7 +122,8 @@ static gw_status read_value(const reader *r, const row *row, const cs_setting *s
     case SECRET_OF_FILE: return read_secret(r, setting, true, place);
     case KEY_OF_FILE: return read_secret(r, setting, false, place);
     case REFUSED_IF_TRUE:
-        if (parse_flag(setting->value, &flag) && !flag) {
+    case REFUSED_IF_FALSE:
+        if (parse_flag(setting->value, &flag) && flag == (row->kind == REFUSED_IF_FALSE)) {
             return GW_OK;
         }
         break;
@@ -130,8 +131,10 @@ static gw_status read_value(const reader *r, const row *row, const cs_setting *s
     case LIST:
     case IGNORED: return GW_OK;
     }
-    return gw_error_set(r->err, GW_E_UNSUPPORTED, 0, "%s: '%s' is not supported here; see "
-                        "docs/config-repositories.md", setting->origin, setting->key);
+    return gw_error_set(r->err, GW_E_UNSUPPORTED, 0,
+                        "%s: '%s' is not supported here; see "
+                        "docs/config-repositories.md",
+                        setting->origin, setting->key);
 }
 
 static bool make_key(char *ret_key, const char *prefix, const char *name)
@@ -140,8 +143,8 @@ static bool make_key(char *ret_key, const char *prefix, const char *name)
 }
 
 /* What the rows say, into the struct at `base`. */
-static gw_status read_rows(const reader *r, const char *prefix, const row *rows, size_t n_rows,
-                           void *base)
+static gw_status read_rows(const reader *r, const char *prefix, const setting_row *rows,
+                           size_t n_rows, void *base)
 {
     gw_status st = GW_OK;
     for (size_t i = 0; st == GW_OK && i < n_rows; i++) {
@@ -183,7 +186,7 @@ _Static_assert(offsetof(cs_repo_options, n_search_paths) ==
     }
 
 /* Spring's keys of a git repository, and ours: those with "-file". */
-static const row git_rows[] = {
+static const setting_row git_rows[] = {
     REPO("uri", TEXT, uri),
     REPO("pattern", LIST, patterns),
     REPO("search-paths", LIST, search_paths),
@@ -236,8 +239,8 @@ static gw_status read_named_repo(const reader *r, const char *name, const cs_rep
     repo.n_search_paths = 0;
     cs_text copy = cs_arena_copy(r->arena, name, strlen(name));
     repo.name = copy.bytes;
-    gw_status st = copy.bytes == NULL ? out_of_memory(r)
-                                      : read_rows(r, prefix, git_rows, N(git_rows), &repo);
+    gw_status st =
+        copy.bytes == NULL ? out_of_memory(r) : read_rows(r, prefix, git_rows, N(git_rows), &repo);
     cs_setting whole;
     if (st == GW_OK && repo.uri == NULL && cs_settings_find(r->file, prefix, &whole)) {
         repo.uri = whole.value; /* repos.<name>: <uri> */
@@ -262,7 +265,8 @@ static gw_status read_named_repo(const reader *r, const char *name, const cs_rep
 
 static gw_status read_git(const reader *r, const char *uri_of_flag)
 {
-    cs_repo_options base = {.name = "default", .default_label = r->settings->repos[0].default_label};
+    cs_repo_options base = {.name = "default",
+                            .default_label = r->settings->repos[0].default_label};
     gw_status st = read_rows(r, GIT, git_rows, N(git_rows), &base);
     base.patterns = NULL;
     base.n_patterns = 0;
@@ -314,11 +318,11 @@ static gw_status read_directory(const reader *r, const char *dir_of_flag)
                             .is_directory = true,
                             .uri = dir_of_flag,
                             .default_label = r->settings->repos[0].default_label};
-    static const row rows[] = {
+    static const setting_row rows[] = {
         REPO("search-paths", LIST, search_paths),
         REPO("default-label", TEXT, default_label),
         WITHOUT("order", IGNORED),
-        WITHOUT("add-label-locations", IGNORED),
+        WITHOUT("add-label-locations", REFUSED_IF_FALSE),
     };
     gw_status st = read_rows(r, NATIVE, rows, N(rows), &repo);
     const char *const *locations = NULL;
@@ -329,7 +333,8 @@ static gw_status read_directory(const reader *r, const char *dir_of_flag)
     }
     if (st == GW_OK && dir_of_flag == NULL && n > 1) {
         return gw_error_set(r->err, GW_E_UNSUPPORTED, 0,
-                            "'" NATIVE ".search-locations' has %zu items; one is supported: name the "
+                            "'" NATIVE
+                            ".search-locations' has %zu items; one is supported: name the "
                             "directory they lie in, and the others as " NATIVE ".search-paths",
                             n);
     }
@@ -453,7 +458,7 @@ static gw_status check_prefix(const reader *r, const char *prefix)
 
 static gw_status read_switches(const reader *r)
 {
-    static const row rows[] = {
+    static const setting_row rows[] = {
         SWITCH("spring.cloud.config.server.accept-empty", NOT_FLAG, refuse_empty),
         SWITCH("spring.cloud.config.server.continue-on-multiple-label-failure", FLAG,
                skip_failing_labels),
@@ -461,7 +466,7 @@ static gw_status read_switches(const reader *r)
         SWITCH("spring.cloud.config.server.encrypt.plain-text-encrypt", FLAG, encrypt_plain_text),
         SWITCH("spring.cloud.config.server.prefix", TEXT, prefix),
         SWITCH("godwit.properties-encoding", TEXT, encoding),
-        WITHOUT("spring.cloud.config.server.strip-document-from-yaml", IGNORED),
+        WITHOUT("spring.cloud.config.server.strip-document-from-yaml", REFUSED_IF_FALSE),
         WITHOUT("spring.cloud.config.server.bootstrap", IGNORED),
         WITHOUT("spring.cloud.config.server.health.enabled", IGNORED),
     };
@@ -522,13 +527,14 @@ static gw_status read_rsa(const reader *r)
         }
         r->settings->cipher.rsa_oaep = is_oaep;
     }
-    static const row refused[] = {WITHOUT("strong", REFUSED_IF_TRUE), WITHOUT("salt", REFUSED)};
+    static const setting_row refused[] = {WITHOUT("strong", REFUSED_IF_TRUE),
+                                          WITHOUT("salt", REFUSED)};
     return read_rows(r, "encrypt.rsa", refused, N(refused), r->settings);
 }
 
 static gw_status read_cipher(const reader *r)
 {
-    static const row rows[] = {
+    static const setting_row rows[] = {
         CIPHER("key", key),
         CIPHER("key-file", key_file),
         CIPHER("salt", salt),
@@ -552,8 +558,8 @@ static gw_status read_cipher(const reader *r)
         store += strncmp(store, "file://", 7) == 0 ? 7 : 5;
         settings->cipher.keystore_file = store;
     }
-    settings->has_cipher = settings->cipher.key != NULL || settings->cipher.key_file != NULL ||
-                           store != NULL;
+    settings->has_cipher =
+        settings->cipher.key != NULL || settings->cipher.key_file != NULL || store != NULL;
     settings->is_cipher_lenient = true; /* as Spring's server */
     if (st == GW_OK && cs_settings_find(r->file, "encrypt.fail-on-error", &setting)) {
         bool fail = false;
@@ -565,8 +571,8 @@ static gw_status read_cipher(const reader *r)
 
 /* ---- webhooks ---------------------------------------------------------------------------- */
 
-static const char *const providers[] = {"github",   "gitlab", "gitee",           "gitea",
-                                        "gogs",     "bitbucket", "azure-devops"};
+static const char *const providers[] = {"github", "gitlab",    "gitee",       "gitea",
+                                        "gogs",   "bitbucket", "azure-devops"};
 
 bool cs_settings_has_provider(const cs_settings_monitor *monitor, const char *name)
 {
@@ -782,20 +788,19 @@ static gw_status refuse_unknown(const reader *r)
     /* What Spring's health indicator is told has no meaning here: all repositories are watched. */
     const char *rest;
     cs_setting setting;
-    for (size_t i = 0; cs_settings_below(r->file, SERVER ".health", i, &rest, &setting); i++) {
-    }
+    for (size_t i = 0; cs_settings_below(r->file, SERVER ".health", i, &rest, &setting); i++) {}
     static const char *const prefixes[] = {SERVER, "encrypt", "godwit", "spring.security"};
     for (size_t i = 0; i < N(prefixes); i++) {
         if (cs_settings_unknown(r->file, prefixes[i], &setting)) {
-            return gw_error_set(r->err, GW_E_INVALID, 0, "%s: '%s' is not a setting of configserver",
-                                setting.origin, setting.key);
+            return gw_error_set(r->err, GW_E_INVALID, 0,
+                                "%s: '%s' is not a setting of configserver", setting.origin,
+                                setting.key);
         }
     }
     return GW_OK;
 }
 
-gw_status cs_settings_load(const cs_settings_flags *flags, cs_settings *ret_settings,
-                           gw_error *err)
+gw_status cs_settings_load(const cs_settings_flags *flags, cs_settings *ret_settings, gw_error *err)
 {
     cs_settings settings = {.prefix = ""};
     cs_arena_init(&settings.arena, CS_FILE_MEMORY_MAX);

@@ -102,9 +102,8 @@ static gw_status add_entries(cs_settings_file *self, gw_error *err)
         return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
     }
     if (self->file.n_documents > 1) {
-        return gw_error_set(err, GW_E_INVALID, 0,
-                            "%s: it has %zu documents; the settings are one", self->file.path,
-                            self->file.n_documents);
+        return gw_error_set(err, GW_E_INVALID, 0, "%s: it has %zu documents; the settings are one",
+                            self->file.path, self->file.n_documents);
     }
     gw_status st = GW_OK;
     for (size_t i = 0; st == GW_OK && i < self->file.n_documents; i++) {

@@ -62,7 +62,6 @@ bool cs_settings_below(cs_settings_file *file, const char *prefix, size_t i, con
 
 /* A key of the file that begins with `prefix` and that nobody has asked for; false if there is
  * none. */
-bool cs_settings_unknown(const cs_settings_file *file, const char *prefix,
-                         cs_setting *ret_setting);
+bool cs_settings_unknown(const cs_settings_file *file, const char *prefix, cs_setting *ret_setting);
 
 #endif

@@ -73,7 +73,8 @@ typedef struct cs_repo_options {
 
     const char *username;
     const char *password;         /* a secret: in no log, no error, no command line, no file */
-    const char *private_key_file; /* of ssh */
+    const char *private_key;      /* of ssh, PEM text; a secret */
+    const char *private_key_file; /* instead of it */
     const char *passphrase;       /* of that key; a secret */
     const char *known_hosts_file; /* NULL: the user's and the system's */
     bool any_host_key;            /* accept an unknown host's key: an operator's explicit choice */
