@@ -50,7 +50,8 @@ typedef struct gw_http_route {
     /**
      * "/accounts/{accountId}": a variable takes exactly one non-empty segment; "{rest...}" as the
      * last segment takes all that is left, including slashes. A literal segment wins over a
-     * variable. Strings of a route are borrowed for the server's life.
+     * variable, whatever the method: with POST "/monitor" and GET "/{name}" in the table, GET
+     * /monitor is a 405. Strings of a route are borrowed for the server's life.
      */
     const char *pattern;
     gw_http_handler handler;

@@ -174,35 +174,12 @@ static void post_busrefresh(void *ctx, const gw_http_request *req, gw_http_respo
     gw_buf_dispose(&destination);
 }
 
-/* What takes POST only is no environment for another method: without routes of their own these
- * would fall into /{file} and /{name}/{profiles}, which take GET. */
-static void refuse_method(void *ctx, const gw_http_request *req, gw_http_response *res)
-{
-    (void)ctx;
-    if (strcmp(gw_http_method(req), "OPTIONS") == 0) {
-        gw_http_set_status(res, 204);
-    } else {
-        gw_http_problem(res, 405, "%.32s is not among the methods of this path: POST",
-                        gw_http_method(req));
-    }
-    gw_http_set_header(res, "Allow", "POST, OPTIONS");
-}
-
-#define ROUTE(name, method, pattern, handler)                                                      \
-    {                                                                                              \
-        name, method, pattern, handler, NULL                                                       \
-    }
-#define POST_ONLY(name, pattern, handler)                                                          \
-    ROUTE(name, "POST", pattern, handler), ROUTE(name, "GET", pattern, refuse_method),             \
-        ROUTE(name, "PUT", pattern, refuse_method), ROUTE(name, "PATCH", pattern, refuse_method),  \
-        ROUTE(name, "DELETE", pattern, refuse_method),                                             \
-        ROUTE(name, "OPTIONS", pattern, refuse_method)
-
 static const gw_http_route routes[] = {
     {"ActuatorHealth", "GET", "/actuator/health", get_actuator_health, NULL},
-    POST_ONLY("BusRefresh", "/actuator/busrefresh", post_busrefresh),
-    POST_ONLY("BusRefreshDestination", "/actuator/busrefresh/{destination...}", post_busrefresh),
-    POST_ONLY("Monitor", "/monitor", post_monitor),
+    {"BusRefresh", "POST", "/actuator/busrefresh", post_busrefresh, NULL},
+    {"BusRefreshDestination", "POST", "/actuator/busrefresh/{destination...}", post_busrefresh,
+     NULL},
+    {"Monitor", "POST", "/monitor", post_monitor, NULL},
     {"File", "GET", "/{file}", get_file, NULL},
     {"Environment", "GET", "/{name}/{profiles}", get_environment, NULL},
     {"LabelledEnvironment", "GET", "/{name}/{profiles}/{label}", get_labelled_environment, NULL},

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A node is one segment of one or more patterns. A request walks down from the root along its
  * segments, literal children first, then the variable, then the rest; where a branch ends without
- * the method, it goes back and tries the next. A node is looked at once at most, so a request costs
- * no more than the table is large, whatever its path looks like. */
+ * the path, it goes back and tries the next. Where a literal's branch has the path, it decides, for
+ * every method: what takes POST at "/monitor" is not found by a GET under "/{name}". A node is
+ * looked at once at most, so a request costs no more than the table is large, whatever its path
+ * looks like. */
 #include "http/router.h"
 
 #include <stdlib.h>
@@ -313,7 +315,10 @@ static const gw__http_entry *walk(const node *n, size_t depth, search *s)
             break;
         }
     }
-    if (entry == NULL && n->variable != NULL && segment->len > 0) {
+    if (s->allow != 0) {
+        return entry; /* a literal has the path */
+    }
+    if (n->variable != NULL && segment->len > 0) {
         entry = walk(n->variable, depth + 1, s);
     }
     if (entry == NULL && n->rest != NULL) {
