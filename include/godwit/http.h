@@ -99,8 +99,9 @@ GW_API void gw_http_server_set_access_log(gw_http_server *server, bool on);
 /**
  * Stop accepting, answer what is in flight (with "Connection: close"), wait for it up to
  * `timeout_ms`, close. A request that still comes in on an open connection is answered, one each:
- * every answer closes its connection. A handler that is running is waited for, however long it
- * takes. Frees the server. Accepts NULL. Not from a handler.
+ * every answer closes its connection. Requests that wait are handled once more and answered. A
+ * handler that is running is waited for, however long it takes. Frees the server. Accepts NULL. Not
+ * from a handler.
  */
 GW_API void gw_http_server_stop(gw_http_server *server, unsigned timeout_ms);
 
@@ -174,13 +175,17 @@ GW_API void gw_http_channel_wake(gw_http_channel *channel);
  * In a handler: do not answer yet. What is in the response is dropped, the connection is set aside,
  * and the handler is called again for the same request, on the same thread, when the channel is
  * woken after `ticket` was taken (at once, if it was already), after `timeout_ms`, or when the
- * server stops; then gw_http_wait_is_over() tells which. May be called each time. A request that
- * waits costs its connection and no thread; a client that goes away is noticed when it ends.
+ * server stops; then gw_http_wait_is_over() tells which. May be called each time until the wait is
+ * over; the time counts from the request's first wait. A request that waits costs its connection
+ * and no thread; a client that goes away is noticed when it ends.
+ *
+ * Of eight connections seven may wait: where more would, which is logged, the wait is over at once.
  */
 GW_API void gw_http_wait(gw_http_response *res, gw_http_channel *channel, uint64_t ticket,
                          unsigned timeout_ms);
 
-/** Whether the request has waited as long as it may: answer now. False on the first call. */
+/** Whether the request has waited as long as it may: answer now; waiting on is a 500. False on the
+ * first call. */
 GW_API bool gw_http_wait_is_over(const gw_http_request *req);
 
 /** @} */

@@ -5,6 +5,7 @@
 #include "http/exchange.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,49 +164,88 @@ static bool decode_query(gw__http_exchange *ex)
     return true;
 }
 
-static void answer(gw__http_exchange *ex)
+static bool is_closing(gw__http_exchange *ex)
+{
+    return atomic_load_explicit(&ex->lane->site->is_closing, memory_order_relaxed);
+}
+
+/* Let the request wait as its handler asked. False when it may not, or not any longer. MHD must not
+ * be stopped while a connection is suspended: none is once the site is closing, see worker.c. */
+static bool set_aside(gw__http_exchange *ex)
+{
+    uint64_t now_ns = gw_clock_ns();
+    if (ex->waits_since_ns == 0) {
+        ex->waits_since_ns = now_ns;
+    }
+    uint64_t until_ns = ex->waits_since_ns + (uint64_t)ex->res.timeout_ms * GW_NS_PER_MS;
+    if (is_closing(ex) || until_ns <= now_ns ||
+        gw__http_waits_add(&ex->lane->waits, &ex->wait, ex->res.channel, ex->res.ticket,
+                           until_ns) != GW_OK) {
+        return false;
+    }
+    gw__http_response_reset(&ex->res);
+    ex->stage = GW__HTTP_WAITING;
+    MHD_suspend_connection(ex->req.mhd);
+    return true;
+}
+
+/* Call the route's handler. False when the request waits and will be handled again. */
+static bool handle(gw__http_exchange *ex)
+{
+    const gw_http_route *route = &ex->req.entry->route;
+    route->handler(route->ctx, &ex->req, &ex->res);
+    if (ex->res.channel == NULL) {
+        return true;
+    }
+    if (!ex->req.wait_is_over) {
+        if (set_aside(ex)) {
+            return false;
+        }
+        ex->req.wait_is_over = true;
+        gw__http_response_reset(&ex->res);
+        route->handler(route->ctx, &ex->req, &ex->res);
+    }
+    if (ex->res.channel != NULL) {
+        gw_http_problem(&ex->res, 500, "the handler waits on when its wait is over");
+    }
+    return true;
+}
+
+/* False when the request waits. */
+static bool answer(gw__http_exchange *ex)
 {
     gw_http_response *res = &ex->res;
     if (ex->lost_query) {
         gw_http_problem(res, 503, "out of memory");
-        return;
+        return true;
     }
     if (ex->stage == GW__HTTP_OVERLONG) {
         gw_http_problem(res, 413, "the body is larger than %zu bytes",
                         ex->lane->site->max_body_bytes);
-        return;
+        return true;
     }
     if (strcmp(ex->req.path, "*") == 0 && strcmp(ex->req.method, "OPTIONS") == 0) {
         answer_options_or_405(ex, UINT32_MAX);
-        return;
+        return true;
     }
     gw_status st = gw__http_target_parse(&ex->target, ex->req.path);
     if (st == GW_E_NOMEM) {
         gw_http_problem(res, 503, "out of memory");
-        return;
+        return true;
     }
     if (st != GW_OK) {
         gw_http_problem(res, 400, "the path has a broken escape, a blank or a control character");
-        return;
+        return true;
     }
     gw__http_match match =
         gw__http_router_match(ex->lane->site->router, ex->req.method, &ex->target);
     switch (match.found) {
-    case GW__HTTP_FOUND:
-        ex->req.entry = match.entry;
-        if (decode_query(ex)) {
-            match.entry->route.handler(match.entry->route.ctx, &ex->req, res);
-        }
-        break;
+    case GW__HTTP_FOUND: ex->req.entry = match.entry; return !decode_query(ex) || handle(ex);
     case GW__HTTP_FOUND_REDIRECT: redirect(ex); break;
     case GW__HTTP_FOUND_OTHER: answer_options_or_405(ex, match.allow); break;
     case GW__HTTP_FOUND_NOTHING: gw_http_problem(res, 404, "there is nothing at this path"); break;
     }
-}
-
-static bool is_closing(gw__http_exchange *ex)
-{
-    return atomic_load_explicit(&ex->lane->site->is_closing, memory_order_relaxed);
+    return true;
 }
 
 static enum MHD_Result send_answer(gw__http_exchange *ex)
@@ -286,11 +326,21 @@ enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, 
         *data_len = 0;
         return ok;
     }
-    if (ex->stage != GW__HTTP_BODY && ex->stage != GW__HTTP_OVERLONG) {
-        return MHD_NO;
+    bool is_answered = false;
+    switch (ex->stage) {
+    case GW__HTTP_BODY:
+    case GW__HTTP_OVERLONG: is_answered = answer(ex); break;
+    case GW__HTTP_WAITING: is_answered = handle(ex); break;
+    default: return MHD_NO;
     }
-    answer(ex);
-    return send_answer(ex);
+    return is_answered ? send_answer(ex) : MHD_YES;
+}
+
+void gw__http_exchange_resume(gw__http_wait *wait)
+{
+    gw__http_exchange *ex = (void *)((char *)wait - offsetof(gw__http_exchange, wait));
+    ex->req.wait_is_over = wait->is_over;
+    MHD_resume_connection(ex->req.mhd);
 }
 
 static void record(gw__http_exchange *ex)
@@ -324,6 +374,11 @@ void gw__http_exchange_end(gw__http_exchange *ex)
     ex->req.pairs = NULL;
     ex->req.pairs_len = 0;
     ex->req.entry = NULL;
+    if (ex->waits_since_ns != 0) {
+        gw__http_waits_remove(&ex->lane->waits, &ex->wait);
+        ex->waits_since_ns = 0;
+        ex->req.wait_is_over = false;
+    }
     if (ex->req.body.cap > KEEP_MAX) {
         gw_buf_dispose(&ex->req.body);
     }

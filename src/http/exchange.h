@@ -24,6 +24,7 @@
 #include "http/router.h"
 #include "http/tally.h"
 #include "http/target.h"
+#include "http/waits.h"
 
 /** What all connections of a server share. Immutable but for the atomics. */
 typedef struct gw__http_site {
@@ -31,6 +32,7 @@ typedef struct gw__http_site {
     gw__http_tally *tallies; /**< one for each route, by its index, and one more for no route */
     size_t n_routes;
     gw_gauge *n_connections;
+    gw_gauge *n_waiting;
     size_t max_header_bytes;
     size_t max_body_bytes;
     atomic_bool access_log;
@@ -42,6 +44,7 @@ typedef struct gw__http_lane {
     gw__http_site *site;
     uint64_t now_ns;   /**< when this turn of its loop began */
     unsigned n_inside; /**< requests whose headers are there and whose answer is not sent */
+    gw__http_waits waits;
 } gw__http_lane;
 
 struct gw_http_request {
@@ -53,6 +56,7 @@ struct gw_http_request {
     const char *pairs; /**< the query, decoded; see target.h */
     size_t pairs_len;
     gw_buf body;
+    bool wait_is_over;
     char local_address[INET6_ADDRSTRLEN];
 };
 
@@ -73,8 +77,11 @@ struct gw_http_response {
     int status;
     const char *content_type; /**< NULL: application/json if there is a body */
     gw_buf body;
-    gw_buf headers; /**< "name NUL value NUL" pairs */
-    bool has_type;  /**< Content-Type is among them */
+    gw_buf headers;           /**< "name NUL value NUL" pairs */
+    bool has_type;            /**< Content-Type is among them */
+    gw_http_channel *channel; /**< to wait on, rather than to answer; NULL: answer */
+    uint64_t ticket;
+    unsigned timeout_ms;
     gw__http_kept_answer kept;
 };
 
@@ -83,6 +90,7 @@ typedef enum gw__http_stage {
     GW__HTTP_STARTED,  /**< the request line is there */
     GW__HTTP_BODY,     /**< its headers are; the body comes */
     GW__HTTP_OVERLONG, /**< the body is past the limit; the rest is thrown away */
+    GW__HTTP_WAITING,  /**< its handler was called, and will be again */
     GW__HTTP_ANSWERED
 } gw__http_stage;
 
@@ -95,6 +103,8 @@ typedef struct gw__http_exchange {
     char *query;         /**< as sent; NULL when there is none; the decoded pairs lie behind it */
     size_t query_len;
     bool lost_query; /**< no memory was left for it */
+    gw__http_wait wait;
+    uint64_t waits_since_ns; /**< when it waited first; 0: it has not */
     gw__http_target target;
     gw_http_request req;
     gw_http_response res;
@@ -113,6 +123,10 @@ void gw__http_exchange_start(gw__http_exchange *ex, const char *target);
  */
 enum MHD_Result gw__http_exchange_step(gw__http_exchange *ex, const char *path, const char *method,
                                        const char *version, const char *data, size_t *data_len);
+
+/** Go on with the request of `wait`, which waits no more: its handler is called in the next turn.
+ */
+void gw__http_exchange_resume(gw__http_wait *wait);
 
 /** The answer is sent, or the connection broke. */
 void gw__http_exchange_end(gw__http_exchange *ex);

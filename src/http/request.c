@@ -39,3 +39,8 @@ const char *gw_http_local_address(const gw_http_request *req)
 {
     return req->local_address;
 }
+
+bool gw_http_wait_is_over(const gw_http_request *req)
+{
+    return req->wait_is_over;
+}

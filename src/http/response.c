@@ -30,6 +30,7 @@ void gw__http_response_reset(gw_http_response *res)
     res->status = 200;
     res->content_type = NULL;
     res->has_type = false;
+    res->channel = NULL;
 }
 
 void gw_http_set_status(gw_http_response *res, int status)
@@ -107,6 +108,14 @@ void gw_http_problem(gw_http_response *res, int status, const char *format, ...)
     res->status = status;
     res->content_type = GW__HTTP_PROBLEM_TYPE;
     gw__http_problem_write(&res->body, status, detail, detail_len);
+}
+
+void gw_http_wait(gw_http_response *res, gw_http_channel *channel, uint64_t ticket,
+                  unsigned timeout_ms)
+{
+    res->channel = channel;
+    res->ticket = ticket;
+    res->timeout_ms = timeout_ms;
 }
 
 static bool may_have_body(int status)

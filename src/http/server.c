@@ -72,6 +72,8 @@ static gw_status fill_site(gw__http_site *site, const gw_http_options *options,
     site->n_routes = n_routes;
     site->n_connections =
         gw_metrics_gauge("godwit_http_connections", "Open HTTP connections.", NULL);
+    site->n_waiting = gw_metrics_gauge(
+        "godwit_http_waiting", "Requests that wait for a change before they are answered.", NULL);
     site->max_header_bytes = options->max_header_bytes;
     site->max_body_bytes = options->max_body_bytes;
     atomic_init(&site->access_log, options->access_log);

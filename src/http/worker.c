@@ -29,6 +29,15 @@
  * there is anything to do: there will be. */
 #define BUSY_STEPS 4
 
+/* So many requests that have waited go on in one turn, so that a wake of thousands does not keep
+ * the others from theirs. */
+#define RESUMED_MAX 256
+
+/* Of eight connections one is kept from waiting, for those who must be answered: probes, pushes. */
+#define NEVER_WAIT(max_connections) ((max_connections) / 8)
+
+#define COMPLAIN_EVERY_NS           (60 * (uint64_t)1000 * GW_NS_PER_MS)
+
 typedef enum phase { PHASE_SERVE, PHASE_QUIESCE, PHASE_STOP } phase;
 
 struct gw__http_worker {
@@ -36,11 +45,29 @@ struct gw__http_worker {
     gw__http_gate *gate;
     struct MHD_Daemon *daemon;
     pthread_t thread;
-    int wake_fd;      /* an eventfd: the phase changed */
+    int wake_fd;      /* an eventfd: the phase changed, or a channel was woken */
     atomic_int phase; /* of enum phase; only grows */
-    unsigned n_steps; /* @thread the worker's, as the next */
+    unsigned n_steps; /* @thread the worker's, as all that follow */
     bool has_closed;  /* a connection was closed in this turn */
+    unsigned n_connections;
+    unsigned max_connections;
+    uint64_t complained_ns; /* when it was last logged that all of them are in use */
 };
+
+/* Clients beyond the limit wait in the kernel's queue, and nobody would know why. */
+static void complain_when_full(gw__http_worker *worker)
+{
+    uint64_t now_ns = worker->lane.now_ns;
+    if (worker->n_connections < worker->max_connections ||
+        (worker->complained_ns != 0 && now_ns - worker->complained_ns < COMPLAIN_EVERY_NS)) {
+        return;
+    }
+    worker->complained_ns = now_ns;
+    gw_log_warn("http",
+                "all %u connections of this server thread are in use (%zu of them wait for a "
+                "change): further clients wait until one is closed",
+                worker->max_connections, worker->lane.waits.n);
+}
 
 static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_ctx,
                           enum MHD_ConnectionNotificationCode what)
@@ -48,7 +75,10 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
     gw__http_worker *worker = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         *socket_ctx = gw__http_exchange_new(&worker->lane, mhd);
+        worker->n_connections++;
+        complain_when_full(worker);
     } else {
+        worker->n_connections--;
         gw__http_exchange_free(*socket_ctx);
         *socket_ctx = NULL;
         worker->has_closed = true;
@@ -116,7 +146,7 @@ static gw_status start_daemon(gw__http_worker *worker, int listen_fd, bool ipv6,
                               const gw_http_options *options, gw_error *err)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_SUPPRESS_DATE_NO_CLOCK |
-                     (ipv6 ? MHD_USE_DUAL_STACK : 0u);
+                     MHD_ALLOW_SUSPEND_RESUME | (ipv6 ? MHD_USE_DUAL_STACK : 0u);
     size_t memory = options->max_header_bytes + MEMORY_SPARE;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_message, NULL}, /* first, for the others */
@@ -140,19 +170,66 @@ static gw_status start_daemon(gw__http_worker *worker, int listen_fd, bool ipv6,
     return GW_OK;
 }
 
-/* Wait until a socket or the phase has something for us, or a connection's time is up. */
+/* How long nothing has to be done if nothing happens; -1 for ever. */
+static int idle_ms(gw__http_worker *worker)
+{
+    uint64_t idle = 60000;
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    /* MHD counts whole milliseconds and is never late by asking twice. */
+    bool has_timeout = MHD_get_timeout(worker->daemon, &timeout_ms) == MHD_YES;
+    if (has_timeout && timeout_ms < idle) {
+        idle = timeout_ms;
+    }
+    uint64_t next_ns = gw__http_waits_next_ns(&worker->lane.waits);
+    if (next_ns == UINT64_MAX) {
+        return has_timeout ? (int)idle : -1;
+    }
+    uint64_t now_ns = gw_clock_ns();
+    uint64_t until_ms = next_ns <= now_ns ? 0 : (next_ns - now_ns) / GW_NS_PER_MS + 1;
+    return (int)(until_ms < idle ? until_ms : idle);
+}
+
+/* Wait until a socket, a channel or the phase has something for us, or somebody's time is up. */
 static void wait_for_work(gw__http_worker *worker, int epoll_fd)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
-    bool has_timeout = MHD_get_timeout(worker->daemon, &timeout_ms) == MHD_YES;
     struct pollfd fds[] = {{.fd = epoll_fd, .events = POLLIN},
                            {.fd = worker->wake_fd, .events = POLLIN}};
-    /* MHD counts whole milliseconds and is never late by asking twice. */
-    poll(fds, 2, has_timeout ? (int)(timeout_ms < 60000 ? timeout_ms : 60000) : -1);
+    poll(fds, 2, idle_ms(worker));
     uint64_t count = 0;
     if (fds[1].revents != 0 && read(worker->wake_fd, &count, sizeof(count)) < 0) {
-        return; /* the phase is read in any case */
+        return; /* the phase and the bell are looked at in any case */
     }
+}
+
+/* Let requests go on that need wait no longer, `n_max` of them. MHD_run() calls their handlers. */
+static void resume_due(gw__http_worker *worker, size_t n_max)
+{
+    gw__http_waits *waits = &worker->lane.waits;
+    gw__http_waits_look(waits, worker->lane.now_ns);
+    gw__http_wait *wait = NULL;
+    for (size_t n = 0; n < n_max && (wait = gw__http_waits_take(waits)) != NULL; n++) {
+        gw__http_exchange_resume(wait);
+    }
+}
+
+/* One turn. The number of steps that requests took in it. */
+static unsigned take_turn(gw__http_worker *worker, size_t n_resumed_max)
+{
+    unsigned before = worker->n_steps;
+    worker->has_closed = false;
+    worker->lane.now_ns = gw_clock_ns();
+    resume_due(worker, n_resumed_max);
+    MHD_run(worker->daemon);
+    return worker->n_steps - before;
+}
+
+/* @thread the worker's, as the last it does. MHD must not be stopped with suspended connections. */
+static void close_all(gw__http_worker *worker)
+{
+    gw__http_waits_end(&worker->lane.waits);
+    take_turn(worker, SIZE_MAX);     /* nothing is set aside any more */
+    MHD_stop_daemon(worker->daemon); /* closes its socket too, if it still has it */
+    gw__http_waits_dispose(&worker->lane.waits);
 }
 
 static void *run(void *ctx)
@@ -166,21 +243,19 @@ static void *run(void *ctx)
         if (now == PHASE_QUIESCE && !is_quiesced) {
             is_quiesced = true;
             close(MHD_quiesce_daemon(worker->daemon));
+            gw__http_waits_end(&worker->lane.waits);
         }
-        unsigned before = worker->n_steps;
-        worker->has_closed = false;
-        worker->lane.now_ns = gw_clock_ns();
-        MHD_run(worker->daemon);
+        unsigned n_steps = take_turn(worker, RESUMED_MAX);
         if (is_quiesced && is_busy != (worker->lane.n_inside > 0)) {
             is_busy = !is_busy;
             gw__http_gate_add(worker->gate, is_busy ? 1 : -1);
         }
         /* At its limit of connections MHD stops listening, and only its next turn starts again. */
-        if (worker->n_steps - before < BUSY_STEPS && !worker->has_closed) {
+        if (n_steps < BUSY_STEPS && !worker->has_closed) {
             wait_for_work(worker, epoll_fd);
         }
     }
-    MHD_stop_daemon(worker->daemon); /* closes its socket too, if it still has it */
+    close_all(worker);
     return NULL;
 }
 
@@ -222,6 +297,10 @@ gw_status gw__http_worker_start(gw__http_site *site, gw__http_gate *gate, int li
     if (worker->wake_fd < 0 || own_fd < 0) {
         st = gw_error_set_errno(err, errno, "no descriptor for the HTTP server");
     } else {
+        worker->max_connections = options->max_connections;
+        gw__http_waits_init(&worker->lane.waits, worker->wake_fd,
+                            options->max_connections - NEVER_WAIT(options->max_connections),
+                            site->n_waiting);
         st = start_daemon(worker, own_fd, ipv6, options, err);
     }
     if (st == GW_OK) {
