@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,13 +46,19 @@ gw__properties *gw__properties_ref(gw__properties *props)
     return props;
 }
 
+static void free_value(char *value)
+{
+    if (value != NULL) { /* it may be a password */
+        explicit_bzero(value, strlen(value));
+    }
+    free(value);
+}
+
 static void free_property(gw__property *item)
 {
     free(item->key);
-    if (item->value != NULL) { /* it may be a password */
-        explicit_bzero(item->value, strlen(item->value));
-    }
-    free(item->value);
+    free_value(item->value);
+    free(item->place);
 }
 
 void gw__properties_unref(gw__properties *props)
@@ -108,8 +115,25 @@ static gw_status reserve(gw__properties *props, gw_error *err)
     return GW_OK;
 }
 
+/* "file.yml:3"; NULL when out of memory. */
+static char *write_place(const char *origin, unsigned line)
+{
+    size_t size = strlen(origin) + 12;
+    char *place = malloc(size);
+    if (place != NULL) {
+        snprintf(place, size, "%s:%u", origin, line);
+    }
+    return place;
+}
+
 gw_status gw__properties_add(gw__properties *props, const char *key, const char *value,
                              gw_error *err)
+{
+    return gw__properties_add_at(props, key, value, 0, err);
+}
+
+gw_status gw__properties_add_at(gw__properties *props, const char *key, const char *value,
+                                unsigned line, gw_error *err)
 {
     assert(!props->sealed && props->n_sources > 0);
     const char *origin = props->origins[props->n_sources - 1];
@@ -131,14 +155,14 @@ gw_status gw__properties_add(gw__properties *props, const char *key, const char 
     gw__property item = {.key = strdup(key),
                          .group_len = gw__key_group_len(key),
                          .value = strdup(value),
-                         .origin = origin,
+                         .place = line > 0 ? write_place(origin, line) : NULL,
                          .rank = props->rank,
                          .order = props->n};
-    if (item.key == NULL || item.value == NULL) {
-        free(item.key);
-        free(item.value);
+    if (item.key == NULL || item.value == NULL || (line > 0 && item.place == NULL)) {
+        free_property(&item);
         return no_memory(err);
     }
+    item.origin = item.place != NULL ? item.place : origin;
     props->items[props->n++] = item;
     return GW_OK;
 }
@@ -183,6 +207,18 @@ void gw__properties_seal(gw__properties *props)
         }
     }
     props->n = kept;
+}
+
+gw_status gw__properties_reveal(gw__properties *props, size_t i, const char *value, gw_error *err)
+{
+    char *copy = strdup(value);
+    if (copy == NULL) {
+        return no_memory(err);
+    }
+    free_value(props->items[i].value);
+    props->items[i].value = copy;
+    props->items[i].secret = true;
+    return GW_OK;
 }
 
 size_t gw__properties_count(const gw__properties *props)

@@ -18,9 +18,11 @@ typedef struct gw__property {
     char *key;          /* whole, such as "a.b[0].c" */
     size_t group_len;   /* of it, the group's name: "a.b" */
     char *value;        /* as text */
-    const char *origin; /* borrowed from the properties */
-    unsigned rank;      /* of its source: 0 is the highest */
-    size_t order;       /* in which they were added */
+    char *place;        /* "file.yml:3" if the line is known; NULL */
+    const char *origin; /* borrowed from the properties: its place, or the source */
+    bool secret;   /* its value came encrypted: for nobody's eyes, whatever the key is called */
+    unsigned rank; /* of its source: 0 is the highest */
+    size_t order;  /* in which they were added */
 } gw__property;
 
 typedef struct gw__properties gw__properties;
@@ -45,8 +47,16 @@ gw_status gw__properties_add_source(gw__properties *props, const char *origin, u
 gw_status gw__properties_add(gw__properties *props, const char *key, const char *value,
                              gw_error *err);
 
+/* The same for one that is known to stand in this line of the source; 0: not known. */
+gw_status gw__properties_add_at(gw__properties *props, const char *key, const char *value,
+                                unsigned line, gw_error *err);
+
 /* Merge the sources. After this they can be read, shared, and not changed. */
 void gw__properties_seal(gw__properties *props);
+
+/* Replace the value of a property, which is secret from then on, before anybody else sees them.
+ * GW_E_NOMEM. */
+gw_status gw__properties_reveal(gw__properties *props, size_t i, const char *value, gw_error *err);
 
 gw__properties *gw__properties_ref(gw__properties *props);
 void gw__properties_unref(gw__properties *props);

@@ -50,7 +50,7 @@ static gw_status wrong(const gw__property *item, const char *key, const char *wh
 {
     gw_buf shown;
     gw_buf_init(&shown, 0);
-    if (sounds_secret(key)) {
+    if (item->secret || sounds_secret(key)) {
         gw_buf_add_str(&shown, "***");
     } else {
         gw_url_mask(&shown, item->value);

@@ -154,13 +154,32 @@ static void limits(void **state)
     gw__properties_unref(props);
 }
 
+/* A property with a line says so; its source's others do not. */
+static void places(void **state)
+{
+    (void)state;
+    gw__properties *props = gw__properties_new();
+    assert_int_equal(gw__properties_add_source(props, "file:///x.yml", 0, NULL), GW_OK);
+    assert_int_equal(gw__properties_add_at(props, "a", "1", 3, NULL), GW_OK);
+    assert_int_equal(gw__properties_add_at(props, "b", "2", 4294967295u, NULL), GW_OK);
+    assert_int_equal(gw__properties_add(props, "c", "3", NULL), GW_OK);
+    gw__properties_seal(props);
+    assert_int_equal(gw__properties_reveal(props, 2, "opened", NULL), GW_OK);
+    char got[512];
+    describe(props, got, sizeof(got));
+    assert_string_equal(got,
+                        "a=1@file:///x.yml:3 b=2@file:///x.yml:4294967295 c=opened@file:///x.yml");
+    assert_false(gw__properties_at(props, 0)->secret);
+    assert_true(gw__properties_at(props, 2)->secret);
+    gw__properties_unref(props);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(group_names),
-        cmocka_unit_test(sources_merge),
-        cmocka_unit_test(groups_are_found),
-        cmocka_unit_test(limits),
+        cmocka_unit_test(group_names),      cmocka_unit_test(sources_merge),
+        cmocka_unit_test(groups_are_found), cmocka_unit_test(limits),
+        cmocka_unit_test(places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
