@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/environment.h"
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +82,46 @@ static const char *text_of(const json_t *value, char *number, size_t size)
     return NULL;
 }
 
+/* The line in "3:7"; also at the end of a longer text, "file.yml:3:7". 0: there is none. */
+static unsigned line_of(const char *origin)
+{
+    const char *end = origin + strlen(origin);
+    const char *number[2] = {NULL, NULL}; /* the last, and the one before */
+    for (int i = 0; i < 2; i++) {
+        const char *start = end;
+        while (start > origin && start[-1] >= '0' && start[-1] <= '9') {
+            start--;
+        }
+        if (start == end) {
+            break;
+        }
+        number[i] = start;
+        if (start == origin || start[-1] != ':') {
+            break;
+        }
+        end = start - 1;
+    }
+    const char *line = number[1] != NULL ? number[1] : number[0];
+    bool alone = line == origin || number[1] != NULL; /* a port's number is no line */
+    unsigned long long value = line != NULL && alone ? strtoull(line, NULL, 10) : 0;
+    return value <= UINT_MAX ? (unsigned)value : 0;
+}
+
+/* Take {"value":v,"origin":o} apart. Anything else is the value itself. */
+static json_t *unwrap(json_t *value, unsigned *ret_line)
+{
+    json_t *inner = json_is_object(value) ? json_object_get(value, "value") : NULL;
+    json_t *origin = json_object_get(value, "origin");
+    *ret_line = 0;
+    if (inner == NULL || json_object_size(value) > (origin != NULL ? 2u : 1u)) {
+        return value;
+    }
+    if (json_is_string(origin)) {
+        *ret_line = line_of(json_string_value(origin));
+    }
+    return inner;
+}
+
 static gw_status add_properties(gw__properties *props, json_t *source, const char *origin,
                                 gw_error *err)
 {
@@ -88,6 +130,8 @@ static gw_status add_properties(gw__properties *props, json_t *source, const cha
     json_object_foreach(source, key, value)
     {
         char number[64];
+        unsigned line;
+        value = unwrap(value, &line);
         const char *text = text_of(value, number, sizeof(number));
         if (text == NULL) {
             return gw_error_set(err, GW_E_PROTOCOL, 0,
@@ -95,7 +139,7 @@ static gw_status add_properties(gw__properties *props, json_t *source, const cha
                                 "a plain value",
                                 key, origin, kind_of(value));
         }
-        gw_status st = gw__properties_add(props, key, text, err);
+        gw_status st = gw__properties_add_at(props, key, text, line, err);
         if (st != GW_OK) {
             return st;
         }
@@ -159,6 +203,18 @@ static void copy_version(const json_t *version, char *ret_version)
     snprintf(ret_version, GW__VERSION_MAX + 1, "%s", text);
 }
 
+/* It goes into a header as it is: printable ASCII, or it is left out. */
+static void copy_state(const json_t *state, char *ret_state)
+{
+    const char *text = json_is_string(state) ? json_string_value(state) : "";
+    size_t len = strlen(text);
+    bool fits = len <= GW__STATE_MAX;
+    for (size_t i = 0; fits && i < len; i++) {
+        fits = text[i] >= 0x20 && text[i] < 0x7f;
+    }
+    snprintf(ret_state, GW__STATE_MAX + 1, "%s", fits ? text : "");
+}
+
 static gw_status read_document(json_t *root, gw__environment *ret_env, gw_error *err)
 {
     if (!json_is_object(root)) {
@@ -187,6 +243,7 @@ static gw_status read_document(json_t *root, gw__environment *ret_env, gw_error 
     ret_env->properties = props;
     ret_env->n_sources = json_array_size(sources);
     copy_version(json_object_get(root, "version"), ret_env->version);
+    copy_state(json_object_get(root, "state"), ret_env->state);
     return GW_OK;
 }
 

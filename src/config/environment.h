@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The answer of a Spring-style config server, {"propertySources":[{"name":...,"source":{...}}]},
- * read into properties. Refuses what such a server would not say, as a whole. */
+ * read into properties. A value stands for itself, or in {"value":...,"origin":"3:7"}, which tells
+ * its line and column: the second format of Spring's servers. Refuses what such a server would not
+ * say, as a whole. */
 #ifndef GW_CONFIG_ENVIRONMENT_H
 #define GW_CONFIG_ENVIRONMENT_H
 
@@ -9,12 +11,14 @@
 #include "config/properties.h"
 
 #define GW__VERSION_MAX 127
+#define GW__STATE_MAX   1023
 #define GW__SOURCES_MAX 1000
 
 typedef struct gw__environment {
     gw__properties *properties; /* sealed; NULL in a zeroed struct */
     size_t n_sources;
     char version[GW__VERSION_MAX + 1]; /* "" if it says none; cut */
+    char state[GW__STATE_MAX + 1];     /* to be said back to the server; "" if none, or not fit */
 } gw__environment;
 
 /* The text of a failure names keys and sources, and no values. GW_E_PROTOCOL; GW_E_LIMIT;

@@ -134,6 +134,15 @@ static void hostile_answers(void **state)
          GW_E_PROTOCOL, "'k' of f.yml is an object, not a plain value"},
         {"{\"propertySources\":[{\"name\":\"f.yml\",\"source\":{\"k\":[\"secret\"]}}]}",
          GW_E_PROTOCOL, "'k' of f.yml is an array, not a plain value"},
+        {"{\"propertySources\":[{\"name\":\"f.yml\",\"source\":{\"k\":{\"value\":[\"secret\"],"
+         "\"origin\":\"1:2\"}}}]}",
+         GW_E_PROTOCOL, "'k' of f.yml is an array, not a plain value"},
+        {"{\"propertySources\":[{\"name\":\"f.yml\",\"source\":{\"k\":{\"value\":{\"value\":1}}}}]"
+         "}",
+         GW_E_PROTOCOL, "'k' of f.yml is an object, not a plain value"},
+        {"{\"propertySources\":[{\"name\":\"f.yml\",\"source\":{\"k\":{\"value\":1,\"secret\":2}}}]"
+         "}",
+         GW_E_PROTOCOL, "'k' of f.yml is an object, not a plain value"},
         {"{\"propertySources\":[{\"source\":{\"k\":\"secret\",\"k\":2}}]}", GW_E_PROTOCOL,
          "a key stands twice"},
         {"{\"propertySources\":[],\"propertySources\":[]}", GW_E_PROTOCOL, "a key stands twice"},
@@ -240,12 +249,68 @@ static void problem_details(void **state)
     }
 }
 
+/* The second format: each value with its place; both can be mixed. */
+static void values_with_origins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json;
+        const char *text;
+        const char *origin;
+    } cases[] = {
+        {"{\"value\":6767,\"origin\":\"3:14\"}", "6767", "f.yml:3"},
+        {"{\"origin\":\"12:1\",\"value\":\"text\"}", "text", "f.yml:12"},
+        {"{\"value\":null,\"origin\":\"4:2\"}", "", "f.yml:4"},
+        {"{\"value\":true,\"origin\":null}", "true", "f.yml"},
+        {"{\"value\":\"\"}", "", "f.yml"},
+        {"{\"value\":1,\"origin\":\"URL [https://h/f.yml]:7:3\"}", "1", "f.yml:7"},
+        {"{\"value\":1,\"origin\":\"5\"}", "1", "f.yml:5"},
+        {"{\"value\":1,\"origin\":\"host:8888\"}", "1", "f.yml"},
+        {"{\"value\":1,\"origin\":\"\"}", "1", "f.yml"},
+        {"{\"value\":1,\"origin\":\":\"}", "1", "f.yml"},
+        {"{\"value\":1,\"origin\":\"99999999999999999999:1\"}", "1", "f.yml"},
+        {"{\"value\":1,\"origin\":7}", "1", "f.yml"},
+        {"\"flat\"", "flat", "f.yml"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "{\"propertySources\":[{\"name\":\"f.yml\",\"source\":{\"k\":%s}}]}",
+                 cases[i].json);
+        gw__environment env = parse(text);
+        gw__group group = gw__properties_group(env.properties, "k", 1);
+        assert_int_equal(group.n, 1);
+        if (strcmp(group.items[0].value, cases[i].text) != 0 ||
+            strcmp(group.items[0].origin, cases[i].origin) != 0) {
+            fail_msg("%s: got '%s' from %s", cases[i].json, group.items[0].value,
+                     group.items[0].origin);
+        }
+        gw__properties_unref(env.properties);
+    }
+}
+
+/* What the client has to say back, if a header can hold it. */
+static void states(void **state)
+{
+    (void)state;
+    gw__environment env = parse("{\"state\":\"s-1\",\"propertySources\":[]}");
+    assert_string_equal(env.state, "s-1");
+    gw__properties_unref(env.properties);
+    env = parse("{\"state\":\"a\\r\\nX-Evil: 1\",\"propertySources\":[]}");
+    assert_string_equal(env.state, "");
+    gw__properties_unref(env.properties);
+    env = parse("{\"state\":null,\"propertySources\":[]}");
+    assert_string_equal(env.state, "");
+    gw__properties_unref(env.properties);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_sources_count), cmocka_unit_test(values_become_text),
-        cmocka_unit_test(hostile_answers),   cmocka_unit_test(deep_nesting),
-        cmocka_unit_test(huge_answers),      cmocka_unit_test(problem_details),
+        cmocka_unit_test(all_sources_count),   cmocka_unit_test(values_become_text),
+        cmocka_unit_test(hostile_answers),     cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(huge_answers),        cmocka_unit_test(problem_details),
+        cmocka_unit_test(values_with_origins), cmocka_unit_test(states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
