@@ -12,6 +12,7 @@
 #define DEFAULT_TIMEOUT_MS 10000u
 #define DEFAULT_BODY_MAX   ((size_t)8 << 20)
 #define HEADERS_MAX        65536 /* of an answer */
+#define POLL_MAX_MS        1000
 
 /* One call under way. */
 typedef struct transfer {
@@ -19,6 +20,7 @@ typedef struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     gw_http_reply reply;
+    const char *keep_header;
     size_t header_bytes;
     bool too_large;
     char reason[CURL_ERROR_SIZE];
@@ -67,9 +69,13 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
         /* The head of another answer, after a "100 Continue" for example. */
         t->reply.content_type[0] = '\0';
         t->reply.etag[0] = '\0';
+        t->reply.kept[0] = '\0';
     }
     take_header(line, len, "Content-Type", t->reply.content_type, sizeof(t->reply.content_type));
     take_header(line, len, "ETag", t->reply.etag, sizeof(t->reply.etag));
+    if (t->keep_header != NULL) {
+        take_header(line, len, t->keep_header, t->reply.kept, sizeof(t->reply.kept));
+    }
     return len;
 }
 
@@ -175,6 +181,7 @@ static gw_status status_of(const transfer *t, CURLcode code, long errnum)
     case CURLE_OUT_OF_MEMORY:
     case CURLE_WRITE_ERROR: return GW_E_NOMEM; /* of our callbacks; too_large is the other case */
     case CURLE_URL_MALFORMAT: return GW_E_INVALID;
+    case CURLE_ABORTED_BY_CALLBACK: return GW_E_CLOSED; /* ours, see run_until_done() */
     default: return GW_E_PROTOCOL;
     }
 }
@@ -202,6 +209,8 @@ static gw_status fail(const transfer *t, CURLcode code, const gw_url *url, gw_er
     t->curl->easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &errnum);
     if (t->too_large) {
         gw_buf_add_str(&reason, "the answer is too large");
+    } else if (code == CURLE_ABORTED_BY_CALLBACK) {
+        gw_buf_add_str(&reason, "the call was cancelled");
     } else {
         gw_url_mask(&reason, t->reason[0] != '\0' ? t->reason : t->curl->easy_strerror(code));
         char text[128];
@@ -217,13 +226,54 @@ static gw_status fail(const transfer *t, CURLcode code, const gw_url *url, gw_er
     return st;
 }
 
-/* Whether the time was up while libcurl's resolver thread still waited for the DNS. It is not
+/* Whether the call ended early while libcurl's resolver thread still waited for the DNS. It is not
  * joined (QUICK_EXIT), which could take much longer than `timeout_ms`; so its code must stay. */
 static bool was_resolving(const transfer *t, CURLcode code)
 {
     curl_off_t lookup_us = 0;
     t->curl->easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
-    return code == CURLE_OPERATION_TIMEDOUT && lookup_us == 0;
+    return (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK) &&
+           lookup_us == 0;
+}
+
+/* Drive the transfer to its end, or until it is cancelled. */
+static CURLcode run_until_done(const transfer *t, CURLM *multi, int cancel_fd)
+{
+    const gw__curl *c = t->curl;
+    for (;;) {
+        struct curl_waitfd cancel = {.fd = cancel_fd, .events = CURL_WAIT_POLLIN};
+        unsigned n_cancel = cancel_fd > 0 ? 1 : 0;
+        int n_running = 0;
+        int n_messages = 0;
+        CURLMcode rc = c->multi_perform(multi, &n_running);
+        const CURLMsg *msg = rc == CURLM_OK ? c->multi_info_read(multi, &n_messages) : NULL;
+        if (msg != NULL && msg->msg == CURLMSG_DONE) {
+            return msg->data.result;
+        }
+        if (rc == CURLM_OK) { /* woken by the transfer, its timeouts, the cancel */
+            rc = c->multi_poll(multi, &cancel, n_cancel, POLL_MAX_MS, NULL);
+        }
+        if (rc != CURLM_OK) {
+            return rc == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT;
+        }
+        if (n_cancel > 0 && cancel.revents != 0) {
+            return CURLE_ABORTED_BY_CALLBACK;
+        }
+    }
+}
+
+static CURLcode run(const transfer *t, int cancel_fd)
+{
+    const gw__curl *c = t->curl;
+    CURLM *multi = c->multi_init();
+    if (multi == NULL || c->multi_add_handle(multi, t->easy) != CURLM_OK) {
+        c->multi_cleanup(multi);
+        return CURLE_OUT_OF_MEMORY;
+    }
+    CURLcode code = run_until_done(t, multi, cancel_fd);
+    c->multi_remove_handle(multi, t->easy);
+    c->multi_cleanup(multi);
+    return code;
 }
 
 static gw_status perform(transfer *t, const gw_http_call *call, const gw_url *url,
@@ -238,7 +288,7 @@ static gw_status perform(transfer *t, const gw_http_call *call, const gw_url *ur
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for an HTTP call");
     }
     set_up(t, call, url->hosts[0].name);
-    CURLcode code = t->curl->easy_perform(t->easy);
+    CURLcode code = run(t, call->cancel_fd);
     *ret_keep_loaded = was_resolving(t, code);
     if (code != CURLE_OK) {
         st = fail(t, code, url, err);
@@ -290,7 +340,7 @@ gw_status gw_http_perform(const gw_http_call *call, gw_http_reply *ret_reply, gw
     if (st != GW_OK) {
         return st;
     }
-    transfer t = {0};
+    transfer t = {.keep_header = call->keep_header};
     gw_buf_init(&t.reply.body, call->max_body_bytes != 0 ? call->max_body_bytes : DEFAULT_BODY_MAX);
     bool keep_loaded = false;
     st = gw__curl_acquire(&t.curl, err);

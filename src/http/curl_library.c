@@ -20,11 +20,22 @@ static bool find_functions(void)
         const char *name;
         void *slot;
     } wanted[] = {
-        {"curl_global_init", &curl.global_init},   {"curl_global_cleanup", &curl.global_cleanup},
-        {"curl_easy_init", &curl.easy_init},       {"curl_easy_cleanup", &curl.easy_cleanup},
-        {"curl_easy_setopt", &curl.easy_setopt},   {"curl_easy_getinfo", &curl.easy_getinfo},
-        {"curl_easy_perform", &curl.easy_perform}, {"curl_easy_strerror", &curl.easy_strerror},
-        {"curl_slist_append", &curl.slist_append}, {"curl_slist_free_all", &curl.slist_free_all},
+        {"curl_global_init", &curl.global_init},
+        {"curl_global_cleanup", &curl.global_cleanup},
+        {"curl_easy_init", &curl.easy_init},
+        {"curl_easy_cleanup", &curl.easy_cleanup},
+        {"curl_easy_setopt", &curl.easy_setopt},
+        {"curl_easy_getinfo", &curl.easy_getinfo},
+        {"curl_easy_strerror", &curl.easy_strerror},
+        {"curl_multi_init", &curl.multi_init},
+        {"curl_multi_cleanup", &curl.multi_cleanup},
+        {"curl_multi_add_handle", &curl.multi_add_handle},
+        {"curl_multi_remove_handle", &curl.multi_remove_handle},
+        {"curl_multi_perform", &curl.multi_perform},
+        {"curl_multi_poll", &curl.multi_poll},
+        {"curl_multi_info_read", &curl.multi_info_read},
+        {"curl_slist_append", &curl.slist_append},
+        {"curl_slist_free_all", &curl.slist_free_all},
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         void *function = dlsym(handle, wanted[i].name);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -462,6 +463,62 @@ static void test_many_threads(void **state)
 }
 
 /* The last test: libcurl stays loaded, since one of its threads was left behind. */
+static void *cancel_soon(void *arg)
+{
+    (void)!write(*(int *)arg, &(uint64_t){1}, sizeof(uint64_t));
+    return NULL;
+}
+
+/* A server that says nothing for long, and somebody who does not want to wait. */
+static void test_cancelling(void **state)
+{
+    (void)state;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    assert_true(fd > 0);
+    peer_server server = {.bytes = "", .len = 0, .hold = true};
+    peer_server_start(&server);
+    gw_http_call call = {.url = url_of(&server, "/wait"), .timeout_ms = 600000, .cancel_fd = fd};
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancel_soon, &fd);
+    assert_int_equal(gw_http_perform(&call, &reply, &err), GW_E_CLOSED);
+    check_error_at(&server, "http", "/wait: the call was cancelled");
+    pthread_join(thread, NULL);
+    assert_int_equal(gw_http_perform(&call, &reply, &err), GW_E_CLOSED); /* it stays so */
+    peer_server_stop(&server);
+    close(fd);
+}
+
+static void test_a_header_of_choice(void **state)
+{
+    (void)state;
+    peer_server server = script("HTTP/1.1 200 OK\r\nX-Godwit-Wait: 60\r\nX-Other: 1\r\n\r\n");
+    peer_server_start(&server);
+    gw_http_call call = {.url = url_of(&server, "/"), .keep_header = "x-godwit-wait"};
+    assert_int_equal(gw_http_perform(&call, &reply, &err), GW_OK);
+    assert_string_equal(reply.kept, "60");
+    call.keep_header = "X-Missing";
+    assert_int_equal(gw_http_perform(&call, &reply, &err), GW_OK);
+    assert_string_equal(reply.kept, "");
+    peer_server_stop(&server);
+}
+
+/* Cancelled while the name is looked up: that thread goes on, as below. */
+static void test_cancelling_a_lookup(void **state)
+{
+    (void)state;
+    int fd = eventfd(0, EFD_CLOEXEC);
+    gw_http_call call = {
+        .url = "http://stuck.example:1234/x", .timeout_ms = 600000, .cancel_fd = fd};
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancel_soon, &fd);
+    assert_int_equal(gw_http_perform(&call, &reply, &err), GW_E_CLOSED);
+    pthread_join(thread, NULL);
+    sem_wait(&lookup_started);
+    sem_post(&lookup_released);
+    sem_wait(&lookup_done);
+    close(fd);
+}
+
 static void test_stuck_name_server(void **state)
 {
     (void)state;
@@ -497,8 +554,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_user_in_the_url_is_sent_not_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_environment_proxy_is_not_for_loopback, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_cancelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_header_of_choice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stuck_name_server, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancelling_a_lookup, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
