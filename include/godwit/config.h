@@ -23,6 +23,7 @@
 
 #include <godwit/api.h>
 #include <godwit/buf.h>
+#include <godwit/cipher.h>
 #include <godwit/error.h>
 
 GW_BEGIN_DECLS
@@ -37,25 +38,63 @@ typedef struct gw_config_snapshot gw_config_snapshot;
 #define GW_CONFIG_KEY_MAX        1024  /**< longest key in bytes */
 #define GW_CONFIG_PROPERTIES_MAX 20000 /**< most properties of one answer, all sources together */
 
+/** Whether changes are looked for on the config server, for a program that gets no events of them.
+ */
+typedef enum gw_config_watch_mode {
+    GW_CONFIG_WATCH_NEVER,
+    GW_CONFIG_WATCH_AUTO,  /**< unless there is a bus that works, see gw_config_note_bus() */
+    GW_CONFIG_WATCH_ALWAYS /**< beside the bus */
+} gw_config_watch_mode;
+
 typedef struct gw_config_options {
-    /** Of the config server, such as "http://configserver:8888" or "http://user:pw@host/prefix";
-     * NULL for none: then there are only 1. and 2. above. */
+    /** Of the config server, such as "http://configserver:8888" or "http://user:pw@host/prefix"; or
+     * of several, with commas between. NULL for none: then there are only 1. and 2. above.
+     * Several are tried in their order, the one that answered last first. */
     const char *url;
-    const char *app;           /**< the service's name; required with a URL */
-    const char *profile;       /**< one, or several with commas; NULL: "default" */
-    const char *label;         /**< branch, tag or commit; NULL: the server's default */
-    const char *env_prefix;    /**< "" for no overrides by the environment */
-    unsigned timeout_ms;       /**< of gw_config_load() with all its tries */
-    unsigned try_timeout_ms;   /**< of one call */
-    unsigned refresh_quiet_ms; /**< reload once so long after the last event of a burst, */
-    unsigned refresh_max_ms;   /**< and at the latest so long after its first */
+    const char *app;     /**< the service's name; required with a URL */
+    const char *profile; /**< one, or several with commas; NULL: "default" */
+    /** Branch, tag or commit; or several with commas, of which the first that the server has is
+     * taken. NULL: the server's default. */
+    const char *label;
+    const char *env_prefix; /**< "" for no overrides by the environment */
+    /** For servers whose URL has no user; NULL for none. */
+    const char *username;
+    const char *password;
+    /** Sent as X-Config-Token, as Spring's client does, and without a user as a bearer token too.
+     */
+    const char *token;
+    /** Ask the next server only when one cannot be reached; otherwise also when it answers with an
+     * error. */
+    bool connection_failures_only;
+    gw_cipher_options cipher; /**< the key for `{cipher}` values; all NULL: none */
+
+    unsigned timeout_ms;           /**< of gw_config_load() with all its tries */
+    unsigned try_timeout_ms;       /**< of one call */
+    unsigned connect_timeout_ms;   /**< of its connection */
+    unsigned retry_first_ms;       /**< pause after the first try; */
+    double retry_factor;           /**< each later one is so many times as long, */
+    unsigned retry_max_ms;         /**< at most this, */
+    unsigned retry_jitter_percent; /**< and shorter by up to so much, by chance */
+    unsigned retry_max_tries;      /**< 0: as many as the time allows */
+    unsigned refresh_quiet_ms;     /**< reload once so long after the last event of a burst, */
+    unsigned refresh_max_ms;       /**< and at the latest so long after its first */
+
+    /** Where the last good answer is kept, for a start while no server answers; NULL: nowhere, and
+     * such a start fails. Its directory must exist. */
+    const char *cache_file;
+
+    gw_config_watch_mode watch;
+    unsigned watch_interval_ms; /**< for a server that cannot tell of a change by itself */
+    unsigned watch_bus_away_ms; /**< with AUTO: watch when the bus has been away for so long */
 } gw_config_options;
 
 #define GW_CONFIG_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        .url = NULL, .app = NULL, .profile = NULL, .label = NULL, .env_prefix = "GODWIT_",         \
-        .timeout_ms = 10000, .try_timeout_ms = 3000, .refresh_quiet_ms = 100,                      \
-        .refresh_max_ms = 1000                                                                     \
+        .env_prefix = "GODWIT_", .timeout_ms = 10000, .try_timeout_ms = 10000,                     \
+        .connect_timeout_ms = 3000, .retry_first_ms = 100, .retry_factor = 2,                      \
+        .retry_max_ms = 2000, .retry_jitter_percent = 20, .refresh_quiet_ms = 100,                 \
+        .refresh_max_ms = 1000, .watch = GW_CONFIG_WATCH_NEVER, .watch_interval_ms = 30000,        \
+        .watch_bus_away_ms = 60000                                                                 \
     }
 
 /** @name Loading @{ */

@@ -35,6 +35,7 @@ struct gw_config {
     gw__refresher *refresher;
 
     pthread_mutex_t fetching;
+    gw__known known; /* of the last answer; under `fetching` */
     pthread_mutex_t updating;
     gw_config_watch *watches; /* under `updating` */
     pthread_mutex_t current_lock;
@@ -104,24 +105,35 @@ typedef struct outcome {
     char names[256];
 } outcome;
 
+/* Put the server's answer in force. @locks config->fetching held */
+static gw_status install(gw_config *config, const gw__answer *answer, outcome *ret_outcome,
+                         gw_error *err)
+{
+    pthread_mutex_lock(&config->updating);
+    gw__layers layers = config->current->layers;
+    layers.server = answer->env;
+    gw_status st = replace(config, &layers, &ret_outcome->n_changed, ret_outcome->names,
+                           sizeof(ret_outcome->names), err);
+    pthread_mutex_unlock(&config->updating);
+    if (st == GW_OK) {
+        config->known = answer->known;
+    }
+    return st;
+}
+
 static gw_status load(gw_config *config, bool patiently, outcome *ret_outcome, gw_error *err)
 {
     *ret_outcome = (outcome){.again = false};
     if (!gw__fetcher_has_server(&config->fetcher)) {
         return gw__fetcher_check_open(&config->fetcher, err);
     }
-    gw__environment server = {.properties = NULL};
+    gw__answer answer = {.unchanged = false};
     pthread_mutex_lock(&config->fetching);
-    gw_status st =
-        gw__fetcher_fetch(&config->fetcher, patiently, &server, &ret_outcome->again, err);
+    gw_status st = gw__fetcher_fetch(&config->fetcher, patiently, &config->known, &answer,
+                                     &ret_outcome->again, err);
     if (st == GW_OK) {
-        pthread_mutex_lock(&config->updating);
-        gw__layers layers = config->current->layers;
-        layers.server = server;
-        st = replace(config, &layers, &ret_outcome->n_changed, ret_outcome->names,
-                     sizeof(ret_outcome->names), err);
-        pthread_mutex_unlock(&config->updating);
-        gw__properties_unref(server.properties);
+        st = install(config, &answer, ret_outcome, err);
+        gw__answer_dispose(&answer);
     }
     pthread_mutex_unlock(&config->fetching);
     gw_counter_add(st == GW_OK ? config->reloads_ok : config->reloads_failed, 1);

@@ -1,125 +1,88 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/loader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/clock.h>
 #include <godwit/http_client.h>
 #include <godwit/url.h>
 
-#define DETAIL_MAX 256
+#define DETAIL_MAX  256
+#define WAIT_MAX_S  3600 /* more than that no server means */
+#define CALL_MIN_MS 50   /* what a call gets at least when the time is nearly up */
 
-/* ---- the URL --------------------------------------------------------------- */
+/* Spring's servers tell places only to who asks for this; others answer with their plain JSON. */
+#define ACCEPT "Accept: application/vnd.spring-cloud.config-server.v2+json, application/json;q=0.9"
 
-static gw_status check_url(const char *text, gw_error *err)
+/* ---- who asks ------------------------------------------------------------- */
+
+static char *make_header(const char *name, const char *value)
 {
-    gw_url url;
-    gw_status st = gw_url_parse(text, &url, err);
-    if (st != GW_OK) {
-        return gw_error_prefix(err, st, "config server");
+    size_t size = strlen(name) + strlen(value) + 1;
+    char *header = malloc(size);
+    if (header != NULL) {
+        snprintf(header, size, "%s%s", name, value);
     }
-    const char *fault = NULL;
-    if (strcmp(url.scheme, "http") != 0 && strcmp(url.scheme, "https") != 0) {
-        fault = "it begins with http:// or https://";
-    } else if (url.n_hosts != 1) {
-        fault = "it has one host";
-    } else if (url.query != NULL) {
-        fault = "it has no query";
-    }
-    gw_url_dispose(&url);
-    if (fault == NULL) {
+    return header;
+}
+
+static gw_status set_token(gw__loader *loader, const gw_config_options *options, gw_error *err)
+{
+    const char *token = options->token;
+    if (token == NULL || token[0] == '\0') {
         return GW_OK;
     }
-    gw_buf masked;
-    gw_buf_init(&masked, GW_URL_MAX);
-    gw_url_mask(&masked, text);
-    gw_error_set(err, GW_E_INVALID, 0, "'%s' is not the URL of a config server: %s",
-                 masked.data != NULL ? masked.data : "", fault);
-    gw_buf_dispose(&masked);
-    return GW_E_INVALID;
-}
-
-static void add_segment(gw_buf *out, const char *text)
-{
-    gw_buf_add_char(out, '/');
-    gw_url_encode(out, text, strlen(text));
-}
-
-/* A label can hold slashes, as branches do; Spring has "(_)" for them in a path. */
-static void add_label(gw_buf *out, const char *label)
-{
-    gw_buf_add_char(out, '/');
-    for (const char *at = label; *at != '\0'; at++) {
-        if (*at == '/') {
-            gw_buf_add_str(out, "(_)");
-        } else {
-            gw_url_encode(out, at, 1);
+    for (const char *p = token; *p != '\0'; p++) {
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f) {
+            return gw_error_set(err, GW_E_INVALID, 0,
+                                "the config server's token holds a blank, or no ASCII");
         }
     }
-}
-
-static bool is_given(const char *text)
-{
-    return text != NULL && text[0] != '\0';
+    bool has_user = options->username != NULL && options->username[0] != '\0';
+    for (size_t i = 0; i < loader->places.n_servers; i++) {
+        has_user |= strchr(loader->places.urls[i], '@') != NULL; /* elsewhere it is encoded */
+    }
+    loader->token_header = make_header("X-Config-Token: ", token);
+    loader->bearer_header = has_user ? NULL : make_header("Authorization: Bearer ", token);
+    return loader->token_header != NULL && (has_user || loader->bearer_header != NULL)
+               ? GW_OK
+               : gw_error_set(err, GW_E_NOMEM, 0, "no memory for the configuration");
 }
 
 gw_status gw__loader_init(gw__loader *loader, const gw_config_options *options, gw_error *err)
 {
-    *loader = (gw__loader){NULL, NULL};
-    if (!is_given(options->url)) {
-        return GW_OK;
+    *loader = (gw__loader){.connection_failures_only = options->connection_failures_only};
+    atomic_init(&loader->preferred, 0);
+    gw_status st = gw__places_init(&loader->places, options, err);
+    return st == GW_OK ? set_token(loader, options, err) : st;
+}
+
+static void free_secret(char *text)
+{
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
     }
-    gw_status st = check_url(options->url, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    if (!is_given(options->app)) {
-        return gw_error_set(err, GW_E_INVALID, 0,
-                            "a config server is given, but no name to ask it for");
-    }
-    gw_buf url;
-    gw_buf_init(&url, 2 * GW_URL_MAX);
-    gw_buf masked;
-    gw_buf_init(&masked, 2 * GW_URL_MAX);
-    gw_buf_add_str(&url, options->url);
-    while (url.len > 0 && url.data[url.len - 1] == '/') {
-        url.data[--url.len] = '\0';
-    }
-    add_segment(&url, options->app);
-    add_segment(&url, is_given(options->profile) ? options->profile : "default");
-    if (is_given(options->label)) {
-        add_label(&url, options->label);
-    }
-    st = gw_buf_status(&url);
-    if (st == GW_OK) {
-        gw_url_mask(&masked, url.data);
-        st = gw_buf_status(&masked);
-    }
-    loader->url = gw_buf_detach(&url, NULL);
-    loader->masked = gw_buf_detach(&masked, NULL);
-    gw_buf_dispose(&url);
-    gw_buf_dispose(&masked);
-    if (st == GW_OK && (loader->url == NULL || loader->masked == NULL)) {
-        st = GW_E_NOMEM;
-    }
-    if (st != GW_OK) {
-        gw__loader_dispose(loader);
-        return gw_error_set(err, st, 0, "the URL of the configuration: %s", gw_status_text(st));
-    }
-    return GW_OK;
+    free(text);
 }
 
 void gw__loader_dispose(gw__loader *loader)
 {
-    if (loader->url != NULL) {
-        explicit_bzero(loader->url, strlen(loader->url));
-    }
-    free(loader->url);
-    free(loader->masked);
-    *loader = (gw__loader){NULL, NULL};
+    gw__places_dispose(&loader->places);
+    free_secret(loader->token_header);
+    free_secret(loader->bearer_header);
+    loader->token_header = loader->bearer_header = NULL;
 }
 
-/* ---- the answer ---------------------------------------------------------------- */
+void gw__answer_dispose(gw__answer *answer)
+{
+    gw__properties_unref(answer->env.properties);
+    gw_buf_dispose(&answer->body);
+    *answer = (gw__answer){.unchanged = false};
+}
+
+/* ---- what went wrong --------------------------------------------------------- */
 
 typedef struct meaning {
     gw_status status;
@@ -142,52 +105,215 @@ static meaning meaning_of(int http_status)
     }
 }
 
-static gw_status explain_status(const gw__loader *loader, const gw_http_reply *reply,
-                                bool *ret_again, gw_error *err)
+static gw_status explain_status(const char *masked, const gw_http_reply *reply, bool *ret_again,
+                                gw_error *err)
 {
     meaning mean = meaning_of(reply->status);
     char detail[DETAIL_MAX];
     gw__problem_detail(reply->body.data, reply->body.len, detail, sizeof(detail));
     *ret_again = mean.again;
-    return gw_error_set(err, mean.status, reply->status, "%s: the server answers %d%s%s",
-                        loader->masked, reply->status, detail[0] != '\0' ? ": " : "", detail);
+    return gw_error_set(err, mean.status, reply->status, "%s: the server answers %d%s%s", masked,
+                        reply->status, detail[0] != '\0' ? ": " : "", detail);
 }
 
 /* The client's text names the URL first, in its own way. */
-static gw_status explain_call(const gw__loader *loader, gw_status st, const gw_error *why,
+static gw_status explain_call(const char *masked, gw_status st, const gw_error *why,
                               bool *ret_again, gw_error *err)
 {
     const char *reason = strstr(why->text, ": ");
     bool names_url = strncmp(why->text, "http", 4) == 0 && reason != NULL;
     *ret_again = st == GW_E_UNAVAILABLE || st == GW_E_TIMEOUT;
-    return gw_error_set(err, st, why->native, "%s: %s", loader->masked,
-                        names_url ? reason + 2 : why->text);
+    return gw_error_set(err, st, why->native, "%s: %s", masked, names_url ? reason + 2 : why->text);
 }
 
-gw_status gw__loader_fetch(const gw__loader *loader, unsigned timeout_ms, gw__environment *ret_env,
-                           bool *ret_again, gw_error *err)
+/* ---- one call ---------------------------------------------------------------- */
+
+static unsigned read_wait(const char *text)
 {
-    static const char *const headers[] = {"Accept: application/json", NULL};
-    gw_http_call call = {.url = loader->url,
-                         .headers = headers,
-                         .connect_timeout_ms = timeout_ms,
-                         .timeout_ms = timeout_ms};
-    gw_http_reply reply = {0};
-    gw_error why = GW_ERROR_INIT;
-    gw_status st = gw_http_perform(&call, &reply, &why);
-    if (st != GW_OK) {
-        return explain_call(loader, st, &why, ret_again, err);
+    char *end;
+    unsigned long seconds = strtoul(text, &end, 10);
+    bool good = text[0] >= '0' && text[0] <= '9' && (*end == '\0' || strcmp(end, "s") == 0);
+    return !good ? 0 : seconds < WAIT_MAX_S ? (unsigned)seconds : WAIT_MAX_S;
+}
+
+static gw_status read_answer(const char *masked, const gw__ask *ask, gw_http_reply *reply,
+                             gw__answer *ret_answer, bool *ret_again, gw_error *err)
+{
+    gw__answer answer = {.unchanged = reply->status == 304};
+    bool expected = reply->status == 200 || (reply->status == 304 && ask->if_changed);
+    if (!expected) {
+        return explain_status(masked, reply, ret_again, err);
     }
-    if (reply.status == 200) {
-        *ret_again = false;
-        st = gw__environment_parse(reply.body.data != NULL ? reply.body.data : "", reply.body.len,
-                                   ret_env, &why);
-        if (st != GW_OK) {
-            gw_error_set(err, st, why.native, "%s: %s", loader->masked, why.text);
-        }
+    *ret_again = false;
+    if (answer.unchanged) {
+        answer.known = *ask->known;
     } else {
-        st = explain_status(loader, &reply, ret_again, err);
+        gw_error why = GW_ERROR_INIT;
+        gw_status st = gw__environment_parse(reply->body.data != NULL ? reply->body.data : "",
+                                             reply->body.len, &answer.env, &why);
+        if (st != GW_OK) {
+            return gw_error_set(err, st, why.native, "%s: %s", masked, why.text);
+        }
+        snprintf(answer.known.etag, sizeof(answer.known.etag), "%s", reply->etag);
+        memcpy(answer.known.state, answer.env.state, sizeof(answer.known.state));
+    }
+    answer.known.wait_s = read_wait(reply->kept);
+    answer.body = reply->body;
+    gw_buf_init(&reply->body, 0); /* taken */
+    *ret_answer = answer;
+    return GW_OK;
+}
+
+/* The URL with the question for a change in it. */
+static gw_status write_url(gw_buf *out, const char *url, const gw__ask *ask, gw_error *err)
+{
+    gw_buf_add_str(out, url);
+    if (ask->wait_s > 0) {
+        gw_buf_addf(out, "?wait=%us&etag=", ask->wait_s);
+        gw_url_encode(out, ask->known->etag, strlen(ask->known->etag));
+    }
+    gw_status st = gw_buf_status(out);
+    return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "the URL of the configuration");
+}
+
+static gw_status call_server(gw__loader *loader, size_t place, const gw__ask *ask,
+                             unsigned timeout_ms, gw__answer *ret_answer, bool *ret_again,
+                             gw_error *err)
+{
+    const char *masked = loader->places.masked[place];
+    const char *headers[6] = {ACCEPT};
+    size_t n = 1;
+    char state[GW__STATE_MAX + 32];
+    char match[GW__ETAG_MAX + 32];
+    if (loader->token_header != NULL) {
+        headers[n++] = loader->token_header;
+    }
+    if (loader->bearer_header != NULL) {
+        headers[n++] = loader->bearer_header;
+    }
+    if (ask->known != NULL && ask->known->state[0] != '\0') {
+        snprintf(state, sizeof(state), "X-Config-State: %s", ask->known->state);
+        headers[n++] = state;
+    }
+    if (ask->if_changed && ask->known->etag[0] != '\0') {
+        snprintf(match, sizeof(match), "If-None-Match: %s", ask->known->etag);
+        headers[n++] = match;
+    }
+    gw_buf url;
+    gw_buf_init(&url, 4 * GW_URL_MAX);
+    *ret_again = false;
+    gw_status st = write_url(&url, loader->places.urls[place], ask, err);
+    gw_http_reply reply = {0};
+    if (st == GW_OK) {
+        gw_http_call call = {.url = url.data,
+                             .headers = headers,
+                             .connect_timeout_ms = timeout_ms < ask->connect_timeout_ms
+                                                       ? timeout_ms
+                                                       : ask->connect_timeout_ms,
+                             .timeout_ms = timeout_ms + ask->wait_s * 1000,
+                             .keep_header = "X-Godwit-Wait",
+                             .cancel_fd = ask->cancel_fd};
+        gw_error why = GW_ERROR_INIT;
+        st = gw_http_perform(&call, &reply, &why);
+        st = st == GW_OK ? read_answer(masked, ask, &reply, ret_answer, ret_again, err)
+                         : explain_call(masked, st, &why, ret_again, err);
     }
     gw_http_reply_dispose(&reply);
+    if (url.data != NULL) {
+        explicit_bzero(url.data, url.len);
+    }
+    gw_buf_dispose(&url);
     return st;
+}
+
+/* ---- all of them ---------------------------------------------------------------- */
+
+/* What the calls of one try came to. */
+typedef struct failures {
+    gw_error
+        err; /* with the texts of all, and the status of one that can pass, else of the first */
+    bool again;
+} failures;
+
+static void note_failure(failures *all, const gw_error *why, bool again)
+{
+    char before[GW_ERROR_TEXT_MAX];
+    bool first = all->err.status == GW_OK;
+    bool weighs_more = first || (again && !all->again);
+    snprintf(before, sizeof(before), "%s", all->err.text);
+    gw_error_set(&all->err, weighs_more ? why->status : all->err.status,
+                 weighs_more ? why->native : all->err.native, "%s%s%s", before, first ? "" : "; ",
+                 why->text);
+    all->again |= again;
+}
+
+/* The server that answered last, then the others in their order. */
+static size_t nth_server(size_t n, size_t preferred)
+{
+    return n == 0 ? preferred : n <= preferred ? n - 1 : n;
+}
+
+/* So that a server that hangs leaves time for those after it. */
+static unsigned share_of_time(const gw__ask *ask, size_t n_left)
+{
+    uint64_t now_ms = gw_clock_ms();
+    uint64_t left_ms = ask->deadline_ms > now_ms ? ask->deadline_ms - now_ms : 0;
+    uint64_t share_ms = left_ms / n_left;
+    share_ms = share_ms > CALL_MIN_MS || n_left == 1 ? share_ms : CALL_MIN_MS;
+    share_ms = share_ms < ask->timeout_ms ? share_ms : ask->timeout_ms;
+    return share_ms > 0 ? (unsigned)share_ms : 1;
+}
+
+static bool is_connection_failure(gw_status st, const gw_error *why)
+{
+    bool http_status = why->native >= 400 && (st == GW_E_UNAVAILABLE || st == GW_E_DENIED);
+    return !http_status && (st == GW_E_UNAVAILABLE || st == GW_E_TIMEOUT);
+}
+
+/* Ask the servers for one label. `ret_absent`: one says that it is not there. */
+static gw_status try_label(gw__loader *loader, size_t label, const gw__ask *ask,
+                           gw__answer *ret_answer, failures *all, bool *ret_absent)
+{
+    size_t n_servers = loader->places.n_servers;
+    size_t preferred = atomic_load_explicit(&loader->preferred, memory_order_relaxed);
+    gw_status st = GW_OK;
+    *ret_absent = false;
+    for (size_t i = 0; i < n_servers; i++) {
+        size_t server = nth_server(i, preferred);
+        unsigned timeout_ms = share_of_time(ask, n_servers - i);
+        bool again;
+        gw_error why = GW_ERROR_INIT;
+        st = call_server(loader, label * n_servers + server, ask, timeout_ms, ret_answer, &again,
+                         &why);
+        if (st == GW_OK) {
+            atomic_store_explicit(&loader->preferred, server, memory_order_relaxed);
+            return GW_OK;
+        }
+        note_failure(all, &why, again);
+        *ret_absent |= st == GW_E_NOT_FOUND;
+        bool ours = st == GW_E_CLOSED || st == GW_E_NOMEM || st == GW_E_UNSUPPORTED;
+        if (ours || (loader->connection_failures_only && !is_connection_failure(st, &why))) {
+            break;
+        }
+    }
+    return st;
+}
+
+gw_status gw__loader_fetch(gw__loader *loader, const gw__ask *ask, gw__answer *ret_answer,
+                           bool *ret_again, gw_error *err)
+{
+    failures all = {.err = GW_ERROR_INIT};
+    bool absent = true; /* only what is not there makes the next label's turn */
+    for (size_t label = 0; absent && label < loader->places.n_labels; label++) {
+        gw_status st = try_label(loader, label, ask, ret_answer, &all, &absent);
+        if (st == GW_OK || st == GW_E_CLOSED) {
+            *ret_again = false;
+            return st == GW_OK ? st : gw_error_set(err, st, 0, "%s", all.err.text);
+        }
+    }
+    *ret_again = all.again;
+    if (err != NULL) {
+        *err = all.err;
+    }
+    return all.err.status;
 }

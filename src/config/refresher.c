@@ -8,9 +8,11 @@
 #include <godwit/clock.h>
 
 #include "base/cond.h"
+#include "config/pauses.h"
 
 #define AGAIN_FIRST_MS 1000
 #define AGAIN_MAX_MS   30000
+#define AGAIN_JITTER   20 /* percent */
 
 struct gw__refresher {
     gw__refresher_options options;
@@ -61,7 +63,10 @@ static void wait_due_locked(gw__refresher *refresher)
 static void *run(void *arg)
 {
     gw__refresher *refresher = arg;
-    unsigned pause_ms = AGAIN_FIRST_MS;
+    gw__pauses pauses = {.first_ms = AGAIN_FIRST_MS,
+                         .max_ms = AGAIN_MAX_MS,
+                         .factor = 2,
+                         .jitter_percent = AGAIN_JITTER};
     pthread_mutex_lock(&refresher->lock);
     for (;;) {
         wait_due_locked(refresher);
@@ -73,10 +78,9 @@ static void *run(void *arg)
         bool done = refresher->options.reload(refresher->options.ctx);
         pthread_mutex_lock(&refresher->lock);
         if (done) {
-            pause_ms = AGAIN_FIRST_MS;
+            gw__pauses_reset(&pauses);
         } else {
-            refresher->again_ms = gw_clock_ms() + pause_ms;
-            pause_ms = pause_ms * 2 < AGAIN_MAX_MS ? pause_ms * 2 : AGAIN_MAX_MS;
+            refresher->again_ms = gw_clock_ms() + gw__pauses_next(&pauses);
         }
     }
     pthread_mutex_unlock(&refresher->lock);

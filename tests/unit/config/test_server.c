@@ -114,7 +114,9 @@ static void loads_what_it_asks_for(void **state)
     gw_config_release(snap);
     const char *request = server_last_request(server);
     assert_int_equal(strncmp(request, "GET /accountservice/test/main HTTP/1.1\r\n", 40), 0);
-    assert_non_null(strstr(request, "\r\nAccept: application/json\r\n"));
+    assert_non_null(strstr(request,
+                           "\r\nAccept: application/vnd.spring-cloud.config-server.v2+json, "
+                           "application/json;q=0.9\r\n"));
     gw_config_free(config);
     server_stop(server);
 }
