@@ -20,12 +20,13 @@ void *cs_memo_find(const cs_memo *memo, const void *key, size_t key_len);
 
 /*
  * Keep a value of `size` bytes. If another thread was faster, its value is returned and `value` is
- * freed. False, with the value still the caller's, when there is no room: see cs_memo_is_full().
+ * freed. False, with the value still the caller's, when there is no room, see cs_memo_is_full(), or
+ * when it would take more than a quarter of all.
  */
 bool cs_memo_put(cs_memo *memo, const void *key, size_t key_len, void *value, size_t size,
                  void **ret_kept);
 
-/* Something found no room. */
+/* Something found no room that would have found it in an empty memo. */
 bool cs_memo_is_full(const cs_memo *memo);
 
 #endif
