@@ -11,9 +11,9 @@
 #include <godwit/buf.h>
 #include <jansson.h>
 
-#include "files/document.h"
 #include "answer/environment.h"
 #include "answer/json.h"
+#include "files/document.h"
 
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
@@ -29,14 +29,19 @@ static inline void check_json(const cs_file *file)
     REQUIRE(sources != NULL);
     for (size_t i = 0; i < file->n_documents; i++) {
         REQUIRE(file->documents[i].n_items > 0);
-        sources[i] = (cs_source){file, &file->documents[i], i, false};
+        sources[i] = (cs_source){
+            .name = file->path,
+            .path = file->path,
+            .items = file->documents[i].items,
+            .n_items = file->documents[i].n_items,
+        };
     }
     cs_environment env = {.sources = sources, .n_sources = file->n_documents};
     cs_request req;
     gw_buf out;
     gw_buf_init(&out, 0);
     REQUIRE(cs_request_init(&req, "app", "dev", NULL, NULL) == GW_OK);
-    cs_json_write_environment(&out, &req, "file:///repo", "0", &env);
+    cs_json_write_environment(&out, &req, &env, true);
     if (gw_buf_status(&out) == GW_OK) {
         json_t *json =
             json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);

@@ -6,6 +6,7 @@
 #define ON_PROFILE        "spring.config.activate.onprofile"
 #define ON_CLOUD_PLATFORM "spring.config.activate.oncloudplatform"
 #define PROFILES          "spring.profiles"
+#define ACTIVE            "spring.profiles.active"
 #define INCLUDE           "spring.profiles.include"
 #define IMPORT            "spring.config.import"
 
@@ -83,7 +84,17 @@ gw_status cs_document_is_active(const cs_file *file, const cs_document *doc,
     return GW_OK;
 }
 
-static bool depends_on_profile(const cs_document *doc)
+bool cs_document_has_directives(const cs_document *doc)
+{
+    for (size_t i = 0; i < doc->n_items; i++) {
+        if (begins_with_spring(doc->items[i].key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cs_document_depends_on_profile(const cs_document *doc)
 {
     for (size_t i = 0; i < doc->n_items; i++) {
         if (is_key(doc->items[i].key, ON_PROFILE, true)) {
@@ -95,7 +106,7 @@ static bool depends_on_profile(const cs_document *doc)
 
 static bool is_profile_setting(cs_text key)
 {
-    return is_key(key, INCLUDE, true) || is_key(key, PROFILES ".active", true) ||
+    return is_key(key, INCLUDE, true) || is_key(key, ACTIVE, true) ||
            is_key(key, PROFILES ".default", true);
 }
 
@@ -113,12 +124,8 @@ gw_status cs_document_check(const cs_file *file, const cs_document *doc, bool is
                                 "'spring.config.activate.on-profile'",
                                 file->path, property->line);
         }
-        if (is_key(property->key, IMPORT, true)) {
-            return gw_error_set(err, GW_E_UNSUPPORTED, 0,
-                                "%s:%u: 'spring.config.import' is not allowed in the repository",
-                                file->path, property->line);
-        }
-        if (is_profile_setting(property->key) && (is_profile_specific || depends_on_profile(doc))) {
+        if (is_profile_setting(property->key) &&
+            (is_profile_specific || cs_document_depends_on_profile(doc))) {
             return gw_error_set(err, GW_E_INVALID, 0,
                                 "%s:%u: '%s' is not allowed in a profile-specific document",
                                 file->path, property->line, property->key.bytes);
@@ -127,18 +134,18 @@ gw_status cs_document_check(const cs_file *file, const cs_document *doc, bool is
     return GW_OK;
 }
 
-gw_status cs_document_add_includes(const cs_file *file, const cs_document *doc,
-                                   cs_profiles *profiles, gw_error *err)
+const cs_property *cs_document_next(const cs_document *doc, cs_directive which, size_t *at)
 {
-    for (size_t i = 0; i < doc->n_items; i++) {
-        const cs_property *property = &doc->items[i];
-        if (!begins_with_spring(property->key) || !is_key(property->key, INCLUDE, true)) {
-            continue;
-        }
-        if (cs_profiles_add_list(profiles, property->value) != GW_OK) {
-            return gw_error_set(err, GW_E_LIMIT, 0, "%s:%u: more than %u profiles", file->path,
-                                property->line, CS_PROFILES_MAX);
+    static const char *const names[] = {
+        [CS_DIRECTIVE_ACTIVE] = ACTIVE,
+        [CS_DIRECTIVE_INCLUDE] = INCLUDE,
+        [CS_DIRECTIVE_IMPORT] = IMPORT,
+    };
+    while (*at < doc->n_items) {
+        const cs_property *property = &doc->items[(*at)++];
+        if (begins_with_spring(property->key) && is_key(property->key, names[which], true)) {
+            return property;
         }
     }
-    return GW_OK;
+    return NULL;
 }

@@ -1,201 +1,242 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer/environment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer/activation.h"
-#include "files/properties_reader.h"
-#include "files/yaml_reader.h"
+#include "answer/profiles.h"
+#include "answer/selection.h"
 
-#define SHARED "application"
+#define OVERRIDES        "overrides"
+#define MEMORY_MAX       ((size_t)32 << 20) /* names, and values that were decrypted */
+#define SHORT_COMMIT_LEN 12
 
-typedef gw_status (*parse_fn)(cs_file *file, const char *text, size_t len, gw_error *err);
+/* What an environment points to. */
+typedef struct inside {
+    cs_arena arena;
+    cs_open_files files;
+    cs_place places[CS_LABELS_MAX]; /* of each label, in the request's order */
+    size_t n_places;
+} inside;
 
-/* From the lowest precedence to the highest. */
-static const struct {
-    const char *extension;
-    parse_fn parse;
-} formats[] = {
-    {"yaml", cs_yaml_read},
-    {"yml", cs_yaml_read},
-    {"properties", cs_properties_read},
-};
-
-#define N_FORMATS   (sizeof(formats) / sizeof(formats[0]))
-#define N_NAMES_MAX (CS_APPLICATIONS_MAX + 1)
+/* The documents of one label. */
+typedef struct layer {
+    const cs_tree *tree;
+    cs_selected *documents;
+    size_t n_documents;
+} layer;
 
 typedef struct builder {
-    const cs_reader *reader;
+    const cs_view *view;
+    const cs_rules *rules;
     const cs_request *req;
     cs_environment *env;
-    cs_text names[N_NAMES_MAX]; /* "application" first */
-    size_t n_names;
-    cs_profiles profiles;
-    size_t n_plain; /* that many of env->files have no profile in their name */
-    size_t n_bytes; /* read so far */
+    inside *inside;
+    layer layers[CS_LABELS_MAX]; /* the highest precedence first */
+    size_t n_layers;
     gw_error *err;
 } builder;
 
 static gw_status out_of_memory(const builder *b)
 {
-    return gw_error_set(b->err, GW_E_NOMEM, 0, "out of memory");
+    gw_status st = cs_arena_status(&b->inside->arena) == GW_E_LIMIT ? GW_E_LIMIT : GW_E_NOMEM;
+    return gw_error_set(b->err, st, 0, "the environment: %s", gw_status_text(st));
 }
 
-static void free_file(cs_file *file)
-{
-    if (file != NULL) {
-        cs_file_dispose(file);
-        free(file);
-    }
-}
+/* ---- places ------------------------------------------------------------------------ */
 
-static gw_status add_file(builder *b, cs_file *file)
+static gw_status add_place(builder *b, const char *label, gw_error *err)
 {
-    cs_file **files = realloc(b->env->files, (b->env->n_files + 1) * sizeof(cs_file *));
-    if (files == NULL) {
-        return out_of_memory(b);
-    }
-    b->env->files = files;
-    b->env->files[b->env->n_files++] = file;
-    return GW_OK;
-}
-
-static gw_status parse_file(builder *b, const char *path, const gw_buf *text, parse_fn parse)
-{
-    cs_file *file = calloc(1, sizeof(*file));
-    if (file == NULL || cs_file_init(file, path) != GW_OK) {
-        free_file(file);
-        return out_of_memory(b);
-    }
-    gw_status st = parse(file, text->len == 0 ? "" : text->data, text->len, b->err);
+    inside *in = b->inside;
+    gw_status st = cs_view_place(b->view, b->req->name, b->req->profiles, label,
+                                 &in->places[in->n_places], err);
     if (st == GW_OK) {
-        st = add_file(b, file);
-    }
-    if (st != GW_OK) {
-        free_file(file);
+        in->n_places++;
     }
     return st;
 }
 
-/* A file that is not there is no failure: most of the possible names have none. */
-static gw_status load_file(builder *b, const char *path, parse_fn parse)
+/* One bad label of several is a failure, unless the rules say otherwise; one good one there must
+ * be. */
+static gw_status add_labels(builder *b)
 {
-    gw_buf text;
-    gw_buf_init(&text, CS_FILE_BYTES_MAX);
-    gw_status st = b->reader->read(b->reader->ctx, path, &text, b->err);
-    if (st == GW_OK) {
-        b->n_bytes += text.len;
-        st = b->n_bytes <= CS_ENVIRONMENT_BYTES_MAX
-                 ? parse_file(b, path, &text, parse)
-                 : gw_error_set(b->err, GW_E_LIMIT, 0, "%s: the files are larger than %zu MiB",
-                                path, CS_ENVIRONMENT_BYTES_MAX >> 20);
-    }
-    gw_buf_dispose(&text);
-    return st == GW_E_NOT_FOUND ? GW_OK : st;
-}
-
-/* All files of one profile, or the plain ones: for each name, each format. */
-static gw_status load_group(builder *b, const cs_text *profile)
-{
-    for (size_t i = 0; i < b->n_names; i++) {
-        for (size_t j = 0; j < N_FORMATS; j++) {
-            gw_buf path;
-            gw_buf_init(&path, 0);
-            gw_buf_add(&path, b->names[i].bytes, b->names[i].len);
-            if (profile != NULL) {
-                gw_buf_add_char(&path, '-');
-                gw_buf_add(&path, profile->bytes, profile->len);
-            }
-            gw_buf_addf(&path, ".%s", formats[j].extension);
-            gw_status st = gw_buf_status(&path) == GW_OK ? load_file(b, path.data, formats[j].parse)
-                                                         : out_of_memory(b);
-            gw_buf_dispose(&path);
-            if (st != GW_OK) {
-                return st;
-            }
+    cs_text rest = {b->req->label, strlen(b->req->label)};
+    bool is_list = memchr(rest.bytes, ',', rest.len) != NULL;
+    bool may_fail = is_list && b->rules->skip_failing_labels;
+    gw_status st = GW_E_NOT_FOUND;
+    gw_error why = GW_ERROR_INIT;
+    cs_text label;
+    for (size_t n = 0; cs_list_next(&rest, &label); n++) {
+        char text[CS_NAME_BYTES_MAX + 1];
+        if (n >= CS_LABELS_MAX) {
+            return gw_error_set(b->err, GW_E_NOT_FOUND, 0, "more than %u labels", CS_LABELS_MAX);
+        }
+        memcpy(text, label.bytes, label.len);
+        text[label.len] = '\0';
+        st = add_place(b, text, &why);
+        if (st != GW_OK && !(may_fail && st == GW_E_NOT_FOUND)) {
+            return gw_error_set(b->err, st, why.native, "%s", why.text);
         }
     }
-    return GW_OK;
+    return b->inside->n_places > 0 ? GW_OK : gw_error_set(b->err, st, why.native, "%s", why.text);
 }
 
-static bool has_name(const builder *b, cs_text name)
+static void sum_up_places(builder *b)
 {
-    for (size_t i = 0; i < b->n_names; i++) {
-        if (cs_text_equal(b->names[i], name)) {
-            return true;
+    for (size_t i = 0; i < b->inside->n_places; i++) {
+        const cs_place *place = &b->inside->places[i];
+        int64_t time_s = cs_tree_time_s(place->tree);
+        b->env->is_stale = b->env->is_stale || place->is_stale;
+        b->env->age_ms = place->age_ms > b->env->age_ms ? place->age_ms : b->env->age_ms;
+        b->env->modified_s = time_s > b->env->modified_s ? time_s : b->env->modified_s;
+    }
+}
+
+static gw_status join_versions(builder *b)
+{
+    gw_buf version;
+    gw_buf_init(&version, 0);
+    for (size_t i = 0; i < b->inside->n_places; i++) {
+        const char *commit = cs_tree_version(b->inside->places[i].tree);
+        if (commit[0] != '\0') {
+            gw_buf_addf(&version, "%s%s", version.len > 0 ? "," : "", commit);
         }
     }
-    return false;
+    if (version.len > 0) {
+        cs_text copy = cs_arena_copy(&b->inside->arena, version.data, version.len);
+        b->env->version = (char *)(uintptr_t)copy.bytes;
+    }
+    gw_status st = gw_buf_status(&version);
+    gw_buf_dispose(&version);
+    return st == GW_OK && cs_arena_status(&b->inside->arena) == GW_OK ? GW_OK : out_of_memory(b);
 }
 
-static void collect_names(builder *b)
-{
-    b->names[b->n_names++] = (cs_text){SHARED, strlen(SHARED)};
-    cs_text rest = {b->req->name, strlen(b->req->name)};
-    cs_text name;
-    while (b->n_names < N_NAMES_MAX && cs_list_next(&rest, &name)) {
-        if (!has_name(b, name)) {
-            b->names[b->n_names++] = name;
-        }
-    }
-}
+/* ---- documents ----------------------------------------------------------------------- */
 
-/* spring.profiles.include in plain files adds profiles after those of the request; for the profile
- * "default" it is ignored, as in Spring. */
-static gw_status collect_included_profiles(builder *b)
-{
-    if (cs_text_is(b->profiles.items[0], "default")) {
-        return GW_OK;
-    }
-    for (size_t i = 0; i < b->n_plain; i++) {
-        const cs_file *file = b->env->files[i];
-        for (size_t j = 0; j < file->n_documents; j++) {
-            bool is_active = false;
-            gw_status st =
-                cs_document_is_active(file, &file->documents[j], &b->profiles, &is_active, b->err);
-            if (st == GW_OK && is_active) {
-                st = cs_document_add_includes(file, &file->documents[j], &b->profiles, b->err);
-            }
-            if (st != GW_OK) {
-                return st;
-            }
-        }
-    }
-    return GW_OK;
-}
-
-static gw_status add_document(builder *b, size_t file_index, size_t number)
-{
-    const cs_file *file = b->env->files[file_index];
-    const cs_document *doc = &file->documents[number];
-    bool is_active = false;
-    gw_status st = cs_document_is_active(file, doc, &b->profiles, &is_active, b->err);
-    if (st != GW_OK || !is_active) {
-        return st;
-    }
-    st = cs_document_check(file, doc, file_index >= b->n_plain, b->err);
-    if (st == GW_OK) {
-        b->env->sources[b->env->n_sources++] =
-            (cs_source){file, doc, number, file->n_documents == 1};
-    }
-    return st;
-}
-
-/* The documents that apply, from the highest precedence to the lowest. */
-static gw_status collect_sources(builder *b)
+/* The later label first. */
+static gw_status select_documents(builder *b)
 {
     size_t n = 0;
-    for (size_t i = 0; i < b->env->n_files; i++) {
-        n += b->env->files[i]->n_documents;
+    for (size_t i = b->inside->n_places; i > 0; i--) {
+        const cs_place *place = &b->inside->places[i - 1];
+        layer *next = &b->layers[b->n_layers];
+        gw_status st = cs_selection_make(place, b->req, &b->inside->arena, &b->inside->files,
+                                         &next->documents, &next->n_documents, b->err);
+        if (st != GW_OK) {
+            return st;
+        }
+        next->tree = place->tree;
+        b->n_layers++;
+        n += next->n_documents;
+        if (n > CS_ANSWER_SOURCES_MAX) {
+            return gw_error_set(b->err, GW_E_LIMIT, 0, "the labels come to more than %u documents",
+                                CS_ANSWER_SOURCES_MAX);
+        }
     }
-    b->env->sources = calloc(n + 1, sizeof(*b->env->sources));
+    return GW_OK;
+}
+
+typedef enum taken {
+    NAME_IS_FREE,
+    NAME_IS_OF_ANOTHER_COMMIT,
+    NAME_IS_OF_THE_SAME_DOCUMENT /* two labels for one commit */
+} taken;
+
+/* Whether a higher label has a source of the same name. */
+static taken find_above(const builder *b, size_t layer_index, const cs_selected *selected)
+{
+    const cs_tree *tree = b->layers[layer_index].tree;
+    taken found = NAME_IS_FREE;
+    for (size_t i = 0; i < layer_index; i++) {
+        const layer *above = &b->layers[i];
+        if (strcmp(cs_tree_uri(above->tree), cs_tree_uri(tree)) != 0) {
+            continue;
+        }
+        for (size_t j = 0; j < above->n_documents; j++) {
+            const cs_selected *other = &above->documents[j];
+            if (other->number != selected->number ||
+                strcmp(other->file->path, selected->file->path) != 0) {
+                continue;
+            }
+            if (strcmp(cs_tree_version(above->tree), cs_tree_version(tree)) == 0) {
+                return NAME_IS_OF_THE_SAME_DOCUMENT;
+            }
+            found = NAME_IS_OF_ANOTHER_COMMIT;
+        }
+    }
+    return found;
+}
+
+/* Names must differ from source to source, since clients keep one of a name; and they look for
+ * "-<profile>" in them, so nothing that is added may look like that. */
+static const char *make_name(builder *b, const layer *from, const cs_selected *selected,
+                             bool with_commit)
+{
+    char suffix[64] = "";
+    size_t n = 0;
+    if (selected->file->n_documents > 1) {
+        n = (size_t)snprintf(suffix, sizeof(suffix), " (document #%zu)", selected->number);
+    }
+    if (with_commit) {
+        n += (size_t)snprintf(suffix + n, sizeof(suffix) - n, " (commit %.*s)", SHORT_COMMIT_LEN,
+                              cs_tree_version(from->tree));
+    }
+    const char *uri = cs_tree_uri(from->tree);
+    size_t uri_len = strlen(uri);
+    size_t path_len = strlen(selected->file->path);
+    char *name = cs_arena_alloc(&b->inside->arena, uri_len + 1 + path_len + n + 1);
+    if (name != NULL) {
+        char *p = mempcpy(name, uri, uri_len);
+        *p++ = '/';
+        p = mempcpy(p, selected->file->path, path_len);
+        memcpy(p, suffix, n + 1);
+    }
+    return name;
+}
+
+static gw_status add_source(builder *b, size_t layer_index, const cs_selected *selected)
+{
+    const layer *from = &b->layers[layer_index];
+    const cs_document *doc = &selected->file->documents[selected->number];
+    taken name_is = find_above(b, layer_index, selected);
+    if (name_is == NAME_IS_OF_THE_SAME_DOCUMENT) {
+        return GW_OK;
+    }
+    const char *name = make_name(b, from, selected, name_is == NAME_IS_OF_ANOTHER_COMMIT);
+    if (name == NULL) {
+        return out_of_memory(b);
+    }
+    b->env->sources[b->env->n_sources++] = (cs_source){
+        .name = name,
+        .path = selected->file->path,
+        .items = doc->items,
+        .n_items = doc->n_items,
+    };
+    return GW_OK;
+}
+
+static gw_status collect_sources(builder *b)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < b->n_layers; i++) {
+        n += b->layers[i].n_documents;
+    }
+    b->env->sources = cs_arena_alloc(&b->inside->arena, n * sizeof(*b->env->sources));
     if (b->env->sources == NULL) {
         return out_of_memory(b);
     }
-    for (size_t i = b->env->n_files; i > 0; i--) {
-        for (size_t j = b->env->files[i - 1]->n_documents; j > 0; j--) {
-            gw_status st = add_document(b, i - 1, j - 1);
+    if (b->rules->n_overrides > 0) {
+        b->env->sources[b->env->n_sources++] = (cs_source){
+            .name = OVERRIDES,
+            .path = "",
+            .items = b->rules->overrides,
+            .n_items = b->rules->n_overrides,
+        };
+    }
+    for (size_t i = 0; i < b->n_layers; i++) {
+        for (size_t j = 0; j < b->layers[i].n_documents; j++) {
+            gw_status st = add_source(b, i, &b->layers[i].documents[j]);
             if (st != GW_OK) {
                 return st;
             }
@@ -204,31 +245,43 @@ static gw_status collect_sources(builder *b)
     return GW_OK;
 }
 
-static gw_status load_all(builder *b)
+static gw_status refuse_empty(const builder *b)
 {
-    collect_names(b);
-    gw_status st =
-        cs_profiles_add_list(&b->profiles, (cs_text){b->req->profiles, strlen(b->req->profiles)});
-    if (st != GW_OK || b->profiles.n == 0) {
-        return gw_error_set(b->err, GW_E_INVALID, 0, "no usable list of profiles");
+    if (!b->rules->refuse_empty || b->inside->files.n_items > 0) {
+        return GW_OK;
     }
-    st = load_group(b, NULL);
-    b->n_plain = b->env->n_files;
+    return gw_error_set(b->err, GW_E_NOT_FOUND, 0, "no configuration for %s/%s", b->req->name,
+                        b->req->profiles);
+}
+
+static gw_status load(builder *b)
+{
+    gw_status st = b->req->has_label ? add_labels(b) : add_place(b, NULL, b->err);
     if (st == GW_OK) {
-        st = collect_included_profiles(b);
+        sum_up_places(b);
+        st = join_versions(b);
     }
-    for (size_t i = 0; st == GW_OK && i < b->profiles.n; i++) {
-        st = load_group(b, &b->profiles.items[i]);
+    if (st == GW_OK) {
+        st = select_documents(b);
+    }
+    if (st == GW_OK) {
+        st = refuse_empty(b);
     }
     return st == GW_OK ? collect_sources(b) : st;
 }
 
-gw_status cs_environment_load(const cs_reader *reader, const cs_request *req,
+gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
                               cs_environment *ret_env, gw_error *err)
 {
     cs_environment env = {.sources = NULL};
-    builder b = {.reader = reader, .req = req, .env = &env, .err = err};
-    gw_status st = load_all(&b);
+    builder b = {.view = view, .rules = rules, .req = req, .env = &env, .err = err};
+    b.inside = calloc(1, sizeof(*b.inside));
+    if (b.inside == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "the environment: out of memory");
+    }
+    env.inside = b.inside;
+    cs_arena_init(&b.inside->arena, MEMORY_MAX);
+    gw_status st = load(&b);
     if (st != GW_OK) {
         cs_environment_dispose(&env);
         return st;
@@ -237,12 +290,42 @@ gw_status cs_environment_load(const cs_reader *reader, const cs_request *req,
     return GW_OK;
 }
 
+cs_arena *cs_environment_arena(const cs_environment *env)
+{
+    inside *in = env->inside;
+    return &in->arena;
+}
+
+cs_text cs_override_value(cs_arena *arena, cs_text text)
+{
+    char *value = cs_arena_alloc(arena, text.len + 1);
+    if (value == NULL) {
+        return (cs_text){NULL, 0};
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *rest = text.bytes + i + 1;
+        size_t n_rest = text.len - i - 1;
+        bool is_escape =
+            text.bytes[i] == '\\' &&
+            ((n_rest >= 1 && rest[0] == '{') || (n_rest >= 2 && rest[0] == '$' && rest[1] == '{'));
+        if (!is_escape) {
+            value[n++] = text.bytes[i];
+        }
+    }
+    return (cs_text){value, n};
+}
+
 void cs_environment_dispose(cs_environment *env)
 {
-    for (size_t i = 0; i < env->n_files; i++) {
-        free_file(env->files[i]);
+    inside *in = env->inside;
+    if (in != NULL) {
+        cs_open_files_dispose(&in->files);
+        for (size_t i = 0; i < in->n_places; i++) {
+            cs_place_dispose(&in->places[i]);
+        }
+        cs_arena_dispose(&in->arena);
+        free(in);
     }
-    free(env->files);
-    free(env->sources);
     *env = (cs_environment){.sources = NULL};
 }

@@ -20,17 +20,17 @@
 typedef struct cs_rules {
     const cs_property *overrides; /* the escapes \{ and \${ undone */
     size_t n_overrides;
-    bool refuse_empty;            /* 404 for an application without any source */
-    bool skip_failing_labels;     /* continue-on-multiple-label-failure */
-    bool is_utf8_properties;      /* .properties are UTF-8 if they are valid as such */
-    struct cs_keys *keys;         /* for {cipher}; NULL: values are passed on as they are */
+    bool refuse_empty;        /* 404 for an application without any source */
+    bool skip_failing_labels; /* continue-on-multiple-label-failure */
+    bool is_utf8_properties;  /* .properties are UTF-8 if they are valid as such */
+    struct cs_keys *keys;     /* for {cipher}; NULL: values are passed on as they are */
 } cs_rules;
 
 /* A property source of the answer. */
 typedef struct cs_source {
-    const char *name;          /* "<uri>/<path>", " (document #1)" with several; unique */
-    const char *path;          /* of the file; "" for overrides */
-    const cs_property *items;  /* in file order */
+    const char *name;         /* "<uri>/<path>", " (document #1)" with several; unique */
+    const char *path;         /* of the file; "" for overrides */
+    const cs_property *items; /* in file order */
     size_t n_items;
 } cs_source;
 
@@ -42,7 +42,7 @@ typedef struct cs_environment {
     int64_t modified_s;
     bool is_stale; /* a repository could not be brought up to date */
     uint64_t age_ms;
-    void *inside;  /* private: what the above points to */
+    void *inside; /* private: what the above points to */
 } cs_environment;
 
 /*
@@ -53,6 +53,13 @@ typedef struct cs_environment {
  */
 gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
                               cs_environment *ret_env, gw_error *err);
+
+/* Where items that take the place of others are allocated, before the environment is handed out. */
+cs_arena *cs_environment_arena(const cs_environment *env);
+
+/* The value of an override as it is meant: "\{" and "\${", which keep a server's own placeholders
+ * from being resolved, without the backslash. {NULL, 0} when the arena has no room. */
+cs_text cs_override_value(cs_arena *arena, cs_text text);
 
 /* Accepts a zeroed struct. */
 void cs_environment_dispose(cs_environment *env);

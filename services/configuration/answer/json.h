@@ -17,4 +17,7 @@
 void cs_json_write_environment(gw_buf *out, const cs_request *req, const cs_environment *env,
                                bool with_origins);
 
+/* Append one value: a literal as it is, a text as a JSON string. */
+void cs_json_write_value(gw_buf *out, cs_text value, cs_value_kind kind);
+
 #endif

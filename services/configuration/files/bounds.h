@@ -45,4 +45,9 @@
 #define CS_WEBHOOK_NAMES_MAX     512u
 #define CS_DESTINATION_BYTES_MAX 255u
 
+#define CS_ANSWER_FILES_MAX      1024u /* that make up one answer */
+#define CS_ANSWER_SOURCES_MAX    2048u /* the same: documents */
+#define CS_IMPORTS_MAX           64u   /* files that are imported, in one answer and label */
+#define CS_IMPORT_DEPTH_MAX      8u    /* of files that import files */
+
 #endif
