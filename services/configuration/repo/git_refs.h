@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Which commits the labels of a git repository name. */
+#ifndef CS_GIT_REFS_H
+#define CS_GIT_REFS_H
+
+#include "repo/git_pool.h"
+#include "repo/refs.h"
+
+#define CS_COMMIT_PREFIX_MIN 7 /* digits of an id that is a label */
+
+/*
+ * All branches and tags. A ref that cannot be read is a failure that names it, and not a label that
+ * is missing: clients take "not found" for an answer.
+ *
+ * @return GW_OK; GW_E_IO, also when the repository is not there any more; GW_E_LIMIT; GW_E_NOMEM.
+ */
+gw_status cs_git_read_refs(cs_git_pool *pool, cs_refs **ret_refs, gw_error *err);
+
+/* See cs_backend_class. Any thread. */
+gw_status cs_git_find_commit(cs_git_pool *pool, const char *prefix, cs_commit *ret_commit,
+                             gw_error *err);
+
+/* An annotated tag points to its commit through an object of its own. 0, GIT_ENOTFOUND for what is
+ * no commit in the end, or another failure. */
+int cs_git_peel(git_repository *git, git_oid *id);
+
+#endif
