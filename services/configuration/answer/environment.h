@@ -42,7 +42,8 @@ typedef struct cs_environment {
     int64_t modified_s;
     bool is_stale; /* a repository could not be brought up to date */
     uint64_t age_ms;
-    void *inside; /* private: what the above points to */
+    void *inside;  /* private: what the above points to */
+    cs_arena *opened; /* private: what cs_environment_decrypt() made; wiped in the end */
 } cs_environment;
 
 /*

@@ -29,6 +29,14 @@ void cs_arena_dispose(cs_arena *arena)
     cs_arena_init(arena, arena->limit);
 }
 
+void cs_arena_wipe(cs_arena *arena)
+{
+    for (struct cs_arena_chunk *chunk = arena->chunks; chunk != NULL; chunk = chunk->next) {
+        explicit_bzero(chunk->bytes, chunk->used);
+    }
+    cs_arena_dispose(arena);
+}
+
 static struct cs_arena_chunk *add_chunk(cs_arena *arena, size_t size)
 {
     size_t room = size > CHUNK_BYTES ? size : CHUNK_BYTES;

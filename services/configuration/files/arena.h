@@ -28,6 +28,9 @@ typedef struct cs_text {
 void cs_arena_init(cs_arena *arena, size_t limit);
 void cs_arena_dispose(cs_arena *arena);
 
+/* The same, after it was overwritten: for secrets. */
+void cs_arena_wipe(cs_arena *arena);
+
 /* Zeroed and aligned for any type; NULL past the limit or out of memory. */
 void *cs_arena_alloc(cs_arena *arena, size_t size);
 
