@@ -36,6 +36,7 @@
 #define CS_REPOS_MAX             64u                /* with those that {application} stands for */
 #define CS_MEMO_BYTES_MAX        ((size_t)12 << 20) /* answers that are kept */
 #define CS_PARSED_BYTES_MAX      ((size_t)12 << 20) /* parsed files that are kept */
+#define CS_OPENED_BYTES_MAX      ((size_t)4 << 20)  /* decrypted values that are kept */
 #define CS_SEARCH_PATHS_MAX      32u                /* of one repository */
 #define CS_LABELS_MAX            16u                /* in one request */
 #define CS_PLACEHOLDER_DEPTH_MAX 32u
