@@ -30,7 +30,11 @@ struct scripted_server {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    size_t n_serving; /* threads, each with a connection */
     answer usual;
+    char headers[512]; /* more lines for every answer */
+    char etag[64];     /* of the usual answer, with its quotes; "" for none */
+    char *all;         /* every request so far */
     answer queue[QUEUE_MAX];
     size_t n_queue;
     size_t n_requests;
@@ -90,17 +94,42 @@ static bool read_request(int fd, char *text)
     return false;
 }
 
+static void remember_locked(scripted_server *server, const char *request)
+{
+    size_t len = server->all != NULL ? strlen(server->all) : 0;
+    char *longer = realloc(server->all, len + strlen(request) + 1);
+    must(longer != NULL, "realloc");
+    strcpy(longer + len, request);
+    server->all = longer;
+    memcpy(server->last, request, REQUEST_MAX);
+    server->n_requests++;
+}
+
+/* Whether the client has what there is, and says so. */
+static bool has_it_locked(const scripted_server *server, const char *request)
+{
+    char line[96];
+    snprintf(line, sizeof(line), "\r\nIf-None-Match: %s\r\n", server->etag);
+    return server->etag[0] != '\0' && server->n_queue == 0 && strstr(request, line) != NULL;
+}
+
 /* The answer to give now; the caller frees the body. */
 static answer next_answer(scripted_server *server, const char *request)
 {
+    bool waits = strstr(request, "?wait=") != NULL;
     pthread_mutex_lock(&server->lock);
-    memcpy(server->last, request, REQUEST_MAX);
-    server->n_requests++;
+    remember_locked(server, request);
     pthread_cond_broadcast(&server->changed);
-    while (server->gate_closed && !server->stopping) {
+    while (!server->stopping &&
+           (server->gate_closed || (waits && has_it_locked(server, request)))) {
         pthread_cond_wait(&server->changed, &server->lock);
     }
     answer now = {server->usual.status, NULL};
+    if (has_it_locked(server, request)) {
+        now = (answer){304, strdup("")};
+        pthread_mutex_unlock(&server->lock);
+        return now;
+    }
     if (server->n_queue > 0) {
         now = server->queue[0];
         memmove(server->queue, server->queue + 1, --server->n_queue * sizeof(answer));
@@ -122,11 +151,15 @@ static void serve(scripted_server *server, int fd)
     answer now = next_answer(server, request);
     size_t len = strlen(now.body);
     if (now.status > 0) {
-        char head[256];
-        int head_len = snprintf(head, sizeof(head),
-                                "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\n"
-                                "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                                now.status, len);
+        char head[1024];
+        pthread_mutex_lock(&server->lock);
+        int head_len =
+            snprintf(head, sizeof(head),
+                     "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %zu\r\nConnection: close\r\n%s%s%s%s\r\n",
+                     now.status, len, server->headers, server->etag[0] != '\0' ? "ETag: " : "",
+                     server->etag, server->etag[0] != '\0' ? "\r\n" : "");
+        pthread_mutex_unlock(&server->lock);
         send_all(fd, head, (size_t)head_len);
     }
     if (now.status != 0) {
@@ -134,6 +167,39 @@ static void serve(scripted_server *server, int fd)
     }
     shutdown(fd, SHUT_WR);
     free(now.body);
+}
+
+typedef struct connection {
+    scripted_server *server;
+    int fd;
+} connection;
+
+static void *serve_one(void *arg)
+{
+    connection *it = arg;
+    scripted_server *server = it->server;
+    serve(server, it->fd);
+    close(it->fd);
+    free(it);
+    pthread_mutex_lock(&server->lock);
+    server->n_serving--;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    return NULL;
+}
+
+/* Each connection has its thread, so that one that waits holds up no other. */
+static void start_serving(scripted_server *server, int fd)
+{
+    connection *it = malloc(sizeof(*it));
+    must(it != NULL, "malloc");
+    *it = (connection){server, fd};
+    pthread_mutex_lock(&server->lock);
+    server->n_serving++;
+    pthread_mutex_unlock(&server->lock);
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, serve_one, it) == 0, "pthread_create");
+    pthread_detach(thread);
 }
 
 static void *run(void *arg)
@@ -147,8 +213,7 @@ static void *run(void *arg)
         }
         int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
-            serve(server, fd);
-            close(fd);
+            start_serving(server, fd);
         }
     }
 }
@@ -180,12 +245,18 @@ void server_stop(scripted_server *server)
     pthread_mutex_unlock(&server->lock);
     close(server->wake[1]);
     pthread_join(server->thread, NULL);
+    pthread_mutex_lock(&server->lock);
+    while (server->n_serving > 0) {
+        pthread_cond_wait(&server->changed, &server->lock);
+    }
+    pthread_mutex_unlock(&server->lock);
     close(server->wake[0]);
     close(server->fd);
     for (size_t i = 0; i < server->n_queue; i++) {
         free(server->queue[i].body);
     }
     free(server->usual.body);
+    free(server->all);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -198,9 +269,23 @@ const char *server_url(const scripted_server *server)
 
 void server_answer(scripted_server *server, int status, const char *body)
 {
+    server_answer_tagged(server, status, body, "");
+}
+
+void server_answer_tagged(scripted_server *server, int status, const char *body, const char *etag)
+{
     pthread_mutex_lock(&server->lock);
     free(server->usual.body);
     server->usual = (answer){status, strdup(body)};
+    snprintf(server->etag, sizeof(server->etag), "%s", etag);
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void server_set_headers(scripted_server *server, const char *lines)
+{
+    pthread_mutex_lock(&server->lock);
+    snprintf(server->headers, sizeof(server->headers), "%s", lines);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -260,6 +345,17 @@ const char *server_last_request(scripted_server *server)
     memcpy(copy, server->last, sizeof(copy));
     pthread_mutex_unlock(&server->lock);
     return copy;
+}
+
+size_t server_count_of(scripted_server *server, const char *text)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&server->lock);
+    for (const char *at = server->all; at != NULL && (at = strstr(at, text)) != NULL; at++) {
+        n++;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return n;
 }
 
 const char *dead_url(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An HTTP server that answers what a test tells it to, right or wrong, on a free port of loopback.
- */
+ * Connections are served beside each other, what they share is under a lock. */
 #ifndef TESTS_CONFIG_SCRIPTED_SERVER_H
 #define TESTS_CONFIG_SCRIPTED_SERVER_H
 
@@ -19,6 +19,13 @@ const char *server_url(const scripted_server *server);
  * it is. */
 void server_answer(scripted_server *server, int status, const char *body);
 
+/* The same with an ETag, such as "\"1\"": who has it (If-None-Match) gets a 304, and with "?wait="
+ * in the request not before this changes. */
+void server_answer_tagged(scripted_server *server, int status, const char *body, const char *etag);
+
+/* More header lines, "A: b\r\n", for all answers. */
+void server_set_headers(scripted_server *server, const char *lines);
+
 /* Before that, answer this once; in the order of the calls. */
 void server_answer_once(scripted_server *server, int status, const char *body);
 
@@ -32,6 +39,9 @@ bool server_wait(scripted_server *server, size_t n);
 
 /* The last request's first line and header lines. Valid until the next call. */
 const char *server_last_request(scripted_server *server);
+
+/* How often a text stands in all requests so far. */
+size_t server_count_of(scripted_server *server, const char *text);
 
 /* A URL of a port at which nobody listens, as long as this process lives. */
 const char *dead_url(void);
