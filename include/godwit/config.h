@@ -104,18 +104,26 @@ typedef struct gw_config_options {
  * Connects to nothing.
  *
  * @param options copied; NULL for the defaults.
- * @return GW_OK; GW_E_INVALID for a bad URL, or one without an app; GW_E_NOMEM.
+ * @return GW_OK; GW_E_INVALID for a bad URL, or one without an app, and for numbers that make no
+ * sense; GW_E_LIMIT for more than 16 servers or labels; GW_E_NOMEM; and as gw_cipher_new().
  */
 GW_API GW_MUST_CHECK gw_status gw_config_new(const gw_config_options *options,
                                              gw_config **ret_config, gw_error *err);
 
-/** End the background thread, finish a running reload, free. Accepts NULL. Acquired snapshots stay
+/** End the background threads and what they are doing, free. Accepts NULL. Acquired snapshots stay
  * valid. Not from a watcher. */
 GW_API void gw_config_free(gw_config *config);
 
 /**
  * Load for the first time: tries again with backoff as long as the server cannot be reached or is
  * not ready, up to `timeout_ms`. Without a URL it succeeds at once. Blocks.
+ *
+ * With a `cache_file`, a server that is away or out of order is no failure: the last good answer
+ * is taken from there, with an error in the log, the gauge godwit_config_from_cache at 1 and the
+ * health component "config" down, which is not required; the server is tried in the background
+ * until it answers. One that refuses us (401, 403, 404, 400) is a failure all the same.
+ *
+ * A `{cipher}` value that cannot be opened is a failure, GW_E_INVALID, that names key and origin.
  *
  * @return GW_OK; GW_E_UNAVAILABLE or GW_E_TIMEOUT with the last reason and the number of tries;
  * GW_E_NOT_FOUND for a 404 (the label); GW_E_DENIED for 401 and 403; GW_E_PROTOCOL when the answer
@@ -138,8 +146,15 @@ GW_API GW_MUST_CHECK gw_status gw_config_reload(gw_config *config, gw_error *err
  */
 GW_API void gw_config_request_reload(gw_config *config);
 
-/** Make gw_config_load() and reloads that run, and all later ones, end soon with GW_E_CLOSED; for a
- * program that is asked to stop while it starts. Any thread. */
+/**
+ * There is a bus for refresh events, and it works or does not: for GW_CONFIG_WATCH_AUTO. When it
+ * works again after it did not, the configuration is loaded again: events may have been missed. To
+ * be called at each change; never called, there is no bus. Any thread; does not block.
+ */
+GW_API void gw_config_note_bus(gw_config *config, bool up);
+
+/** Make gw_config_load() and reloads that run, and all later ones, end at once with GW_E_CLOSED;
+ * for a program that is asked to stop while it starts. Any thread. */
 GW_API void gw_config_stop(gw_config *config);
 
 /** @} @name Reading @{ */
@@ -153,7 +168,7 @@ GW_API void gw_config_release(const gw_config_snapshot *snapshot);
 /**
  * Getters. All return GW_OK; GW_E_NOT_FOUND when the key is nowhere; GW_E_INVALID when the value is
  * not of the kind, with a text such as
- *   key 'server_port' = 'abc' from file:///repo/accountservice-test.yml is not a number from 1 to
+ *   key 'server_port' = 'abc' from file:///repo/accountservice-test.yml:3 is not a number from 1 to
  *   65535
  * in which passwords in URLs, and values of keys that sound secret, are masked. Outputs are written
  * on success only, so a default goes into the variable first:
@@ -207,7 +222,8 @@ GW_API void gw_config_list_dispose(gw_config_list *list);
 GW_API bool gw_config_list_has(const gw_config_list *list, const char *item);
 
 /** Where the value of the key comes from: "the command line", "environment variable
- * GODWIT_SERVER_PORT", "file:///repo/accountservice-test.yml"; NULL when the key is nowhere.
+ * GODWIT_SERVER_PORT", "file:///repo/accountservice-test.yml:3" (the line, if the server tells it);
+ * NULL when the key is nowhere.
  * Borrowed from the snapshot. */
 GW_API const char *gw_config_origin(const gw_config_snapshot *snapshot, const char *key);
 

@@ -2,9 +2,9 @@
 /*
  * The configuration of a program: which snapshot is in force, how it is replaced, who is told.
  *
- * Three locks, taken in this order: `fetching` (one load or reload at a time; held during the HTTP
- * call), `updating` (one replacement and its watchers at a time), `current_lock` (readers; held for
- * a pointer's length).
+ * Three locks, taken in this order: that of the source (one load or reload at a time; held during
+ * the HTTP call), `updating` (one replacement and its watchers at a time), `current_lock` (readers;
+ * held for a pointer's length).
  */
 #include <godwit/config.h>
 
@@ -13,13 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <godwit/log.h>
-#include <godwit/metrics.h>
-
 #include "config/bus_event.h"
-#include "config/fetcher.h"
-#include "config/refresher.h"
 #include "config/snapshot.h"
+#include "config/source.h"
 
 #define NAMES_LOGGED 10
 
@@ -30,20 +26,13 @@ struct gw_config_watch {
 };
 
 struct gw_config {
-    gw__fetcher fetcher;
+    gw__source *source;
     char *env_prefix;
-    gw__refresher *refresher;
 
-    pthread_mutex_t fetching;
-    gw__known known; /* of the last answer; under `fetching` */
     pthread_mutex_t updating;
     gw_config_watch *watches; /* under `updating` */
     pthread_mutex_t current_lock;
     gw_config_snapshot *current;
-
-    bool failing; /* the last reload on the background thread failed; that thread's */
-    gw_counter *reloads_ok;
-    gw_counter *reloads_failed;
 };
 
 static gw_status no_memory(gw_error *err)
@@ -62,11 +51,24 @@ const gw_config_snapshot *gw_config_acquire(gw_config *config)
     return snapshot;
 }
 
-/* Put a snapshot made of `layers` in force and tell the watchers. @locks config->updating held */
-static gw_status replace(gw_config *config, const gw__layers *layers, size_t *ret_n_changed,
-                         char *ret_names, size_t size, gw_error *err)
+static void describe(char *const *names, size_t n, gw__change *ret_change)
 {
-    const char *where = gw__fetcher_where(&config->fetcher);
+    size_t used = 0;
+    size_t size = sizeof(ret_change->names);
+    ret_change->n = n;
+    ret_change->names[0] = '\0';
+    for (size_t i = 0; i < n && i <= NAMES_LOGGED && used < size; i++) {
+        const char *name = i < NAMES_LOGGED ? names[i] : "...";
+        used += (size_t)snprintf(ret_change->names + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 name);
+    }
+}
+
+/* Put a snapshot made of `layers` in force and tell the watchers. @locks config->updating held */
+static gw_status replace(gw_config *config, const gw__layers *layers, gw__change *ret_change,
+                         gw_error *err)
+{
+    const char *where = gw__source_where(config->source);
     gw_config_snapshot *after = gw__snapshot_new(layers, config->env_prefix, where);
     const gw_config_snapshot *before = config->current; /* only changed under `updating` */
     char **names = NULL;
@@ -81,16 +83,8 @@ static gw_status replace(gw_config *config, const gw__layers *layers, size_t *re
     for (gw_config_watch *it = config->watches; it != NULL && n > 0; it = it->next) {
         it->watcher(it->ctx, after, (const char *const *)names, n);
     }
-    size_t used = 0;
-    for (size_t i = 0; i < n && ret_names != NULL && used < size; i++) {
-        const char *name = i < NAMES_LOGGED ? names[i] : "...";
-        used += (size_t)snprintf(ret_names + used, size - used, "%s%s", i > 0 ? ", " : "", name);
-        if (i == NAMES_LOGGED) {
-            break;
-        }
-    }
-    if (ret_n_changed != NULL) {
-        *ret_n_changed = n;
+    if (ret_change != NULL) {
+        describe(names, n, ret_change);
     }
     gw__names_free(names, n);
     gw_config_release(before);
@@ -99,93 +93,37 @@ static gw_status replace(gw_config *config, const gw__layers *layers, size_t *re
 
 /* ---- loading ---------------------------------------------------------------------- */
 
-typedef struct outcome {
-    bool again; /* a failure that can pass */
-    size_t n_changed;
-    char names[256];
-} outcome;
-
-/* Put the server's answer in force. @locks config->fetching held */
-static gw_status install(gw_config *config, const gw__answer *answer, outcome *ret_outcome,
-                         gw_error *err)
+/* The server's part of the next snapshot. @thread whoever loads */
+static gw_status put_server(void *ctx, const gw__environment *env, gw__change *ret_change,
+                            gw_error *err)
 {
+    gw_config *config = ctx;
     pthread_mutex_lock(&config->updating);
     gw__layers layers = config->current->layers;
-    layers.server = answer->env;
-    gw_status st = replace(config, &layers, &ret_outcome->n_changed, ret_outcome->names,
-                           sizeof(ret_outcome->names), err);
+    layers.server = *env;
+    gw_status st = replace(config, &layers, ret_change, err);
     pthread_mutex_unlock(&config->updating);
-    if (st == GW_OK) {
-        config->known = answer->known;
-    }
-    return st;
-}
-
-static gw_status load(gw_config *config, bool patiently, outcome *ret_outcome, gw_error *err)
-{
-    *ret_outcome = (outcome){.again = false};
-    if (!gw__fetcher_has_server(&config->fetcher)) {
-        return gw__fetcher_check_open(&config->fetcher, err);
-    }
-    gw__answer answer = {.unchanged = false};
-    pthread_mutex_lock(&config->fetching);
-    gw_status st = gw__fetcher_fetch(&config->fetcher, patiently, &config->known, &answer,
-                                     &ret_outcome->again, err);
-    if (st == GW_OK) {
-        st = install(config, &answer, ret_outcome, err);
-        gw__answer_dispose(&answer);
-    }
-    pthread_mutex_unlock(&config->fetching);
-    gw_counter_add(st == GW_OK ? config->reloads_ok : config->reloads_failed, 1);
     return st;
 }
 
 gw_status gw_config_load(gw_config *config, gw_error *err)
 {
-    outcome out;
-    return load(config, true, &out, err);
+    return gw__source_load(config->source, err);
 }
 
 gw_status gw_config_reload(gw_config *config, gw_error *err)
 {
-    outcome out;
-    return load(config, false, &out, err);
-}
-
-/* @thread the refresher's */
-static bool reload_in_background(void *ctx)
-{
-    gw_config *config = ctx;
-    outcome out;
-    gw_error why = GW_ERROR_INIT;
-    gw_status st = load(config, false, &out, &why);
-    if (st == GW_E_CLOSED) {
-        return true;
-    }
-    if (st != GW_OK) {
-        if (!config->failing || !out.again) { /* once, not with every try */
-            gw_log_error("config", "the configuration stays as it is: %s%s", why.text,
-                         out.again ? "; trying again" : "");
-        }
-        config->failing = true;
-        return !out.again;
-    }
-    config->failing = false;
-    const gw_config_snapshot *snapshot = gw_config_acquire(config);
-    const char *version = gw_config_version(snapshot);
-    gw_log_info("config", "reloaded%s%.12s, %zu changed%s%s", version[0] != '\0' ? " version " : "",
-                version, out.n_changed, out.n_changed > 0 ? ": " : "", out.names);
-    gw_config_release(snapshot);
-    return true;
+    return gw__source_reload(config->source, err);
 }
 
 void gw_config_request_reload(gw_config *config)
 {
-    gw_error err = GW_ERROR_INIT;
-    if (gw__fetcher_has_server(&config->fetcher) &&
-        gw__refresher_request(config->refresher, &err) != GW_OK) {
-        gw_log_error("config", "cannot reload: %s", err.text);
-    }
+    gw__source_request_reload(config->source);
+}
+
+void gw_config_note_bus(gw_config *config, bool up)
+{
+    gw__source_note_bus(config->source, up);
 }
 
 gw_status gw_config_handle_event(gw_config *config, const char *own_id, const void *body,
@@ -259,7 +197,7 @@ gw_status gw_config_set(gw_config *config, const char *key, const char *value, c
     gw_status st = set_anew(layers.set, key, value, origin, &props, err);
     if (st == GW_OK) {
         layers.set = props;
-        st = replace(config, &layers, NULL, NULL, 0, err);
+        st = replace(config, &layers, NULL, err);
         gw__properties_unref(props);
     }
     pthread_mutex_unlock(&config->updating);
@@ -311,13 +249,8 @@ void gw_config_watch_remove(gw_config *config, gw_config_watch *watch)
 
 static gw_status fill_in(gw_config *config, const gw_config_options *options, gw_error *err)
 {
-    gw__refresher_options refresher_options = {.quiet_ms = options->refresh_quiet_ms,
-                                               .max_ms = options->refresh_max_ms,
-                                               .reload = reload_in_background,
-                                               .ctx = config};
-    config->refresher = gw__refresher_new(&refresher_options);
     config->env_prefix = strdup(options->env_prefix != NULL ? options->env_prefix : "");
-    if (config->refresher == NULL || config->env_prefix == NULL) {
+    if (config->env_prefix == NULL) {
         return no_memory(err);
     }
     gw__layers layers = {.set = gw__properties_new(), .env = NULL};
@@ -328,7 +261,7 @@ static gw_status fill_in(gw_config *config, const gw_config_options *options, gw
     if (st == GW_OK) {
         gw__properties_seal(layers.set);
         gw__properties_seal(layers.server.properties);
-        const char *where = gw__fetcher_where(&config->fetcher);
+        const char *where = gw__source_where(config->source);
         config->current = gw__snapshot_new(&layers, config->env_prefix, where);
         st = config->current != NULL ? GW_OK : no_memory(err);
     }
@@ -346,16 +279,9 @@ gw_status gw_config_new(const gw_config_options *options, gw_config **ret_config
     if (config == NULL) {
         return no_memory(err);
     }
-    pthread_mutex_init(&config->fetching, NULL);
     pthread_mutex_init(&config->updating, NULL);
     pthread_mutex_init(&config->current_lock, NULL);
-    config->reloads_ok =
-        gw_metrics_counter("godwit_config_loads_total",
-                           "Loads of the configuration from the config server.", "result=\"ok\"");
-    config->reloads_failed = gw_metrics_counter(
-        "godwit_config_loads_total", "Loads of the configuration from the config server.",
-        "result=\"failed\"");
-    gw_status st = gw__fetcher_init(&config->fetcher, options, err);
+    gw_status st = gw__source_new(options, put_server, config, &config->source, err);
     if (st == GW_OK) {
         st = fill_in(config, options, err);
     }
@@ -369,8 +295,7 @@ gw_status gw_config_new(const gw_config_options *options, gw_config **ret_config
 
 void gw_config_stop(gw_config *config)
 {
-    gw__fetcher_stop(&config->fetcher);
-    gw__refresher_stop(config->refresher);
+    gw__source_stop(config->source);
 }
 
 void gw_config_free(gw_config *config)
@@ -378,20 +303,15 @@ void gw_config_free(gw_config *config)
     if (config == NULL) {
         return;
     }
-    if (config->refresher != NULL) {
-        gw_config_stop(config);
-        gw__refresher_free(config->refresher);
-    }
+    gw__source_free(config->source); /* first: its threads use the rest */
     gw_config_watch *next;
     for (gw_config_watch *it = config->watches; it != NULL; it = next) {
         next = it->next;
         free(it);
     }
     gw_config_release(config->current);
-    gw__fetcher_dispose(&config->fetcher);
     free(config->env_prefix);
     pthread_mutex_destroy(&config->current_lock);
     pthread_mutex_destroy(&config->updating);
-    pthread_mutex_destroy(&config->fetching);
     free(config);
 }

@@ -78,7 +78,8 @@ void gw__fetcher_stop(gw__fetcher *fetcher)
     pthread_mutex_unlock(&fetcher->lock);
 }
 
-bool gw__fetcher_pause(gw__fetcher *fetcher, uint64_t pause_ms)
+/* Wait; false when asked to stop. */
+static bool pause_unless_stopped(gw__fetcher *fetcher, uint64_t pause_ms)
 {
     uint64_t due_ms = gw_clock_ms() + pause_ms;
     bool in_time = true;
@@ -174,7 +175,7 @@ gw_status gw__fetcher_fetch(gw__fetcher *fetcher, bool patiently, const gw__know
         }
         uint64_t longest_ms = left_ms - LAST_TRY_MS; /* the last one is close to the deadline */
         uint64_t pause_ms = gw__pauses_next(&pauses);
-        if (!gw__fetcher_pause(fetcher, pause_ms < longest_ms ? pause_ms : longest_ms)) {
+        if (!pause_unless_stopped(fetcher, pause_ms < longest_ms ? pause_ms : longest_ms)) {
             return closed(err);
         }
     }

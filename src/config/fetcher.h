@@ -39,9 +39,6 @@ void gw__fetcher_stop(gw__fetcher *fetcher);
 /* GW_E_CLOSED after gw__fetcher_stop(). */
 gw_status gw__fetcher_check_open(gw__fetcher *fetcher, gw_error *err);
 
-/* Wait; false when asked to stop. */
-bool gw__fetcher_pause(gw__fetcher *fetcher, uint64_t pause_ms);
-
 /* `patiently`: until the deadline; otherwise one try. `known` is of the last answer, or NULL.
  * `ret_again` is set on failure, as by gw__loader_fetch(). */
 gw_status gw__fetcher_fetch(gw__fetcher *fetcher, bool patiently, const gw__known *known,
