@@ -198,6 +198,12 @@ GW_API GW_MUST_CHECK gw_status gw_config_get_duration_ms(const gw_config_snapsho
                                                          uint64_t max_ms, uint64_t *ret_ms,
                                                          gw_error *err);
 
+/** "4096", "64KB", "10MB", "2GB", "1TB": powers of 1024, as in Spring; "KiB" and so on mean the same;
+ * a bare number is bytes. */
+GW_API GW_MUST_CHECK gw_status gw_config_get_size(const gw_config_snapshot *snapshot,
+                                                  const char *key, uint64_t min, uint64_t max,
+                                                  uint64_t *ret_bytes, gw_error *err);
+
 typedef struct gw_config_list {
     const char *const *items; /**< NUL-terminated strings; belong to the list */
     size_t n_items;

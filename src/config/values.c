@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Typed values out of a snapshot, and the texts a person reads when one is wrong. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include <godwit/url.h>
-
+#include "config/lookup.h"
 #include "config/snapshot.h"
-
-#define SHOWN_MAX 100 /* characters of a value in an error */
 
 gw_status gw_config_optional(gw_status st)
 {
@@ -18,18 +12,6 @@ gw_status gw_config_optional(gw_status st)
 }
 
 /* ---- errors ------------------------------------------------------------------ */
-
-static bool sounds_secret(const char *key)
-{
-    static const char *const words[] = {"password",   "passwd",  "secret",  "token",
-                                        "credential", "private", "api_key", "apikey"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcasestr(key, words[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static gw_status not_found(const gw_config_snapshot *snapshot, const char *key, gw_error *err)
 {
@@ -45,39 +27,22 @@ static gw_status not_found(const gw_config_snapshot *snapshot, const char *key, 
             : "");
 }
 
-/* "key 'k' = 'v' from o is not ...". */
-static gw_status wrong(const gw__property *item, const char *key, const char *what, gw_error *err)
-{
-    gw_buf shown;
-    gw_buf_init(&shown, 0);
-    if (item->secret || sounds_secret(key)) {
-        gw_buf_add_str(&shown, "***");
-    } else {
-        gw_url_mask(&shown, item->value);
-    }
-    bool cut = shown.len > SHOWN_MAX;
-    gw_error_set(err, GW_E_INVALID, 0, "key '%.100s' = '%.*s%s' from %.200s is not %s", key,
-                 SHOWN_MAX, shown.data != NULL ? shown.data : "", cut ? "..." : "", item->origin,
-                 what);
-    gw_buf_dispose(&shown);
-    return GW_E_INVALID;
-}
-
 static gw_status is_a_list(const gw__group *group, const char *key, gw_error *err)
 {
     return gw_error_set(err, GW_E_INVALID, 0, "key '%.100s' from %.200s is a list, not one value",
                         key, group->items[0].origin);
 }
 
-static gw_status find(const gw_config_snapshot *snapshot, const char *key,
-                      const gw__property **ret_item, gw_error *err)
+gw_status gw__lookup_text(const gw_config_snapshot *snapshot, const char *key, gw__text *ret_text,
+                          gw_error *err)
 {
     if (snapshot == NULL || key == NULL || key[0] == '\0') {
         return gw_error_set(err, GW_E_INVALID, 0, "no snapshot or no key given");
     }
     const gw__property *item = gw__snapshot_find(snapshot, key);
     if (item != NULL) {
-        *ret_item = item;
+        *ret_text = (gw__text){
+            .key = key, .value = item->value, .origin = item->origin, .secret = item->secret};
         return GW_OK;
     }
     gw__group group = gw__snapshot_group(snapshot, key, strlen(key));
@@ -89,117 +54,45 @@ static gw_status find(const gw_config_snapshot *snapshot, const char *key,
 gw_status gw_config_get_string(const gw_config_snapshot *snapshot, const char *key,
                                const char **ret_value, gw_error *err)
 {
-    const gw__property *item;
-    gw_status st = find(snapshot, key, &item, err);
+    gw__text text;
+    gw_status st = gw__lookup_text(snapshot, key, &text, err);
     if (st == GW_OK) {
-        *ret_value = item->value;
+        *ret_value = text.value;
     }
     return st;
-}
-
-/* The text between blanks, which editors and shells leave behind. */
-static const char *trim(const char *text, size_t *ret_len)
-{
-    text += strspn(text, " \t\r\n");
-    size_t len = strlen(text);
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
-        len--;
-    }
-    *ret_len = len;
-    return text;
 }
 
 gw_status gw_config_get_int(const gw_config_snapshot *snapshot, const char *key, int64_t min,
                             int64_t max, int64_t *ret_value, gw_error *err)
 {
-    const gw__property *item;
-    gw_status st = find(snapshot, key, &item, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    size_t len;
-    const char *text = trim(item->value, &len);
-    bool starts = len > 0 && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
-    char *end = NULL;
-    errno = 0;
-    long long value = starts ? strtoll(text, &end, 10) : 0;
-    if (!starts || end != text + len || errno == ERANGE || value < min || value > max) {
-        char what[80];
-        snprintf(what, sizeof(what), "a number from %lld to %lld", (long long)min, (long long)max);
-        return wrong(item, key, what, err);
-    }
-    *ret_value = value;
-    return GW_OK;
+    gw__text text;
+    gw_status st = gw__lookup_text(snapshot, key, &text, err);
+    return st == GW_OK ? gw__text_int(&text, min, max, ret_value, err) : st;
 }
 
 gw_status gw_config_get_bool(const gw_config_snapshot *snapshot, const char *key, bool *ret_value,
                              gw_error *err)
 {
-    static const struct {
-        const char *text;
-        bool value;
-    } words[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false},
-                 {"on", true},   {"off", false},   {"1", true},   {"0", false}};
-    const gw__property *item;
-    gw_status st = find(snapshot, key, &item, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    size_t len;
-    const char *text = trim(item->value, &len);
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strlen(words[i].text) == len && strncasecmp(text, words[i].text, len) == 0) {
-            *ret_value = words[i].value;
-            return GW_OK;
-        }
-    }
-    return wrong(item, key, "true or false", err);
-}
-
-static bool parse_duration(const char *text, size_t len, uint64_t *ret_ms)
-{
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    size_t n_digits = strspn(text, "0123456789");
-    if (n_digits == 0 || n_digits > 15 || n_digits > len) {
-        return false;
-    }
-    uint64_t number = strtoull(text, NULL, 10);
-    const char *unit = text + n_digits;
-    size_t unit_len = len - n_digits;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strlen(units[i].name) == unit_len && strncmp(unit, units[i].name, unit_len) == 0 &&
-            number <= UINT64_MAX / units[i].ms) {
-            *ret_ms = number * units[i].ms;
-            return true;
-        }
-    }
-    return false;
+    gw__text text;
+    gw_status st = gw__lookup_text(snapshot, key, &text, err);
+    return st == GW_OK ? gw__text_bool(&text, ret_value, err) : st;
 }
 
 gw_status gw_config_get_duration_ms(const gw_config_snapshot *snapshot, const char *key,
                                     uint64_t min_ms, uint64_t max_ms, uint64_t *ret_ms,
                                     gw_error *err)
 {
-    const gw__property *item;
-    gw_status st = find(snapshot, key, &item, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    size_t len;
-    const char *text = trim(item->value, &len);
-    uint64_t ms;
-    if (!parse_duration(text, len, &ms) || ms < min_ms || ms > max_ms) {
-        char what[120];
-        snprintf(what, sizeof(what),
-                 "a duration from %llums to %llums, such as 250ms, 10s, 5m, 1h or 2d",
-                 (unsigned long long)min_ms, (unsigned long long)max_ms);
-        return wrong(item, key, what, err);
-    }
-    *ret_ms = ms;
-    return GW_OK;
+    gw__text text;
+    gw_status st = gw__lookup_text(snapshot, key, &text, err);
+    return st == GW_OK ? gw__text_duration_ms(&text, min_ms, max_ms, ret_ms, err) : st;
+}
+
+gw_status gw_config_get_size(const gw_config_snapshot *snapshot, const char *key, uint64_t min,
+                             uint64_t max, uint64_t *ret_bytes, gw_error *err)
+{
+    gw__text text;
+    gw_status st = gw__lookup_text(snapshot, key, &text, err);
+    return st == GW_OK ? gw__text_size(&text, min, max, ret_bytes, err) : st;
 }
 
 /* ---- lists ----------------------------------------------------------------------- */
@@ -295,6 +188,52 @@ static gw_status place_items(const gw__group *group, const char *key, const char
     return GW_OK;
 }
 
+gw_status gw__list_of_text(const char *text, gw_config_list *ret_list, gw_error *err)
+{
+    size_t max = count_items(text);
+    const char **texts = calloc(max, sizeof(*texts));
+    size_t *lens = calloc(max, sizeof(*lens));
+    gw_status st = GW_OK;
+    if (texts == NULL || lens == NULL) {
+        st = gw_error_set(err, GW_E_NOMEM, 0, "no memory for a list");
+    } else {
+        st = make_list(texts, lens, split(text, texts, lens, max), ret_list, err);
+    }
+    free(texts);
+    free(lens);
+    return st;
+}
+
+gw_status gw__list_copy(const gw_config_list *list, gw_config_list *ret_list, gw_error *err)
+{
+    size_t *lens = calloc(list->n_items + 1, sizeof(*lens));
+    if (lens == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a list");
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        lens[i] = strlen(list->items[i]);
+    }
+    gw_status st = make_list(list->items, lens, list->n_items, ret_list, err);
+    free(lens);
+    return st;
+}
+
+static gw_status list_of_items(const gw__group *group, const char *key, gw_config_list *ret_list,
+                               gw_error *err)
+{
+    const char **texts = calloc(group->n, sizeof(*texts));
+    size_t *lens = calloc(group->n, sizeof(*lens));
+    gw_status st = texts == NULL || lens == NULL
+                       ? gw_error_set(err, GW_E_NOMEM, 0, "no memory for a list")
+                       : place_items(group, key, texts, lens, err);
+    if (st == GW_OK) {
+        st = make_list(texts, lens, group->n, ret_list, err);
+    }
+    free(texts);
+    free(lens);
+    return st;
+}
+
 gw_status gw_config_get_list(const gw_config_snapshot *snapshot, const char *key,
                              gw_config_list *ret_list, gw_error *err)
 {
@@ -310,25 +249,8 @@ gw_status gw_config_get_list(const gw_config_snapshot *snapshot, const char *key
                                             "key '%.100s' from %.200s is an object, not a list",
                                             key, child->origin);
     }
-    bool is_text = one != NULL && group.n <= 1;
-    size_t max = is_text ? count_items(one->value) : group.n;
-    const char **texts = calloc(max, sizeof(*texts));
-    size_t *lens = calloc(max, sizeof(*lens));
-    gw_status st = GW_OK;
-    size_t n = max;
-    if (texts == NULL || lens == NULL) {
-        st = gw_error_set(err, GW_E_NOMEM, 0, "no memory for a list");
-    } else if (is_text) {
-        n = split(one->value, texts, lens, max);
-    } else {
-        st = place_items(&group, key, texts, lens, err);
-    }
-    if (st == GW_OK) {
-        st = make_list(texts, lens, n, ret_list, err);
-    }
-    free(texts);
-    free(lens);
-    return st;
+    return one != NULL && group.n <= 1 ? gw__list_of_text(one->value, ret_list, err)
+                                       : list_of_items(&group, key, ret_list, err);
 }
 
 void gw_config_list_dispose(gw_config_list *list)
