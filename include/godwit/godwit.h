@@ -26,6 +26,7 @@
 #include <godwit/outbox.h>
 #include <godwit/secret.h>
 #include <godwit/service.h>
+#include <godwit/settings.h>
 #include <godwit/status.h>
 #include <godwit/testing.h>
 #include <godwit/url.h>

@@ -31,6 +31,13 @@ gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_p
     return snapshot;
 }
 
+const gw_config_snapshot *gw__snapshot_ref(const gw_config_snapshot *snapshot)
+{
+    atomic_size_t *refs = &((gw_config_snapshot *)(uintptr_t)snapshot)->refs;
+    atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+    return snapshot;
+}
+
 void gw_config_release(const gw_config_snapshot *const_snapshot)
 {
     /* Only the count changes, which no reader sees. */

@@ -29,6 +29,9 @@ struct gw_config_snapshot {
 gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_prefix,
                                      const char *where);
 
+/* One more reference. */
+const gw_config_snapshot *gw__snapshot_ref(const gw_config_snapshot *snapshot);
+
 /* The variable that overrides a key, "GODWIT_SERVER_PORT" for "server_port". False when it does not
  * fit, or there are no overrides. */
 bool gw__env_name(const char *prefix, const char *key, size_t key_len, char *name, size_t size);
