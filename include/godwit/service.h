@@ -28,6 +28,7 @@
 #include <godwit/error.h>
 #include <godwit/http.h>
 #include <godwit/messaging.h>
+#include <godwit/settings.h>
 
 GW_BEGIN_DECLS
 
@@ -44,14 +45,6 @@ typedef struct gw_flag {
     const char *help;       /**< a few words */
 } gw_flag;
 
-/** A configuration key that the program reads, for `--keys`, which prints them all as a table. */
-typedef struct gw_key {
-    const char *name;     /**< "vip_queue" */
-    const char *fallback; /**< as text; "" for none */
-    const char *help;     /**< a few words */
-    bool live;            /**< a change takes effect at once; otherwise at the next start */
-} gw_key;
-
 typedef enum gw_health_style {
     GW_HEALTH_JSON, /**< {"status":"UP"} */
     GW_HEALTH_TEXT  /**< OK */
@@ -65,8 +58,14 @@ typedef struct gw_service_spec {
 
     const gw_flag *flags; /**< the program's own; may be NULL */
     size_t n_flags;
-    const gw_key *keys; /**< the program's own; may be NULL */
-    size_t n_keys;
+    /** The program's own configuration keys, see <godwit/settings.h>; may be NULL. They are bound
+     * before start, with the chassis' own; a wrong value ends the program. `--keys` prints both. */
+    const gw_setting *settings;
+    size_t n_settings;
+    size_t settings_size; /**< of the struct */
+    /** Live ones have changed, see gw_settings_options. May come while start runs; not once stop
+     * has been called. May be NULL. */
+    void (*on_settings)(void *ctx, const void *settings, const char *const *keys, size_t n_keys);
 
     bool use_config_server; /**< adds -configServerUrl, -profile and -configBranch */
     bool use_broker;        /**< needs the key `amqp_server_url` */
@@ -98,6 +97,9 @@ GW_API int gw_service_run(const gw_service_spec *spec, int argc, char **argv, vo
 GW_API const gw_service_spec *gw_service_get_spec(const gw_service *service);
 GW_API gw_config *gw_service_config(gw_service *service);
 
+/** The struct of the spec's settings, to be acquired; NULL if it has none. */
+GW_API gw_settings *gw_service_settings(gw_service *service);
+
 /** NULL when the spec has no use_broker and gw_service_connect() was not called. */
 GW_API gw_client *gw_service_client(gw_service *service);
 
@@ -116,8 +118,8 @@ GW_API GW_MUST_CHECK gw_status gw_service_connect(gw_service *service, const cha
                                                   gw_error *err);
 
 /**
- * From start: more routes, for those that depend on the configuration. Copied, as their strings are;
- * a ctx of NULL is replaced as in the spec's.
+ * From start: more routes, for those that depend on the configuration. Copied, as their strings
+ * are; a ctx of NULL is replaced as in the spec's.
  *
  * @return GW_OK; GW_E_NOMEM. What is wrong with a pattern is found when the server starts.
  */

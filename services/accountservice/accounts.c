@@ -44,7 +44,7 @@ static gw_status notify_vip(accounts *self, const char *id, gw_error *err)
     }
     gw_status st = gw_message_set_content_type(msg, "application/json");
     if (st == GW_OK) {
-        st = gw_publish_on_queue(self->client, self->vip_queue, msg, err);
+        st = gw_publish_on_queue(self->client, self->settings->vip_queue, msg, err);
     } else {
         gw_error_set(err, st, 0, "no memory for a notification");
     }

@@ -10,6 +10,7 @@
 #include <godwit/messaging.h>
 
 #include "account_store.h"
+#include "settings.h"
 #include "vip_list.h"
 
 /* What the routes work with; wired by main.c, borrowed. */
@@ -17,8 +18,8 @@ typedef struct accounts {
     account_store *store;
     vip_list *vips;
     gw_client *client;
-    char *vip_queue;
-    char served_by[64]; /* this instance's address, which the original shows too */
+    const account_settings *settings; /* those of the start */
+    char served_by[64];               /* this instance's address, which the original shows too */
     _Atomic uint64_t refusal_logged_ms;
     _Atomic uint64_t n_refused; /* since that line */
 } accounts;

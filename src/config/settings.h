@@ -20,6 +20,9 @@ gw_status gw__setting_copy(const gw_setting *row, const void *from, void *to, gw
 void gw__settings_snapshots(gw_settings *settings, const gw_config_snapshot **ret_first,
                             const gw_config_snapshot **ret_valid);
 
+/* Follow no longer: on_change is not running and will not be called. */
+void gw__settings_unfollow(gw_settings *settings);
+
 /* Log each line of what a binding found wrong. */
 void gw__settings_log_faults(const gw_buf *faults);
 

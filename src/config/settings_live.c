@@ -265,12 +265,18 @@ gw_status gw_settings_new(gw_config *config, const gw_settings_options *options,
     return GW_OK;
 }
 
+void gw__settings_unfollow(gw_settings *settings)
+{
+    gw_config_watch_remove(settings->config, settings->watch);
+    settings->watch = NULL;
+}
+
 void gw_settings_free(gw_settings *settings)
 {
     if (settings == NULL) {
         return;
     }
-    gw_config_watch_remove(settings->config, settings->watch);
+    gw__settings_unfollow(settings);
     unref(settings->current);
     gw_config_release(settings->first);
     gw_config_release(settings->valid);

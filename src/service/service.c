@@ -14,13 +14,16 @@
 #include <godwit/url.h>
 #include <godwit/version.h>
 
+#include "config/settings.h"
 #include "service/endpoints.h"
 #include "service/flags.h"
 #include "service/keys.h"
 #include "service/signals.h"
 
-#define EXIT_USAGE     2
-#define OUTBOX_DIR_MAX 256
+#define EXIT_USAGE          2
+#define OUTBOX_DIR_MAX      256
+
+#define SHUTDOWN_TIMEOUT_MS 10000 /* before the configuration says another */
 
 /* Beyond the shutdown timeout, for what cannot be interrupted, before the process is ended. */
 #define GRACE_MS 3000
@@ -31,7 +34,10 @@ struct gw_service {
     gw__flags flags;
     gw__signals *signals;
     gw_config *config;
-    gw_config_watch *watch;
+    gw__keys keys;
+    gw_settings *chassis;     /* of gw__chassis */
+    const gw__chassis *start; /* what it was at the start, held until the end */
+    gw_settings *settings;    /* the program's; NULL: it has none */
     gw_client *client;
     gw_health *broker;
     gw_http_server *http;
@@ -67,6 +73,11 @@ const gw_service_spec *gw_service_get_spec(const gw_service *service)
 gw_config *gw_service_config(gw_service *service)
 {
     return service->config;
+}
+
+gw_settings *gw_service_settings(gw_service *service)
+{
+    return service->settings;
 }
 
 gw_client *gw_service_client(gw_service *service)
@@ -130,73 +141,91 @@ static void wait_for_stop(gw_service *service)
 
 /* ---- configuration ----------------------------------------------------------------- */
 
-/* Apply what can change while running: the log's level and format, the access log. */
-static gw_status apply_log_settings(gw_service *service, const gw_config_snapshot *snapshot,
-                                    gw_error *err)
+/* What can change while running: the log's level and format, the access log. */
+static void apply(gw_service *service, const gw__chassis *chassis)
 {
-    const char *level_text = "info";
-    const char *format = "text";
-    bool access_log = false;
-    gw_log_level level;
-    gw_status st =
-        gw_config_optional(gw_config_get_string(snapshot, "log_level", &level_text, err));
-    if (strcmp(level_text, "false") == 0) {
-        level_text = "off"; /* what YAML makes of a bare off */
-    }
-    if (st == GW_OK && gw_log_level_parse(level_text, &level) != GW_OK) {
-        st = gw_error_set(err, GW_E_INVALID, 0,
-                          "log_level '%.40s' is none of debug, info, warn, error, off", level_text);
-    }
-    if (st == GW_OK) {
-        st = gw_config_optional(gw_config_get_string(snapshot, "log_format", &format, err));
-    }
-    if (st == GW_OK && strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
-        st = gw_error_set(err, GW_E_INVALID, 0, "log_format '%.40s' is neither text nor json",
-                          format);
-    }
-    if (st == GW_OK) {
-        st = gw_config_optional(gw_config_get_bool(snapshot, "access_log", &access_log, err));
-    }
-    if (st != GW_OK) {
-        return st;
-    }
-    gw_log_set_level(level);
-    gw_log_set_json(strcmp(format, "json") == 0);
+    gw_log_set_level(chassis->log_level);
+    gw_log_set_json(chassis->log_format == 1);
     pthread_mutex_lock(&service->lock);
     if (service->http != NULL) {
-        gw_http_server_set_access_log(service->http, access_log);
+        gw_http_server_set_access_log(service->http, chassis->access_log);
     }
     pthread_mutex_unlock(&service->lock);
-    return GW_OK;
-}
-
-/* What is wrong in a running program's log settings is no reason to end it. */
-static void refresh_log_settings(gw_service *service, const gw_config_snapshot *snapshot)
-{
-    gw_error err = GW_ERROR_INIT;
-    if (apply_log_settings(service, snapshot, &err) != GW_OK) {
-        gw_log_error("service", "log settings stay as they are: %s", err.text);
-    }
 }
 
 /* @thread that of the reload */
-static void on_config_changed(void *ctx, const gw_config_snapshot *snapshot,
-                              const char *const *keys, size_t n_keys)
+static void on_chassis_changed(void *ctx, const void *chassis, const char *const *keys,
+                               size_t n_keys)
 {
-    gw_service *service = ctx;
-    bool concerned = false;
-    for (size_t i = 0; i < n_keys; i++) {
-        concerned |= strcmp(keys[i], "log_level") == 0 || strcmp(keys[i], "log_format") == 0 ||
-                     strcmp(keys[i], "access_log") == 0;
-        const gw_key *key = gw__keys_find(service->spec, keys[i]);
-        if (key != NULL && !key->live) {
-            gw_log_warn("config", "'%s' has changed: that takes effect at the next start",
-                        key->name);
+    (void)keys;
+    (void)n_keys;
+    apply(ctx, chassis);
+}
+
+/* The log as it is until the configuration is there: of flags and environment. */
+static gw_status apply_early(gw_service *service, gw_error *err)
+{
+    gw__chassis chassis = {0};
+    size_t n_rows;
+    const gw_setting *rows = gw__keys_common(&service->keys, &n_rows);
+    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
+    gw_status st = gw_settings_bind(snapshot, rows, n_rows, &chassis, NULL, err);
+    gw_config_release(snapshot);
+    if (st == GW_OK) {
+        apply(service, &chassis);
+        gw_settings_dispose(rows, n_rows, &chassis);
+    }
+    return st;
+}
+
+static size_t count_lines(const gw_buf *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->len; i++) {
+        n += text->data[i] == '\n' ? 1 : 0;
+    }
+    return n;
+}
+
+/* Bind both tables, so that all that is wrong is said at once. */
+static gw_status bind_settings(gw_service *service, gw_buf *faults, gw_error *err)
+{
+    const gw_service_spec *spec = service->spec;
+    gw_settings_options chassis = {.table = service->keys.rows,
+                                   .n_rows = service->keys.n_rows,
+                                   .size = sizeof(gw__chassis),
+                                   .on_change = on_chassis_changed,
+                                   .ctx = service};
+    gw_settings_options own = {.table = spec->settings,
+                               .n_rows = spec->n_settings,
+                               .size = spec->settings_size,
+                               .on_change = spec->on_settings,
+                               .ctx = service->ctx};
+    gw_status st = gw_settings_new(service->config, &chassis, &service->chassis, faults, err);
+    if (spec->settings != NULL && (st == GW_OK || faults->len > 0)) {
+        gw_error why = GW_ERROR_INIT;
+        gw_status own_st = gw_settings_new(service->config, &own, &service->settings, faults, &why);
+        if (st == GW_OK && own_st != GW_OK) {
+            st = gw_error_set(err, own_st, 0, "%s", why.text);
         }
     }
-    if (concerned) {
-        refresh_log_settings(service, snapshot);
+    return st;
+}
+
+static gw_status make_settings(gw_service *service, gw_error *err)
+{
+    gw_buf faults;
+    gw_buf_init(&faults, 0);
+    gw_status st = bind_settings(service, &faults, err);
+    if (st == GW_OK) {
+        service->start = gw_settings_acquire(service->chassis);
+        apply(service, service->start);
+    } else if (count_lines(&faults) > 1) {
+        gw__settings_log_faults(&faults);
+        st = gw_error_set(err, st, 0, "%zu settings are wrong, see above", count_lines(&faults));
     }
+    gw_buf_dispose(&faults);
+    return st;
 }
 
 /* A flag that stands for a key of the configuration. */
@@ -230,12 +259,7 @@ static gw_status make_config(gw_service *service, gw_error *err)
     if (st == GW_OK && service->spec->port_flag != NULL) {
         st = set_from_flag(service, service->spec->port_flag, "server_port", err);
     }
-    if (st == GW_OK) {
-        const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-        st = apply_log_settings(service, snapshot, err);
-        gw_config_release(snapshot);
-    }
-    return st;
+    return st == GW_OK ? apply_early(service, err) : st;
 }
 
 static gw_status load_config(gw_service *service, gw_error *err)
@@ -244,11 +268,8 @@ static gw_status load_config(gw_service *service, gw_error *err)
     if (st != GW_OK) {
         return st;
     }
-    st = gw_config_watch_add(service->config, on_config_changed, service, &service->watch, err);
+    st = make_settings(service, err);
     const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    if (st == GW_OK) {
-        st = apply_log_settings(service, snapshot, err);
-    }
     if (st == GW_OK && service->spec->use_config_server) {
         const char *version = gw_config_version(snapshot);
         gw_log_info("config", "loaded %zu property sources%s%.12s", gw_config_n_sources(snapshot),
@@ -260,17 +281,6 @@ static gw_status load_config(gw_service *service, gw_error *err)
         }
     }
     gw_config_release(snapshot);
-    return st;
-}
-
-static gw_status read_port(gw_service *service, uint16_t *ret_port, gw_error *err)
-{
-    int64_t port = service->spec->default_port;
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    gw_status st =
-        gw_config_optional(gw_config_get_int(snapshot, "server_port", 0, 65535, &port, err));
-    gw_config_release(snapshot);
-    *ret_port = (uint16_t)port;
     return st;
 }
 
@@ -286,61 +296,6 @@ static void on_broker_state(void *ctx, gw_client_state state, const char *reason
         gw_health_down(service->broker, "%s%s%s", gw_client_state_name(state),
                        reason[0] != '\0' ? ": " : "", reason);
     }
-}
-
-static gw_status read_queue_type(const gw_config_snapshot *snapshot, gw_queue_type *ret_type,
-                                 gw_error *err)
-{
-    const char *type = "classic";
-    gw_status st = gw_config_optional(gw_config_get_string(snapshot, "queue_type", &type, err));
-    if (st == GW_OK && strcmp(type, "classic") != 0 && strcmp(type, "quorum") != 0) {
-        return gw_error_set(err, GW_E_INVALID, 0,
-                            "queue_type '%.40s' is neither classic nor quorum", type);
-    }
-    *ret_type = strcmp(type, "quorum") == 0 ? GW_QUEUE_QUORUM : GW_QUEUE_CLASSIC;
-    return st;
-}
-
-/* `options` holds the defaults. Strings are the snapshot's. */
-static gw_status read_outbox(const gw_config_snapshot *snapshot, gw_client_options *options,
-                             gw_error *err)
-{
-    const char *level = gw_outbox_level_name(options->outbox_level);
-    int64_t max_messages = 0;
-    int64_t max_bytes = 0;
-    gw_status st = gw_config_optional(gw_config_get_string(snapshot, "outbox_level", &level, err));
-    if (st == GW_OK) {
-        st = gw_config_optional(
-            gw_config_get_string(snapshot, "outbox_dir", &options->outbox_dir, err));
-    }
-    if (st == GW_OK) {
-        st = gw_config_optional(
-            gw_config_get_int(snapshot, "outbox_max_messages", 1, INT64_MAX, &max_messages, err));
-    }
-    if (st == GW_OK) {
-        st = gw_config_optional(
-            gw_config_get_int(snapshot, "outbox_max_bytes", 1, INT64_C(1) << 40, &max_bytes, err));
-    }
-    if (st != GW_OK) {
-        return st;
-    }
-    options->outbox_max_messages = (size_t)max_messages;
-    options->outbox_max_bytes = (size_t)max_bytes;
-    for (int i = GW_OUTBOX_MEMORY; i <= GW_OUTBOX_DISK; i++) {
-        if (strcmp(level, gw_outbox_level_name((gw_outbox_level)i)) == 0) {
-            options->outbox_level = (gw_outbox_level)i;
-            return GW_OK;
-        }
-    }
-    return gw_error_set(err, GW_E_INVALID, 0,
-                        "outbox_level '%.40s' is none of memory, process, disk", level);
-}
-
-static gw_status read_client_options(const gw_config_snapshot *snapshot, gw_client_options *options,
-                                     gw_error *err)
-{
-    gw_status st = read_queue_type(snapshot, &options->queue_type, err);
-    return st == GW_OK ? read_outbox(snapshot, options, err) : st;
 }
 
 /* What waits on disk since the level was another one would wait unnoticed. */
@@ -366,31 +321,26 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
     if (service->client != NULL) {
         return gw_error_set(err, GW_E_EXISTS, 0, "the service is connected to a broker already");
     }
+    const gw__chassis *chassis = service->start;
+    /* Instances on one machine differ by their port, and keep it. */
+    char default_dir[OUTBOX_DIR_MAX];
+    snprintf(default_dir, sizeof(default_dir), "data/%s/outbox-%u", service->spec->name,
+             chassis->port);
     gw_client_options options = GW_CLIENT_OPTIONS_INIT;
     options.name = service->spec->name;
     options.on_state = on_broker_state;
     options.ctx = service;
-    uint16_t port;
-    char default_dir[OUTBOX_DIR_MAX];
-    gw_status st = read_port(service, &port, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    /* Instances on one machine differ by their port, and keep it. */
-    snprintf(default_dir, sizeof(default_dir), "data/%s/outbox-%u", service->spec->name, port);
-    options.outbox_dir = default_dir;
-    options.outbox_level = service->spec->use_broker ? GW_OUTBOX_PROCESS : GW_OUTBOX_MEMORY;
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    st = read_client_options(snapshot, &options, err);
-    if (st == GW_OK) {
-        service->broker = gw_health_add("broker", true);
-        gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
-        st = gw_connect(url, &options, &service->client, err);
-    }
+    options.queue_type = chassis->queue_type;
+    options.outbox_level = chassis->outbox_level;
+    options.outbox_dir = chassis->outbox_dir[0] != '\0' ? chassis->outbox_dir : default_dir;
+    options.outbox_max_messages = (size_t)chassis->outbox_max_messages;
+    options.outbox_max_bytes = (size_t)chassis->outbox_max_bytes;
+    service->broker = gw_health_add("broker", true);
+    gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
+    gw_status st = gw_connect(url, &options, &service->client, err);
     if (st == GW_OK && options.outbox_level == GW_OUTBOX_MEMORY) {
         warn_of_leftovers(options.outbox_dir);
     }
-    gw_config_release(snapshot);
     return st;
 }
 
@@ -408,41 +358,26 @@ static gw_verdict on_event(void *ctx, const gw_message *msg, gw_error *why)
     return gw_status_is_retriable(st) ? GW_RETRY : GW_REJECT;
 }
 
-static gw_status connect_from_config(gw_service *service, const gw_config_snapshot *snapshot,
-                                     gw_error *err)
+static gw_status connect_from_config(gw_service *service, gw_error *err)
 {
-    const char *url;
-    gw_status st = gw_config_get_string(snapshot, "amqp_server_url", &url, err);
-    if (st == GW_E_NOT_FOUND || (st == GW_OK && url[0] == '\0')) {
+    const gw__chassis *chassis = service->start;
+    if (chassis->amqp_url[0] == '\0') {
         return gw_error_set(err, GW_E_NOT_FOUND, 0,
                             "there is no 'amqp_server_url' in the configuration: set it in the "
                             "configuration repository or as GODWIT_AMQP_SERVER_URL, to bus:DIR or "
                             "amqp://host:5672/");
     }
-    /* Read again when connecting: what is wrong with these is not the URL's fault. */
-    gw_client_options checked = GW_CLIENT_OPTIONS_INIT;
-    if (st == GW_OK) {
-        st = read_client_options(snapshot, &checked, err);
-    }
-    if (st != GW_OK) {
-        return st;
-    }
-    st = gw_service_connect(service, url, err);
+    gw_status st = gw_service_connect(service, chassis->amqp_url, err);
     if (st != GW_OK && strncmp(err->text, "outbox", strlen("outbox")) != 0) {
         st = gw_error_prefix(err, st, "amqp_server_url"); /* all else is about the URL */
     }
     if (st != GW_OK) {
         return st;
     }
-    const char *exchange = "springCloudBus";
-    st = gw_config_optional(gw_config_get_string(snapshot, "config_event_bus", &exchange, err));
-    if (st != GW_OK) {
-        return st;
-    }
     gw_subscribe_options options = GW_SUBSCRIBE_OPTIONS_INIT;
     options.binding_key = "#";
-    return gw_subscribe(service->client, exchange, GW_EXCHANGE_TOPIC, &options, on_event, service,
-                        NULL, err);
+    return gw_subscribe(service->client, chassis->event_bus, GW_EXCHANGE_TOPIC, &options, on_event,
+                        service, NULL, err);
 }
 
 /* ---- HTTP ---------------------------------------------------------------------------- */
@@ -450,61 +385,47 @@ static gw_status connect_from_config(gw_service *service, const gw_config_snapsh
 static gw_status start_http(gw_service *service, gw_error *err)
 {
     const gw_service_spec *spec = service->spec;
+    const gw__chassis *chassis = service->start;
     gw_http_options options = GW_HTTP_OPTIONS_INIT;
     gw_http_server *http = NULL;
-    gw_status st = read_port(service, &options.port, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    st =
-        gw_config_optional(gw_config_get_string(snapshot, "server_address", &options.address, err));
-    if (options.address != NULL && options.address[0] == '\0') {
-        options.address = NULL;
-    }
-    gw_http_route *routes =
-        st == GW_OK ? calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes)) : NULL;
+    options.port = chassis->port;
+    options.address = chassis->address[0] != '\0' ? chassis->address : NULL;
+    gw_http_route *routes = calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes));
     if (routes == NULL) {
-        gw_config_release(snapshot);
-        return st != GW_OK ? st : gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
     }
     for (size_t i = 0; i < spec->n_routes; i++) {
         routes[i] = spec->routes[i];
         routes[i].ctx = routes[i].ctx != NULL ? routes[i].ctx : service->ctx;
     }
     gw__endpoints_add(spec->health_style, routes + spec->n_routes);
-    st = gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &http, err);
+    gw_status st =
+        gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &http, err);
     free(routes);
     if (st != GW_OK) {
-        gw_config_release(snapshot);
         return st;
     }
     pthread_mutex_lock(&service->lock);
     service->http = http;
     pthread_mutex_unlock(&service->lock);
-    refresh_log_settings(service, snapshot); /* with the access log, now that there is one */
-    const char *name;
-    if (gw_config_get_string(snapshot, "server_name", &name, NULL) == GW_OK) {
-        gw_log_info("service", "this is %s", name);
+    const gw__chassis *now = gw_settings_acquire(service->chassis);
+    apply(service, now); /* with the access log, now that there is one */
+    gw_settings_release(now);
+    if (chassis->name[0] != '\0') {
+        gw_log_info("service", "this is %s", chassis->name);
     }
     gw_log_info("service", "serving HTTP on port %u, %llu ms after the start",
                 gw_http_server_port(service->http),
                 (unsigned long long)((gw_clock_ns() - service->start_ns) / GW_NS_PER_MS));
-    gw_config_release(snapshot);
     return GW_OK;
 }
 
 static gw_status make_bus_id(gw_service *service, gw_error *err)
 {
-    uint16_t port;
-    gw_status st = read_port(service, &port, err);
-    if (st != GW_OK) {
-        return st;
-    }
     gw_config_bus_id(&service->bus_id, service->spec->name,
                      service->spec->use_config_server ? gw_service_flag(service, "profile") : NULL,
-                     port);
-    st = gw_buf_status(&service->bus_id);
+                     service->start->port);
+    gw_status st = gw_buf_status(&service->bus_id);
     return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "no memory for the id on the bus");
 }
 
@@ -518,9 +439,7 @@ static gw_status start(gw_service *service, bool *ret_started, gw_error *err)
         st = make_bus_id(service, err);
     }
     if (st == GW_OK && service->spec->use_broker) {
-        const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-        st = connect_from_config(service, snapshot, err);
-        gw_config_release(snapshot);
+        st = connect_from_config(service, err);
     }
     if (st == GW_OK && service->spec->start != NULL) {
         st = service->spec->start(service->ctx, service, err);
@@ -534,17 +453,23 @@ static gw_status start(gw_service *service, bool *ret_started, gw_error *err)
 
 static unsigned read_shutdown_timeout(gw_service *service)
 {
-    uint64_t timeout_ms = 10000;
-    gw_error err = GW_ERROR_INIT;
-    const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
-    gw_status st = gw_config_optional(
-        gw_config_get_duration_ms(snapshot, "shutdown_timeout", 100, 3600000, &timeout_ms, &err));
-    if (st != GW_OK) {
-        gw_log_warn("service", "%s: stopping within %llu ms", err.text,
-                    (unsigned long long)timeout_ms);
+    if (service->chassis == NULL) { /* it did not come so far */
+        return SHUTDOWN_TIMEOUT_MS;
     }
-    gw_config_release(snapshot);
-    return (unsigned)timeout_ms;
+    const gw__chassis *now = gw_settings_acquire(service->chassis);
+    unsigned timeout_ms = (unsigned)now->shutdown_timeout_ms;
+    gw_settings_release(now);
+    return timeout_ms;
+}
+
+static void unfollow(gw_service *service)
+{
+    if (service->chassis != NULL) {
+        gw__settings_unfollow(service->chassis);
+    }
+    if (service->settings != NULL) {
+        gw__settings_unfollow(service->settings);
+    }
 }
 
 /* Take everything down in the opposite order. False when something was left undone. */
@@ -553,7 +478,7 @@ static bool shut_down(gw_service *service, bool started)
     unsigned timeout_ms = read_shutdown_timeout(service);
     uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
     gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
-    gw_config_watch_remove(service->config, service->watch);
+    unfollow(service);
     gw_http_server_stop(service->http, timeout_ms / 2);
     uint64_t now_ms = gw_clock_ms();
     gw_error err = GW_ERROR_INIT;
@@ -595,6 +520,9 @@ static int run(gw_service *service)
         gw_log_info("service", clean ? "stopped" : "stopped, not cleanly");
     }
     gw__signals_stop(service->signals);
+    gw_settings_release(service->start);
+    gw_settings_free(service->chassis);
+    gw_settings_free(service->settings);
     gw_config_free(service->config);
     gw_health_remove(service->broker);
     return failed || !clean ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -611,7 +539,7 @@ static bool answer_questions(const gw_service *service, int *ret_exit)
     } else if (service->flags.version) {
         printf("%s (godwit) %s\n", spec->name, GW_VERSION);
     } else if (service->flags.keys) {
-        gw__keys_print(spec, stdout);
+        gw__keys_print(&service->keys, stdout);
     } else {
         return false;
     }
@@ -633,6 +561,7 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
 {
     gw_service service = {.spec = spec, .ctx = ctx, .start_ns = gw_clock_ns()};
     gw_buf_init(&service.bus_id, 1024);
+    gw__keys_init(&service.keys, spec);
     pthread_mutex_init(&service.lock, NULL);
     pthread_cond_init(&service.changed, NULL);
     gw_log_set_service(spec->name);

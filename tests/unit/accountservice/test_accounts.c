@@ -29,6 +29,7 @@
 typedef struct fixture {
     char dir[256];
     gw_config *config;
+    gw_settings *settings;
     accounts accounts;
     gw_http_server *http;
     uint16_t port;
@@ -42,11 +43,15 @@ static void start(const char *broker, const gw_client_options *options)
     memset(&fix, 0, sizeof(fix));
     make_test_dir(fix.dir, sizeof(fix.dir));
     assert_int_equal(gw_config_new(NULL, &fix.config, NULL), GW_OK);
+    gw_settings_options options_of = {.table = account_settings_table,
+                                      .n_rows = ACCOUNT_SETTINGS_N,
+                                      .size = sizeof(account_settings)};
+    assert_int_equal(gw_settings_new(fix.config, &options_of, &fix.settings, NULL, NULL), GW_OK);
+    fix.accounts.settings = gw_settings_acquire(fix.settings);
     fix.accounts.vips = vip_list_new();
-    assert_int_equal(vip_list_load(fix.accounts.vips, fix.config, NULL), GW_OK);
+    assert_int_equal(vip_list_load(fix.accounts.vips, fix.settings, NULL), GW_OK);
     assert_int_equal(account_store_open(fix.dir, &fix.accounts.store, NULL), GW_OK);
     assert_int_equal(gw_connect(broker, options, &fix.accounts.client, NULL), GW_OK);
-    fix.accounts.vip_queue = strdup("vip_queue");
     snprintf(fix.accounts.served_by, sizeof(fix.accounts.served_by), "192.0.2.7");
     const gw_http_route routes[] = {
         {"GetAccount", "GET", "/accounts/{accountId}", accounts_get, &fix.accounts},
@@ -63,7 +68,8 @@ static void stop(void)
     (void)gw_close(fix.accounts.client, 100, NULL);
     account_store_close(fix.accounts.store);
     vip_list_free(fix.accounts.vips);
-    free(fix.accounts.vip_queue);
+    gw_settings_release(fix.accounts.settings);
+    gw_settings_free(fix.settings);
     gw_config_free(fix.config);
     remove_test_dir(fix.dir);
 }
@@ -164,9 +170,9 @@ static void test_vips_change(void **state)
 {
     (void)state;
     start(BROKER, NULL);
-    assert_int_equal(gw_config_set(fix.config, VIP_LIST_KEY, "10001,unknown", "the test", NULL),
+    assert_int_equal(gw_config_set(fix.config, "vip_accounts", "10001,unknown", "the test", NULL),
                      GW_OK);
-    assert_int_equal(vip_list_load(fix.accounts.vips, fix.config, NULL), GW_OK);
+    assert_int_equal(vip_list_load(fix.accounts.vips, fix.settings, NULL), GW_OK);
     get("10000");
     assert_int_equal(queue_len(), 0);
     get("unknown"); /* a VIP that is no account */

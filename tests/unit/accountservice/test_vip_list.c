@@ -13,6 +13,7 @@
 
 #include <godwit/log.h>
 
+#include "settings.h"
 #include "vip_list.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -27,6 +28,26 @@ static gw_config *new_config(void)
 static void set(gw_config *config, const char *key, const char *value)
 {
     assert_int_equal(gw_config_set(config, key, value, "the test", NULL), GW_OK);
+}
+
+/* What main.c does with a change. */
+static void on_settings(void *ctx, const void *settings, const char *const *keys, size_t n_keys)
+{
+    (void)keys;
+    (void)n_keys;
+    const account_settings *now = settings;
+    assert_int_equal(vip_list_set(ctx, &now->vip_accounts, NULL), GW_OK);
+}
+
+static gw_status follow(gw_config *config, vip_list *list, gw_settings **ret_settings,
+                        gw_error *err)
+{
+    gw_settings_options options = {.table = account_settings_table,
+                                   .n_rows = ACCOUNT_SETTINGS_N,
+                                   .size = sizeof(account_settings),
+                                   .on_change = on_settings,
+                                   .ctx = list};
+    return gw_settings_new(config, &options, ret_settings, NULL, err);
 }
 
 static void test_values(void **state)
@@ -57,9 +78,11 @@ static void test_values(void **state)
         assert_non_null(list);
         assert_false(vip_list_has(list, "10000")); /* before the first load: nobody */
         gw_error err = GW_ERROR_INIT;
-        if (vip_list_load(list, config, &err) != GW_OK) {
+        gw_settings *settings = NULL;
+        if (follow(config, list, &settings, &err) != GW_OK) {
             fail_msg("%s: %s", cases[i].name, err.text);
         }
+        assert_int_equal(vip_list_load(list, settings, NULL), GW_OK);
         for (size_t k = 0; k < 4 && cases[i].vips[k] != NULL; k++) {
             if (!vip_list_has(list, cases[i].vips[k])) {
                 fail_msg("%s: '%s' is no VIP", cases[i].name, cases[i].vips[k]);
@@ -70,6 +93,7 @@ static void test_values(void **state)
                 fail_msg("%s: '%s' is a VIP", cases[i].name, cases[i].others[k]);
             }
         }
+        gw_settings_free(settings);
         vip_list_free(list);
         gw_config_free(config);
     }
@@ -84,8 +108,10 @@ static void test_wrong_list_keeps_the_old_one(void **state)
         const char *value;
         const char *text;
     } cases[] = {
-        {"vip_accounts", "10001, ../etc", "vip_accounts: '../etc' is not an account id"},
-        {"vip_accounts", "10001,a b", "vip_accounts: 'a b' is not an account id"},
+        {"vip_accounts", "10001, ../etc",
+         "key 'vip_accounts' = '../etc' from the test is not an account id"},
+        {"vip_accounts", "10001,a b",
+         "key 'vip_accounts' = 'a b' from the test is not an account id"},
         {"vip_accounts[0].id", "10001", "vip_accounts"},
         {"vip_accounts[1]", "10001", "vip_accounts"},
     };
@@ -93,16 +119,20 @@ static void test_wrong_list_keeps_the_old_one(void **state)
         gw_config *config = new_config();
         vip_list *list = vip_list_new();
         set(config, "vip_accounts", "10005");
-        assert_int_equal(vip_list_load(list, config, NULL), GW_OK);
-        set(config, "vip_accounts", NULL);
+        gw_settings *settings = NULL;
+        assert_int_equal(follow(config, list, &settings, NULL), GW_OK);
+        assert_int_equal(vip_list_load(list, settings, NULL), GW_OK);
+        set(config, "vip_accounts[5]", "10005"); /* no list, in between */
         set(config, cases[i].key, cases[i].value);
         gw_error err = GW_ERROR_INIT;
-        assert_int_equal(vip_list_load(list, config, &err), GW_E_INVALID);
+        gw_settings *none = NULL;
+        assert_int_equal(follow(config, list, &none, &err), GW_E_INVALID);
         if (strstr(err.text, cases[i].text) == NULL) {
             fail_msg("got '%s', expected '%s'", err.text, cases[i].text);
         }
         assert_true(vip_list_has(list, "10005"));
         assert_false(vip_list_has(list, "10001"));
+        gw_settings_free(settings);
         vip_list_free(list);
         gw_config_free(config);
     }
@@ -146,12 +176,14 @@ static void test_swap_while_reading(void **state)
     gw_config *config = new_config();
     reader self = {.list = vip_list_new()};
     set(config, "vip_accounts", "always,10003");
-    assert_int_equal(vip_list_load(self.list, config, NULL), GW_OK);
+    gw_settings *settings = NULL;
+    assert_int_equal(follow(config, self.list, &settings, NULL), GW_OK);
+    assert_int_equal(vip_list_load(self.list, settings, NULL), GW_OK);
     pthread_t readers[3], loaders[2];
     for (size_t i = 0; i < N_OF(readers); i++) {
         assert_int_equal(pthread_create(&readers[i], NULL, reader_main, &self), 0);
     }
-    void *args[] = {self.list, config};
+    void *args[] = {self.list, settings};
     for (size_t i = 0; i < N_OF(loaders); i++) {
         assert_int_equal(pthread_create(&loaders[i], NULL, loader_main, args), 0);
     }
@@ -165,10 +197,10 @@ static void test_swap_while_reading(void **state)
     for (size_t i = 0; i < N_OF(readers); i++) {
         pthread_join(readers[i], NULL);
     }
-    assert_int_equal(vip_list_load(self.list, config, NULL), GW_OK);
     assert_true(vip_list_has(self.list, "10005")); /* the newest wins */
     assert_int_equal(atomic_load(&self.n_wrong), 0);
     assert_true(atomic_load(&self.n_reads) > 0);
+    gw_settings_free(settings);
     vip_list_free(self.list);
     gw_config_free(config);
 }

@@ -232,9 +232,15 @@ static void test_unknown_names(void **state)
 
 /* ---- what is printed ------------------------------------------------------------------ */
 
-static const gw_key keys[] = {
-    {"vip_queue", "vip_queue", "queue of the notifications", false},
-    {"store-dir.path", "", "has no default", true},
+typedef struct settings {
+    const char *vip_queue;
+    gw_config_list paths;
+} settings;
+
+static const gw_setting rows[] = {
+    GW_SETTING_STRING(settings, vip_queue, "vip_queue", "vip_queue", 0, NULL,
+                      "queue of the notifications"),
+    GW_SETTING_LIST(settings, paths, "store-dir.path", "", GW_SETTING_LIVE, NULL, "has no default"),
 };
 
 static void test_help(void **state)
@@ -280,23 +286,26 @@ static void test_keys(void **state)
         {0, true, "| `amqp_server_url` | `GODWIT_AMQP_SERVER_URL` |  | ",
          "| `config_event_bus` | "},
         {0, false,
-         "| `vip_queue` | `GODWIT_VIP_QUEUE` | `vip_queue` | queue of the notifications |",
-         "| `store-dir.path` | `GODWIT_STORE_DIR_PATH` |  | has no default; takes effect at once "
-         "|"},
+         "| `vip_queue` | `GODWIT_VIP_QUEUE` | `vip_queue` | text | queue of the notifications |",
+         "| `store-dir.path` | `GODWIT_STORE_DIR_PATH` |  | a list | has no default; takes "
+         "effect at once |"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         gw_service_spec spec = {.name = "program",
-                                .keys = keys,
-                                .n_keys = N_OF(keys),
+                                .settings = rows,
+                                .n_settings = N_OF(rows),
                                 .use_broker = cases[i].use_broker,
                                 .default_port = cases[i].port};
         char *text = NULL;
         size_t len = 0;
         FILE *out = open_memstream(&text, &len);
         assert_non_null(out);
-        gw__keys_print(&spec, out);
+        gw__keys keys;
+        gw__keys_init(&keys, &spec);
+        gw__keys_print(&keys, out);
         fclose(out);
-        static const char head[] = "| key | environment | default | meaning |\n|---|---|---|---|\n";
+        static const char head[] = "| key | environment | default | value | meaning |\n"
+                                   "|---|---|---|---|---|\n";
         assert_memory_equal(text, head, strlen(head));
         const char *first = text + strlen(head);
         if (strncmp(first, cases[i].first, strlen(cases[i].first)) != 0) {

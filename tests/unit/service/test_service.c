@@ -157,8 +157,11 @@ static void test_cannot_start(void **state)
          "cannot start: amqp_server_url: "},
         {{"-logLevel", "loud"},
          {NULL},
-         "cannot start: log_level 'loud' is none of debug, info, warn, error, off\n"},
-        {{"-logFormat=xml"}, {NULL}, "cannot start: log_format 'xml' is neither text nor json\n"},
+         "cannot start: key 'log_level' = 'loud' from the flag -logLevel is not debug, info, warn, "
+         "error or off\n"},
+        {{"-logFormat=xml"},
+         {NULL},
+         "cannot start: key 'log_format' = 'xml' from the flag -logFormat is not text or json\n"},
         {{"-port", "abc"},
          {NULL},
          "cannot start: key 'server_port' = 'abc' from the flag -port is not a number"},
@@ -188,8 +191,31 @@ static void test_wrong_queue_type(void **state)
     (void)state;
     const char *env[] = {broker_env[0], broker_env[1], "GODWIT_QUEUE_TYPE=stream", NULL};
     assert_int_equal(child_run(&program, plain, env), 1);
-    assert_non_null(strstr(child_err(&program), "queue_type 'stream' is neither classic nor "
-                                                "quorum"));
+    assert_non_null(strstr(child_err(&program), "cannot start: key 'queue_type' = 'stream' from "
+                                                "environment variable GODWIT_QUEUE_TYPE is not "
+                                                "classic or quorum\n"));
+}
+
+/* All that is wrong, of the chassis and of the program, before anything is opened. */
+static void test_all_wrong_settings_are_named(void **state)
+{
+    (void)state;
+    const char *argv[] = {VIPSERVICE, "-configServerUrl", "", NULL};
+    const char *env[] = {"GODWIT_QUEUE_TYPE=stream", "GODWIT_DUPLICATES_AGE=1s",
+                         "GODWIT_DUPLICATES_MAX=few", NULL};
+    assert_int_equal(child_run(&program, argv, env), 1);
+    static const char *const lines[] = {
+        "key 'queue_type' = 'stream' from environment variable GODWIT_QUEUE_TYPE is not classic or "
+        "quorum\n",
+        "key 'duplicates_age' = '1s' from environment variable GODWIT_DUPLICATES_AGE is not a ",
+        "key 'duplicates_max' = 'few' from environment variable GODWIT_DUPLICATES_MAX is not a ",
+        "cannot start: 3 settings are wrong, see above\n",
+    };
+    for (size_t i = 0; i < N_OF(lines); i++) {
+        if (strstr(child_err(&program), lines[i]) == NULL) {
+            fail_msg("no '%s' in '%s'", lines[i], child_err(&program));
+        }
+    }
 }
 
 static void test_port_is_taken(void **state)
@@ -327,7 +353,8 @@ static void test_reload(void **state)
     /* The chassis' own keys are checked; the wrong value changes nothing. */
     server_answer(server, 200, CONFIGURATION("good evening", "loud"));
     child_signal(&program, SIGHUP);
-    child_wait_err(&program, "log settings stay as they are: log_level 'loud' is none of");
+    child_wait_err(&program, "the settings stay as they are: key 'log_level' = 'loud' from file "
+                             "is not debug, info, warn, error or off\n");
 
     /* A server that fails changes nothing, and the program keeps running. */
     server_answer(server, 500, "broken");
@@ -514,7 +541,9 @@ static void test_outbox_settings(void **state)
         const char *setting;
         const char *reason;
     } cases[] = {
-        {"GODWIT_OUTBOX_LEVEL=paper", "outbox_level 'paper' is none of memory, process, disk"},
+        {"GODWIT_OUTBOX_LEVEL=paper", "key 'outbox_level' = 'paper' from environment variable "
+                                      "GODWIT_OUTBOX_LEVEL is not memory, "
+                                      "process or disk"},
         {"GODWIT_OUTBOX_DIR=/proc/none", "outbox: cannot make the directory /proc/none"},
         {"GODWIT_OUTBOX_MAX_MESSAGES=0", "outbox_max_messages"},
         {"GODWIT_OUTBOX_MAX_BYTES=many", "outbox_max_bytes"},
@@ -587,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_wrong_flags),
         cmocka_unit_test(test_cannot_start),
         cmocka_unit_test(test_wrong_queue_type),
+        cmocka_unit_test(test_all_wrong_settings_are_named),
         cmocka_unit_test(test_port_is_taken),
         cmocka_unit_test(test_stops_on_signal),
         cmocka_unit_test(test_drains),
