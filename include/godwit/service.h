@@ -70,6 +70,9 @@ typedef struct gw_service_spec {
     bool use_config_server; /**< adds -configServerUrl, -profile and -configBranch */
     bool use_broker;        /**< needs the key `amqp_server_url` */
     uint16_t default_port;  /**< of `server_port`; 0: the program has no HTTP server */
+    /** Connections served at once, see gw_http_options; 0: its default. The limit of open files is
+     * raised to fit, as far as it may be. */
+    unsigned max_connections;
     /** The flag that gives the port instead of `server_port`, such as "port"; NULL for none. */
     const char *port_flag;
     gw_health_style health_style;

@@ -15,9 +15,11 @@
 #include <godwit/version.h>
 
 #include "config/settings.h"
+#include "service/descriptors.h"
 #include "service/endpoints.h"
 #include "service/flags.h"
 #include "service/keys.h"
+#include "service/routes.h"
 #include "service/signals.h"
 
 #define EXIT_USAGE          2
@@ -41,6 +43,7 @@ struct gw_service {
     gw_client *client;
     gw_health *broker;
     gw_http_server *http;
+    gw__routes routes;
     gw_buf bus_id;
     uint64_t start_ns;
 
@@ -382,26 +385,38 @@ static gw_status connect_from_config(gw_service *service, gw_error *err)
 
 /* ---- HTTP ---------------------------------------------------------------------------- */
 
-static gw_status start_http(gw_service *service, gw_error *err)
+gw_status gw_service_add_routes(gw_service *service, const gw_http_route *routes, size_t n_routes,
+                                gw_error *err)
+{
+    gw_status st = gw__routes_add(&service->routes, routes, n_routes, service->ctx);
+    return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "no memory for the routes");
+}
+
+/* To those that the program has added. */
+static gw_status add_own_routes(gw_service *service, gw_error *err)
 {
     const gw_service_spec *spec = service->spec;
+    gw_http_route endpoints[GW__N_ENDPOINTS];
+    gw__endpoints_add(spec->health_style, endpoints);
+    gw_status st = gw_service_add_routes(service, spec->routes, spec->n_routes, err);
+    return st == GW_OK ? gw_service_add_routes(service, endpoints, GW__N_ENDPOINTS, err) : st;
+}
+
+static gw_status start_http(gw_service *service, gw_error *err)
+{
     const gw__chassis *chassis = service->start;
     gw_http_options options = GW_HTTP_OPTIONS_INIT;
     gw_http_server *http = NULL;
     options.port = chassis->port;
     options.address = chassis->address[0] != '\0' ? chassis->address : NULL;
-    gw_http_route *routes = calloc(spec->n_routes + GW__N_ENDPOINTS, sizeof(*routes));
-    if (routes == NULL) {
-        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the routes");
+    if (service->spec->max_connections != 0) {
+        options.max_connections = service->spec->max_connections;
     }
-    for (size_t i = 0; i < spec->n_routes; i++) {
-        routes[i] = spec->routes[i];
-        routes[i].ctx = routes[i].ctx != NULL ? routes[i].ctx : service->ctx;
+    gw_status st = add_own_routes(service, err);
+    if (st == GW_OK) {
+        gw__descriptors_allow(options.max_connections);
+        st = gw_http_server_start(&options, service->routes.items, service->routes.n, &http, err);
     }
-    gw__endpoints_add(spec->health_style, routes + spec->n_routes);
-    gw_status st =
-        gw_http_server_start(&options, routes, spec->n_routes + GW__N_ENDPOINTS, &http, err);
-    free(routes);
     if (st != GW_OK) {
         return st;
     }
@@ -578,6 +593,7 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
     } else if (!answer_questions(&service, &status)) {
         status = run(&service);
     }
+    gw__routes_dispose(&service.routes);
     pthread_cond_destroy(&service.changed);
     pthread_mutex_destroy(&service.lock);
     gw_buf_dispose(&service.bus_id);

@@ -77,6 +77,33 @@ static void get_stop(void *ctx, const gw_http_request *req, gw_http_response *re
     gw_service_stop(((sample *)ctx)->service);
 }
 
+static void get_added(void *ctx, const gw_http_request *req, gw_http_response *res)
+{
+    gw_buf_addf(gw_http_response_body(res), "\"%s %s\"", gw_http_var(req, "what"),
+                ctx == NULL || ((sample *)ctx)->service == NULL ? "alone" : "with the program");
+}
+
+/* Routes that are gone once this returns. */
+static gw_status add_routes(gw_service *service, gw_error *err)
+{
+    char name[] = "Added";
+    char pattern[] = "/added/{what}";
+    char other[] = "/other/{what}";
+    static sample another;
+    gw_http_route routes[] = {{name, "GET", pattern, get_added, NULL},
+                              {name, "GET", other, get_added, &another}};
+    size_t n = sizeof(routes) / sizeof(routes[0]);
+    if (mode_is(service, "bad-route")) {
+        pattern[0] = '-';
+    }
+    gw_status st = gw_service_add_routes(service, routes, n, err);
+    memset(name, 'x', sizeof(name) - 1);
+    memset(pattern, 'x', sizeof(pattern) - 1);
+    memset(other, 'x', sizeof(other) - 1);
+    memset(routes, 0, sizeof(routes));
+    return st;
+}
+
 static gw_verdict on_message(void *ctx, const gw_message *msg, gw_error *why)
 {
     (void)ctx;
@@ -119,6 +146,9 @@ static gw_status start(void *ctx, gw_service *service, gw_error *err)
         st = gw_subscribe_to_queue(gw_service_client(service), "q", NULL, on_message, self, NULL,
                                    err);
     }
+    if (st == GW_OK) {
+        st = add_routes(service, err);
+    }
     printf("bus id: %s\n", gw_service_bus_id(service));
     say("started");
     return st;
@@ -159,6 +189,7 @@ int main(int argc, char **argv)
         .n_flags = sizeof(flags) / sizeof(flags[0]),
         .default_port = 6999,
         .port_flag = "port",
+        .max_connections = 4000,
         .use_config_server = getenv("SAMPLE_CONFIG") != NULL,
         .use_broker = getenv("SAMPLE_BROKER") != NULL,
         .health_style = getenv("SAMPLE_TEXT") != NULL ? GW_HEALTH_TEXT : GW_HEALTH_JSON,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -608,6 +609,57 @@ static int leave_test_dir(void **state)
     return chdir("/");
 }
 
+/* ---- routes and connections ----------------------------------------------------------------- */
+
+static void test_routes_added_at_start(void **state)
+{
+    (void)state;
+    unsigned port = start_plain(no_env);
+    ask(port, "/added/a");
+    assert_string_equal(answer.body, "\"a with the program\"");
+    ask(port, "/other/b");
+    assert_string_equal(answer.body, "\"b alone\"");
+    ask(port, "/metrics");
+    assert_non_null(strstr(answer.body, "route=\"Added\""));
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
+static void test_bad_route_added_at_start(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {SAMPLE, "-port", "0", "-mode", "bad-route", NULL};
+    assert_int_equal(child_run(&program, argv, no_env), 1);
+    assert_non_null(strstr(child_err(&program),
+                           "cannot start: route Added has the pattern '-added/{what}': it does "
+                           "not begin with '/'\n"));
+    assert_non_null(strstr(child_out(&program), "stop ends"));
+}
+
+/* The sample allows 4000 connections. */
+static void test_open_files_suffice(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    struct rlimit own;
+    struct rlimit small = {.rlim_cur = 100, .rlim_max = 0};
+    getrlimit(RLIMIT_NOFILE, &before);
+    small.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &small);
+    start_plain(no_env);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(prlimit(program.pid, RLIMIT_NOFILE, NULL, &own), 0);
+    if (before.rlim_max >= 4256) {
+        assert_int_equal(own.rlim_cur, 4256);
+        assert_null(strstr(child_err(&program), "connections are allowed, but"));
+    } else {
+        assert_int_equal(own.rlim_cur, before.rlim_max);
+        assert_non_null(strstr(child_err(&program), "4000 connections are allowed, but"));
+    }
+    child_signal(&program, SIGTERM);
+    expect_exit(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -615,6 +667,9 @@ int main(void)
         cmocka_unit_test(test_version_and_keys),
         cmocka_unit_test(test_wrong_flags),
         cmocka_unit_test(test_cannot_start),
+        cmocka_unit_test(test_routes_added_at_start),
+        cmocka_unit_test(test_bad_route_added_at_start),
+        cmocka_unit_test(test_open_files_suffice),
         cmocka_unit_test(test_wrong_queue_type),
         cmocka_unit_test(test_all_wrong_settings_are_named),
         cmocka_unit_test(test_port_is_taken),
