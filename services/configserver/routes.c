@@ -74,6 +74,7 @@ static int status_of(gw_status st)
 {
     switch (st) {
     case GW_E_INVALID: return 400;
+    case GW_E_DENIED: return 403;
     case GW_E_LIMIT: return 413;
     default: return 503;
     }
@@ -111,11 +112,11 @@ static void write_names(gw_buf *out, const cs_names *names)
     gw_buf_add_char(out, ']');
 }
 
-static void log_names(const cs_names *names)
+static void log_push(const cs_push *push)
 {
-    if (names->n_paths == 0) {
-        gw_log_info("monitor", "nothing refreshed: the body names no file, neither as a push of a "
-                               "git host that is known nor with a 'path'");
+    const cs_names *names = &push->names;
+    if (push->reason[0] != '\0') {
+        gw_log_info("monitor", "nothing refreshed: %s", push->reason);
     } else {
         gw_log_info("monitor", "%zu %s changed, %zu %s refreshed", names->n_paths,
                     names->n_paths == 1 ? "file" : "files", names->n,
@@ -130,22 +131,22 @@ static void post_monitor(void *ctx, const gw_http_request *req, gw_http_response
     gw_error err = GW_ERROR_INIT;
     cs_webhook hook = {.header = header_of, .ctx = (void *)(uintptr_t)req};
     hook.body = gw_http_body(req, &hook.body_len);
-    cs_names names;
-    cs_names_init(&names);
-    gw_status st = cs_webhook_read(&hook, &names, &err);
+    cs_push push;
+    cs_push_init(&push);
+    gw_status st = cs_webhook_read(&hook, &push, &err);
     if (st == GW_OK && app->bus.publish == NULL) {
         st = cs_bus_refresh(&app->bus, NULL, &err); /* its text says which flag is missing */
     } else if (st == GW_OK) {
-        st = publish_names(app, &names, &err);
+        st = publish_names(app, &push.names, &err);
     }
     if (st == GW_OK) {
-        log_names(&names);
-        write_names(gw_http_response_body(res), &names);
+        log_push(&push);
+        write_names(gw_http_response_body(res), &push.names);
     } else {
         gw_log_warn("monitor", "%s", err.text);
         gw_http_problem(res, status_of(st), "%s", err.text);
     }
-    cs_names_dispose(&names);
+    cs_push_dispose(&push);
 }
 
 /* POST /actuator/busrefresh[/{destination...}]: segments are joined with ':'. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "webhook.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -8,109 +9,65 @@
 #include <godwit/url.h>
 #include <jansson.h>
 
-#define ANY_CHANGE "application.yml" /* a host that does not say which files: everybody */
+#include "branches.h"
+#include "providers.h"
+#include "signature.h"
 
-static gw_status add_any_change(cs_names *names)
+void cs_push_init(cs_push *push)
 {
-    return cs_names_add_path(names, (cs_text){ANY_CHANGE, strlen(ANY_CHANGE)});
+    memset(push, 0, sizeof(*push));
+    cs_names_init(&push->names);
 }
 
-/* A path, or an array of paths; anything else is no path. */
-static gw_status add_json_paths(cs_names *names, const json_t *value)
+void cs_push_dispose(cs_push *push)
 {
-    if (json_is_string(value)) {
-        return cs_names_add_path(names,
-                                 (cs_text){json_string_value(value), json_string_length(value)});
-    }
-    gw_status st = GW_OK;
-    for (size_t i = 0; st == GW_OK && i < json_array_size(value); i++) {
-        const json_t *item = json_array_get(value, i);
-        if (json_is_string(item)) {
-            st = cs_names_add_path(names,
-                                   (cs_text){json_string_value(item), json_string_length(item)});
-        }
-    }
-    return st;
+    cs_names_dispose(&push->names);
+    push->n_urls = 0;
 }
 
-/* GitHub's form, which others took over: commits[] with added, removed and modified. */
-static gw_status add_commits(cs_names *names, const json_t *body)
+/* Before anything of the body is believed, or taken apart. */
+static gw_status check_signature(const cs_webhook *hook, const cs_webhook_rules *rules,
+                                 cs_push *push, gw_error *err)
 {
-    static const char *const lists[] = {"added", "removed", "modified"};
-    const json_t *commits = json_object_get(body, "commits");
-    gw_status st = GW_OK;
-    for (size_t i = 0; i < json_array_size(commits); i++) {
-        const json_t *commit = json_array_get(commits, i);
-        for (size_t j = 0; st == GW_OK && j < sizeof(lists) / sizeof(lists[0]); j++) {
-            st = add_json_paths(names, json_object_get(commit, lists[j]));
-        }
+    if (rules->secret == NULL || rules->secret[0] == '\0') {
+        return GW_OK;
     }
-    return st;
+    const char *header = NULL;
+    switch (cs_signature_check(hook, rules->secret, &header)) {
+    case CS_SIGNATURE_GOOD: push->is_signed = true; return GW_OK;
+    case CS_SIGNATURE_WRONG:
+        return gw_error_set(err, GW_E_DENIED, 0,
+                            "%s was not made with the secret that is configured for webhooks",
+                            header);
+    case CS_SIGNATURE_NONE: break;
+    }
+    return hook->is_authorised
+               ? GW_OK
+               : gw_error_set(err, GW_E_DENIED, 0,
+                              "the body is not signed: configure the webhook's secret at the git "
+                              "host too, or ask as a user who may refresh");
 }
 
-/* Newer Gitea names the files, older does not. */
-static gw_status add_gitea(cs_names *names, const json_t *body)
+static gw_status read_push(const cs_host *host, const json_t *body, const cs_webhook_rules *rules,
+                           cs_push *push)
 {
-    gw_status st = add_commits(names, body);
-    if (st == GW_OK && names->n_paths == 0 && json_is_array(json_object_get(body, "commits"))) {
-        st = add_any_change(names);
+    push->host = host->name;
+    if ((rules->disabled & 1u << host->provider) != 0) {
+        snprintf(push->reason, sizeof(push->reason), "pushes of %s are switched off", host->name);
+        return GW_OK;
     }
-    return st;
+    gw_status st = cs_push_add_urls(push, body);
+    cs_branches branches = {.rules = rules};
+    host->add_branches(&branches, body);
+    if (st == GW_OK && !cs_branches_count(&branches)) {
+        cs_branches_explain(&branches, push->reason, sizeof(push->reason));
+        return GW_OK;
+    }
+    return st == GW_OK ? host->add_files(&push->names, body) : st;
 }
 
-static bool header_is(const cs_webhook *hook, const char *name, const char *value)
-{
-    const char *found = hook->header(hook->ctx, name);
-    return found != NULL && strcmp(found, value) == 0;
-}
-
-static bool has_header(const cs_webhook *hook, const char *name)
-{
-    return hook->header(hook->ctx, name) != NULL;
-}
-
-/* Bitbucket tells that something was pushed, not what. */
-static bool is_bitbucket_push(const cs_webhook *hook, const json_t *body)
-{
-    if (has_header(hook, "X-Hook-UUID") &&
-        (header_is(hook, "X-Event-Key", "repo:push") ||
-         header_is(hook, "X-Event-Key", "pullrequest:fulfilled"))) {
-        const json_t *changes = json_object_get(json_object_get(body, "push"), "changes");
-        return json_array_size(changes) > 0;
-    }
-    if (!has_header(hook, "X-Request-Id")) {
-        return false;
-    }
-    return header_is(hook, "X-Event-Key", "pr:merged") ||
-           (header_is(hook, "X-Event-Key", "repo:refs_changed") &&
-            json_array_size(json_object_get(body, "changes")) > 0);
-}
-
-static gw_status add_json(const cs_webhook *hook, const json_t *body, cs_names *names)
-{
-    static const struct {
-        const char *header;
-        const char *value;
-        gw_status (*add)(cs_names *names, const json_t *body);
-    } providers[] = {
-        {"X-Gitea-Event", "push", add_gitea}, /* first: it sends the two below as well */
-        {"X-Gogs-Event", "push", add_commits},
-        {"X-GitHub-Event", "push", add_commits},
-        {"X-Gitlab-Event", "Push Hook", add_commits},
-        {"X-Git-Oschina-Event", "Push Hook", add_commits},
-    };
-    for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
-        if (header_is(hook, providers[i].header, providers[i].value)) {
-            return providers[i].add(names, body);
-        }
-    }
-    if (is_bitbucket_push(hook, body)) {
-        return add_any_change(names);
-    }
-    return add_json_paths(names, json_object_get(body, "path"));
-}
-
-static gw_status read_json(const cs_webhook *hook, cs_names *names, gw_error *err)
+static gw_status read_json(const cs_webhook *hook, const cs_webhook_rules *rules, cs_push *push,
+                           gw_error *err)
 {
     json_error_t where;
     json_t *body = json_loadb(hook->body, hook->body_len, JSON_REJECT_DUPLICATES, &where);
@@ -118,12 +75,13 @@ static gw_status read_json(const cs_webhook *hook, cs_names *names, gw_error *er
         return gw_error_set(err, GW_E_INVALID, 0, "the body is not JSON: line %d, column %d",
                             where.line, where.column);
     }
-    gw_status st = add_json(hook, body, names);
+    const cs_host *host = cs_host_of(hook, body);
+    gw_status st = host != NULL ? read_push(host, body, rules, push)
+                                : cs_names_add_json(&push->names, json_object_get(body, "path"));
     json_decref(body);
     return st;
 }
 
-/* "path" of a form, decoded. */
 static gw_status add_form_value(cs_names *names, const char *value, size_t len)
 {
     gw_buf plain;
@@ -171,16 +129,31 @@ static bool is_form(const cs_webhook *hook)
            (hook->body_len == 0 || hook->body[0] != '{');
 }
 
-gw_status cs_webhook_read(const cs_webhook *hook, cs_names *names, gw_error *err)
+static gw_status read_body(const cs_webhook *hook, const cs_webhook_rules *rules, cs_push *push,
+                           gw_error *err)
 {
-    gw_status st = GW_OK;
-    if (is_form(hook)) {
-        st = read_form(hook, names);
-        if (st == GW_E_INVALID) {
-            return gw_error_set(err, st, 0, "the form's 'path' has a broken escape or a NUL");
-        }
-    } else {
-        st = read_json(hook, names, err);
+    if (!is_form(hook)) {
+        return read_json(hook, rules, push, err);
+    }
+    gw_status st = read_form(hook, &push->names);
+    return st == GW_E_INVALID
+               ? gw_error_set(err, st, 0, "the form's 'path' has a broken escape or a NUL")
+               : st;
+}
+
+gw_status cs_webhook_read(const cs_webhook *hook, cs_push *push, gw_error *err)
+{
+    static const cs_webhook_rules no_rules;
+    const cs_webhook_rules *rules = hook->rules != NULL ? hook->rules : &no_rules;
+    gw_status st = check_signature(hook, rules, push, err);
+    if (st == GW_OK) {
+        st = read_body(hook, rules, push, err);
+    }
+    if (st == GW_OK && push->names.n == 0 && push->reason[0] == '\0') {
+        snprintf(push->reason, sizeof(push->reason), "%s",
+                 push->names.n_paths > 0 ? "no application reads the files that the body names"
+                                         : "the body names no file, neither as a push of a git "
+                                           "host that is known nor with a 'path'");
     }
     if (st == GW_E_LIMIT) {
         return gw_error_set(err, st, 0, "more than %u paths, or one of more than %u bytes",

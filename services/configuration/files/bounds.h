@@ -44,6 +44,8 @@
 #define CS_WEBHOOK_PATHS_MAX     4096u
 #define CS_WEBHOOK_PATH_MAX      1024u
 #define CS_WEBHOOK_NAMES_MAX     512u
+#define CS_WEBHOOK_URLS_MAX      16u /* of the repository that was pushed to; more are passed over */
+#define CS_WEBHOOK_REASON_MAX    320u
 #define CS_DESTINATION_BYTES_MAX 255u
 
 #define CS_ANSWER_FILES_MAX      1024u /* that make up one answer */

@@ -345,7 +345,9 @@ static void a_webhook_is_logged(void **state)
          "INFO  monitor: 1 file changed, 1 name refreshed\n"},
         {"", "{\"path\":[\"foo-dev.yml\",\"foo.yml\"]}", "[\"foo-dev\",\"foo\"]",
          "INFO  monitor: 2 files changed, 2 names refreshed\n"},
-        {"", "{\"path\":\"\"}", "[]", "INFO  monitor: 1 file changed, 0 names refreshed\n"},
+        {"", "{\"path\":\"\"}", "[]",
+         "INFO  monitor: nothing refreshed: no application reads the "
+         "files that the body names\n"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         char log[1024];
