@@ -90,11 +90,13 @@ typedef struct gw_config_options {
 
 #define GW_CONFIG_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        .env_prefix = "GODWIT_", .timeout_ms = 10000, .try_timeout_ms = 10000,                     \
-        .connect_timeout_ms = 3000, .retry_first_ms = 100, .retry_factor = 2,                      \
-        .retry_max_ms = 2000, .retry_jitter_percent = 20, .refresh_quiet_ms = 100,                 \
-        .refresh_max_ms = 1000, .watch = GW_CONFIG_WATCH_NEVER, .watch_interval_ms = 30000,        \
-        .watch_bus_away_ms = 60000                                                                 \
+        .url = NULL, .app = NULL, .profile = NULL, .label = NULL, .env_prefix = "GODWIT_",         \
+        .username = NULL, .password = NULL, .token = NULL, .connection_failures_only = false,      \
+        .cipher = {NULL, NULL, NULL, NULL, NULL, NULL, false}, .timeout_ms = 10000,                \
+        .try_timeout_ms = 10000, .connect_timeout_ms = 3000, .retry_first_ms = 100,                \
+        .retry_factor = 2, .retry_max_ms = 2000, .retry_jitter_percent = 20, .retry_max_tries = 0, \
+        .refresh_quiet_ms = 100, .refresh_max_ms = 1000, .cache_file = NULL,                       \
+        .watch = GW_CONFIG_WATCH_NEVER, .watch_interval_ms = 30000, .watch_bus_away_ms = 60000     \
     }
 
 /** @name Loading @{ */
@@ -198,8 +200,8 @@ GW_API GW_MUST_CHECK gw_status gw_config_get_duration_ms(const gw_config_snapsho
                                                          uint64_t max_ms, uint64_t *ret_ms,
                                                          gw_error *err);
 
-/** "4096", "64KB", "10MB", "2GB", "1TB": powers of 1024, as in Spring; "KiB" and so on mean the same;
- * a bare number is bytes. */
+/** "4096", "64KB", "10MB", "2GB", "1TB": powers of 1024, as in Spring; "KiB" and so on mean the
+ * same; a bare number is bytes. */
 GW_API GW_MUST_CHECK gw_status gw_config_get_size(const gw_config_snapshot *snapshot,
                                                   const char *key, uint64_t min, uint64_t max,
                                                   uint64_t *ret_bytes, gw_error *err);

@@ -189,9 +189,6 @@ static void what_documents_must_not_say(void **state)
         {"spring.profiles.default: x", true, "'spring.profiles.default' is not allowed"},
         {"spring.config.activate.on-profile: dev\nspring.profiles.include: x", false,
          "app.yml:2: 'spring.profiles.include' is not allowed"},
-        {"spring.config.import: file:/etc/passwd", false,
-         "app.yml:1: 'spring.config.import' is not allowed in the repository"},
-        {"spring: {config: {import: ['optional:file:x']}}", false, "is not allowed in the repo"},
         {"spring.config.activate.on-profile: a & b | c", false,
          "app.yml:1: malformed profile expression 'a & b | c'"},
     };
