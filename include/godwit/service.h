@@ -80,6 +80,10 @@ typedef struct gw_service_spec {
     const gw_http_route *routes; /**< their ctx is replaced by that of gw_service_run(), if NULL */
     size_t n_routes;
 
+    /** Set keys with gw_config_set() that a settings file of the program's own has, before the
+     * configuration is loaded; those of flags come above them. A failure is as that of start. May be
+     * NULL. */
+    gw_status (*configure)(void *ctx, gw_service *service, gw_error *err);
     /** Open what the program needs. A failure ends the program with status 1 and the error's text.
      * May be NULL. */
     gw_status (*start)(void *ctx, gw_service *service, gw_error *err);

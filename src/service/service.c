@@ -253,6 +253,9 @@ static gw_status make_config(gw_service *service, gw_error *err)
         options.label = gw_service_flag(service, "configBranch");
     }
     gw_status st = gw_config_new(&options, &service->config, err);
+    if (st == GW_OK && service->spec->configure != NULL) {
+        st = service->spec->configure(service->ctx, service, err);
+    }
     if (st == GW_OK) {
         st = set_from_flag(service, "logLevel", "log_level", err);
     }
