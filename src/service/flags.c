@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TERMINAL_WIDTH 80
+
 void gw__flags_add(gw__flags *flags, const gw_flag *table, size_t n_flags)
 {
     for (size_t i = 0; i < n_flags; i++) {
@@ -131,26 +133,36 @@ void gw__flags_origin(const gw__flags *flags, const char *name, char *ret_origin
                                   : "");
 }
 
+/* With its variable behind it, or below when the line would be longer than a terminal's. */
+static void print_flag(const gw_flag *flag, FILE *out)
+{
+    char left[64];
+    bool has_fallback = flag->fallback != NULL && flag->fallback[0] != '\0';
+    snprintf(left, sizeof(left), "-%s %s", flag->name, flag->value_name);
+    int width = fprintf(out, "  %-24s %s", left, flag->help);
+    if (has_fallback) {
+        width += fprintf(out, " (%s)", flag->fallback);
+    }
+    if (flag->env != NULL) {
+        bool fits = width + (int)strlen(" []") + (int)strlen(flag->env) <= TERMINAL_WIDTH;
+        fprintf(out, "%s[%s]", fits ? " " : "\n                             ", flag->env);
+    }
+    fprintf(out, "\n");
+}
+
 void gw__flags_print_help(const gw__flags *flags, const gw_service_spec *spec, FILE *out)
 {
     fprintf(out, "%s: %s\n\nusage: %s [-flag value]...\n\n", spec->name, spec->summary, spec->name);
     for (size_t i = 0; i < flags->n_flags; i++) {
-        const gw_flag *flag = flags->table[i];
-        char left[64];
-        snprintf(left, sizeof(left), "-%s %s", flag->name, flag->value_name);
-        fprintf(out, "  %-24s %s", left, flag->help);
-        if (flag->fallback != NULL && flag->fallback[0] != '\0') {
-            fprintf(out, " (%s)", flag->fallback);
-        }
-        fprintf(out, "\n");
-        if (flag->env != NULL) {
-            fprintf(out, "  %-24s   or %s\n", "", flag->env);
-        }
+        print_flag(flags->table[i], out);
     }
     fprintf(out, "  %-24s print this, the version, or the configuration keys\n",
             "--help --version --keys");
     fprintf(out, "\nA flag takes one dash or two, its value follows after a blank or '='. Flags "
                  "win\nover the environment, where each configuration key (--keys) can be set, "
                  "too:\nserver_port as GODWIT_SERVER_PORT.\n");
+    if (flags->notes != NULL) {
+        fprintf(out, "\n%s", flags->notes);
+    }
     fprintf(out, "\nexample: %s\n", spec->example);
 }

@@ -16,6 +16,7 @@ typedef struct gw__flags {
     const char *values[GW__FLAGS_MAX]; /* from argv or the environment; NULL: not given; borrowed */
     bool given[GW__FLAGS_MAX];         /* on the command line */
     size_t n_flags;
+    const char *notes; /* lines for the end of --help; NULL for none */
     bool help;
     bool version;
     bool keys;

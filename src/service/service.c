@@ -15,6 +15,7 @@
 #include <godwit/version.h>
 
 #include "config/settings.h"
+#include "service/config_server.h"
 #include "service/descriptors.h"
 #include "service/endpoints.h"
 #include "service/flags.h"
@@ -55,13 +56,6 @@ struct gw_service {
 static const gw_flag common_flags[] = {
     {"logLevel", "GODWIT_LOG_LEVEL", "LEVEL", NULL, "debug, info, warn, error or off"},
     {"logFormat", "GODWIT_LOG_FORMAT", "FORMAT", NULL, "text or json"},
-};
-
-static const gw_flag config_flags[] = {
-    {"configServerUrl", "GODWIT_CONFIG_SERVER_URL", "URL", "http://configserver:8888",
-     "the config server"},
-    {"profile", "GODWIT_PROFILE", "NAME", "test", "the environment, as a Spring profile"},
-    {"configBranch", "GODWIT_CONFIG_BRANCH", "LABEL", "main", "branch, tag or commit"},
 };
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
@@ -243,16 +237,24 @@ static gw_status set_from_flag(gw_service *service, const char *flag, const char
     return gw_config_set(service->config, key, gw__flags_get(&service->flags, flag), origin, err);
 }
 
+static gw_status new_config(gw_service *service, gw_error *err)
+{
+    if (!service->spec->use_config_server) {
+        return gw_config_new(NULL, &service->config, err);
+    }
+    gw__config_server server;
+    gw_status st = gw__config_server_read(&service->flags, service->spec->name, &server, err);
+    st = st == GW_OK ? gw_config_new(&server.options, &service->config, err) : st;
+    gw__config_server_dispose(&server);
+    if (st == GW_OK && service->spec->use_broker) {
+        gw_config_note_bus(service->config, false); /* it will come; changes are its matter */
+    }
+    return st;
+}
+
 static gw_status make_config(gw_service *service, gw_error *err)
 {
-    gw_config_options options = GW_CONFIG_OPTIONS_INIT;
-    if (service->spec->use_config_server) {
-        options.url = gw_service_flag(service, "configServerUrl");
-        options.app = service->spec->name;
-        options.profile = gw_service_flag(service, "profile");
-        options.label = gw_service_flag(service, "configBranch");
-    }
-    gw_status st = gw_config_new(&options, &service->config, err);
+    gw_status st = new_config(service, err);
     if (st == GW_OK && service->spec->configure != NULL) {
         st = service->spec->configure(service->ctx, service, err);
     }
@@ -296,6 +298,9 @@ static gw_status load_config(gw_service *service, gw_error *err)
 static void on_broker_state(void *ctx, gw_client_state state, const char *reason)
 {
     gw_service *service = ctx;
+    if (service->spec->use_broker) { /* then it brings the refresh events */
+        gw_config_note_bus(service->config, state == GW_CLIENT_UP);
+    }
     if (state == GW_CLIENT_UP) {
         gw_health_up(service->broker);
     } else {
@@ -585,7 +590,8 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
     gw_log_set_service(spec->name);
     gw__flags_add(&service.flags, spec->flags, spec->n_flags);
     if (spec->use_config_server) {
-        gw__flags_add(&service.flags, config_flags, N_ELEMENTS(config_flags));
+        gw__flags_add(&service.flags, gw__config_flags, GW__N_CONFIG_FLAGS);
+        service.flags.notes = gw__config_secrets_help;
     }
     gw__flags_add(&service.flags, common_flags, N_ELEMENTS(common_flags));
     gw_error err = GW_ERROR_INIT;

@@ -263,9 +263,8 @@ static void test_help(void **state)
                                    "\n"
                                    "  -configServerUrl URL     the config server "
                                    "(http://configserver:8888)\n"
-                                   "                             or TEST_URL\n"
-                                   "  -profile NAME            the environment\n"
-                                   "                             or TEST_PROFILE\n"
+                                   "                             [TEST_URL]\n"
+                                   "  -profile NAME            the environment [TEST_PROFILE]\n"
                                    "  -quiet YES               has no variable (no)\n"
                                    "  --help --version --keys  ";
     text[strlen(expected)] = '\0';
