@@ -11,6 +11,7 @@
 #define CS_FILE_BYTES_MAX        ((size_t)4 << 20)  /* one configuration file */
 #define CS_FILE_MEMORY_MAX       ((size_t)32 << 20) /* its properties, flattened */
 #define CS_PROPERTIES_MAX        65536u             /* of one file */
+#define CS_DUPLICATES_MAX        64u                /* of one file, that are told */
 #define CS_DOCUMENTS_MAX         256u               /* of one file */
 #define CS_KEY_BYTES_MAX         4096u              /* one flattened key */
 #define CS_YAML_DEPTH_MAX        64u                /* nesting, aliases followed */

@@ -131,9 +131,28 @@ static int by_key_then_place(const void *a, const void *b)
     return order != 0 ? order : (x > y) - (x < y);
 }
 
+/* Past the bound the others go untold. */
+static gw_status note_duplicate(cs_file *file, const cs_property *earlier, const cs_property *later)
+{
+    if (file->n_duplicates == CS_DUPLICATES_MAX) {
+        return GW_OK;
+    }
+    cs_duplicate *found = cs_arena_alloc(&file->arena, sizeof(*found));
+    if (found == NULL) {
+        return cs_arena_status(&file->arena);
+    }
+    *found = (cs_duplicate){.next = file->duplicates,
+                            .key = later->key,
+                            .line = later->line,
+                            .earlier_line = earlier->line};
+    file->duplicates = found;
+    file->n_duplicates++;
+    return GW_OK;
+}
+
 /* The first place of a key takes its last value, as in a Java LinkedHashMap. Sorting rather than
  * hashing: no input makes it slow. */
-static gw_status settle_duplicates(cs_document *doc)
+static gw_status settle_duplicates(cs_file *file, cs_document *doc)
 {
     if (doc->n_items < 2) {
         return GW_OK;
@@ -147,11 +166,13 @@ static gw_status settle_duplicates(cs_document *doc)
     }
     qsort(order, doc->n_items, sizeof(cs_property *), by_key_then_place);
     size_t first = 0;
-    for (size_t i = 1; i < doc->n_items; i++) {
+    gw_status st = GW_OK;
+    for (size_t i = 1; st == GW_OK && i < doc->n_items; i++) {
         if (!cs_text_equal(order[first]->key, order[i]->key)) {
             first = i;
             continue;
         }
+        st = note_duplicate(file, order[first], order[i]);
         *order[first] = *order[i];
         order[i]->line = 0; /* marks it as gone */
     }
@@ -163,15 +184,16 @@ static gw_status settle_duplicates(cs_document *doc)
         }
     }
     doc->n_items = n;
-    return GW_OK;
+    return st;
 }
 
 gw_status cs_file_seal(cs_file *file, gw_error *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < file->n_documents; i++) {
-        if (settle_duplicates(&file->documents[i]) != GW_OK) {
-            return gw_error_set(err, GW_E_NOMEM, 0, "%s: out of memory", file->path);
+        gw_status st = settle_duplicates(file, &file->documents[i]);
+        if (st != GW_OK) {
+            return gw_error_set(err, st, 0, "%s: %s", file->path, gw_status_text(st));
         }
         if (file->documents[i].n_items == 0) {
             free(file->documents[i].items);

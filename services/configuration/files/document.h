@@ -32,13 +32,23 @@ typedef struct cs_document {
     size_t cap; /* private */
 } cs_document;
 
+/* A key that a document gives twice; the later value counts. */
+typedef struct cs_duplicate {
+    const struct cs_duplicate *next; /* one that was found before */
+    cs_text key;
+    unsigned line;
+    unsigned earlier_line;
+} cs_duplicate;
+
 /* One file. Built by one thread, then immutable. */
 typedef struct cs_file {
     const char *path; /* relative to the repository */
     cs_document *documents;
     size_t n_documents;
-    size_t n_properties; /* put so far, in all documents */
-    cs_arena arena;      /* private: owns every string */
+    size_t n_properties;            /* put so far, in all documents */
+    const cs_duplicate *duplicates; /* once sealed: at most CS_DUPLICATES_MAX */
+    size_t n_duplicates;
+    cs_arena arena; /* private: owns every string */
 } cs_file;
 
 /* Copies `path`. GW_E_NOMEM leaves a file that may be disposed. */
