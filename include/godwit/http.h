@@ -128,6 +128,10 @@ GW_API const char *gw_http_body(const gw_http_request *req, size_t *ret_len);
 /** The address of this machine that the request came in on, as text: "127.0.0.1", "2001:db8::1". */
 GW_API const char *gw_http_local_address(const gw_http_request *req);
 
+/** Whether the other end of the connection is this machine itself, over its loopback interface. A
+ * proxy on this machine is that too, whoever asks it. */
+GW_API bool gw_http_peer_is_loopback(const gw_http_request *req);
+
 /** @} @name The response @{ */
 
 GW_API void gw_http_set_status(gw_http_response *res, int status);

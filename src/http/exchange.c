@@ -39,6 +39,27 @@ static void read_local_address(int fd, char *text, size_t size)
     }
 }
 
+static bool is_loopback_v4(const void *address)
+{
+    return *(const unsigned char *)address == 127;
+}
+
+static bool is_peer_loopback(int fd)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof(addr);
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0) {
+        return false;
+    }
+    if (addr.ss_family == AF_INET) {
+        return is_loopback_v4(&((struct sockaddr_in *)&addr)->sin_addr);
+    }
+    const struct in6_addr *in6 = &((struct sockaddr_in6 *)&addr)->sin6_addr;
+    return addr.ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(in6) ||
+            (IN6_IS_ADDR_V4MAPPED(in6) && is_loopback_v4(in6->s6_addr + 12)));
+}
+
 gw__http_exchange *gw__http_exchange_new(gw__http_lane *lane, struct MHD_Connection *mhd)
 {
     gw__http_exchange *ex = calloc(1, sizeof(*ex));
@@ -57,6 +78,7 @@ gw__http_exchange *gw__http_exchange_new(gw__http_lane *lane, struct MHD_Connect
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info != NULL) {
         read_local_address(info->connect_fd, ex->req.local_address, sizeof(ex->req.local_address));
+        ex->req.peer_is_loopback = is_peer_loopback(info->connect_fd);
     }
     gw_gauge_add(lane->site->n_connections, 1);
     return ex;

@@ -58,6 +58,7 @@ struct gw_http_request {
     gw_buf body;
     bool wait_is_over;
     char local_address[INET6_ADDRSTRLEN];
+    bool peer_is_loopback;
 };
 
 /**

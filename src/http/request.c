@@ -44,3 +44,8 @@ bool gw_http_wait_is_over(const gw_http_request *req)
 {
     return req->wait_is_over;
 }
+
+bool gw_http_peer_is_loopback(const gw_http_request *req)
+{
+    return req->peer_is_loopback;
+}
