@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/clock.h>
+
 #include "config/bus_event.h"
 #include "config/snapshot.h"
 #include "config/source.h"
@@ -101,6 +103,7 @@ static gw_status put_server(void *ctx, const gw__environment *env, gw__change *r
     pthread_mutex_lock(&config->updating);
     gw__layers layers = config->current->layers;
     layers.server = *env;
+    layers.loaded_unix_ns = gw_clock_unix_ns();
     gw_status st = replace(config, &layers, ret_change, err);
     pthread_mutex_unlock(&config->updating);
     return st;

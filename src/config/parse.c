@@ -34,13 +34,46 @@ bool gw__sounds_secret(const char *key)
     return false;
 }
 
+/* Length of "password=" and the like at the start of a text, as in the queries of URLs and in
+ * connection strings; 0 if it does not start so. */
+static size_t secret_parameter_len(const char *text)
+{
+    static const char *const names[] = {
+        "password=", "passwd=", "pwd=", "secret=", "token=", "apikey=", "api_key=", "access_key="};
+    for (size_t i = 0; i < N_OF(names); i++) {
+        if (strncasecmp(text, names[i], strlen(names[i])) == 0) {
+            return strlen(names[i]);
+        }
+    }
+    return 0;
+}
+
+static void mask_parameters(gw_buf *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t len = secret_parameter_len(text);
+        if (len > 0) {
+            gw_buf_add(out, text, len);
+            gw_buf_add_str(out, "***");
+            text += len + strcspn(text + len, "&; \t\r\n");
+        } else {
+            gw_buf_add_char(out, *text++);
+        }
+    }
+}
+
 void gw__text_show(const gw__text *text, gw_buf *out)
 {
-    if (text->secret || gw__sounds_secret(text->key)) {
+    bool is_key = strstr(text->value, "PRIVATE KEY-----") != NULL;
+    if (text->secret || is_key || gw__sounds_secret(text->key)) {
         gw_buf_add_str(out, text->value[0] != '\0' ? "***" : "");
-    } else {
-        gw_url_mask(out, text->value);
+        return;
     }
+    gw_buf masked;
+    gw_buf_init(&masked, 0);
+    gw_url_mask(&masked, text->value);
+    mask_parameters(out, masked.data != NULL ? masked.data : "");
+    gw_buf_dispose(&masked);
 }
 
 gw_status gw__text_wrong(const gw__text *text, const char *what, gw_error *err)

@@ -8,6 +8,7 @@
 
 extern char **environ;
 
+#define N_OF(array)  (sizeof(array) / sizeof((array)[0]))
 #define ENV_NAME_MAX (GW_CONFIG_KEY_MAX + 64)
 
 gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_prefix,
@@ -23,6 +24,9 @@ gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_p
     snapshot->layers = *layers;
     gw__properties_ref(layers->set);
     gw__properties_ref(layers->env);
+    if (layers->bus != NULL) {
+        gw__properties_ref(layers->bus);
+    }
     gw__properties_ref(layers->server.properties);
     memcpy(snapshot->text, env_prefix, prefix_len);
     memcpy(snapshot->text + prefix_len, where, where_len);
@@ -48,6 +52,7 @@ void gw_config_release(const gw_config_snapshot *const_snapshot)
     }
     gw__properties_unref(snapshot->layers.set);
     gw__properties_unref(snapshot->layers.env);
+    gw__properties_unref(snapshot->layers.bus);
     gw__properties_unref(snapshot->layers.server.properties);
     free(snapshot);
 }
@@ -117,11 +122,19 @@ static gw__group env_group(const gw_config_snapshot *snapshot, const char *name,
     return gw__properties_group(snapshot->layers.env, variable, strlen(variable));
 }
 
+static gw__group group_in(const gw__properties *props, const char *name, size_t len)
+{
+    return props != NULL ? gw__properties_group(props, name, len) : (gw__group){NULL, 0};
+}
+
 gw__group gw__snapshot_group(const gw_config_snapshot *snapshot, const char *name, size_t len)
 {
     gw__group group = gw__properties_group(snapshot->layers.set, name, len);
     if (group.n == 0) {
         group = env_group(snapshot, name, len);
+    }
+    if (group.n == 0) {
+        group = group_in(snapshot->layers.bus, name, len);
     }
     if (group.n == 0) {
         group = gw__properties_group(snapshot->layers.server.properties, name, len);
@@ -157,6 +170,10 @@ const gw__property *gw__snapshot_find(const gw_config_snapshot *snapshot, const 
     group = env_group(snapshot, key, len);
     if (group.n > 0) { /* a variable replaces a list as a whole: there are no items any more */
         return key[len] == '\0' ? &group.items[0] : NULL;
+    }
+    group = group_in(snapshot->layers.bus, key, len);
+    if (group.n > 0) {
+        return find_in(group, key);
     }
     return find_in(gw__properties_group(snapshot->layers.server.properties, key, len), key);
 }
@@ -196,9 +213,14 @@ static int compare_refs(const void *left, const void *right)
     return rc != 0 ? rc : (a->len > b->len) - (a->len < b->len);
 }
 
+static size_t count(const gw__properties *props)
+{
+    return props != NULL ? gw__properties_count(props) : 0;
+}
+
 static size_t collect(const gw__properties *props, name_ref *refs)
 {
-    size_t n = gw__properties_count(props);
+    size_t n = count(props);
     for (size_t i = 0; i < n; i++) {
         const gw__property *item = gw__properties_at(props, i);
         refs[i] = (name_ref){item->key, item->group_len};
@@ -238,12 +260,15 @@ static bool keep_changed(const gw_config_snapshot *before, const gw_config_snaps
 bool gw__snapshot_diff(const gw_config_snapshot *before, const gw_config_snapshot *after,
                        char ***ret_names, size_t *ret_n)
 {
-    const gw__properties *all[] = {before->layers.set, after->layers.set,
+    const gw__properties *all[] = {before->layers.set,
+                                   after->layers.set,
+                                   before->layers.bus,
+                                   after->layers.bus,
                                    before->layers.server.properties,
                                    after->layers.server.properties};
     size_t n_refs = 0;
-    for (size_t i = 0; i < 4; i++) {
-        n_refs += gw__properties_count(all[i]);
+    for (size_t i = 0; i < N_OF(all); i++) {
+        n_refs += count(all[i]);
     }
     name_ref *refs = calloc(n_refs + 1, sizeof(*refs));
     char **names = calloc(n_refs + 1, sizeof(*names));
@@ -251,7 +276,7 @@ bool gw__snapshot_diff(const gw_config_snapshot *before, const gw_config_snapsho
     bool ok = refs != NULL && names != NULL;
     if (ok) {
         size_t at = 0;
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < N_OF(all); i++) {
             at += collect(all[i], refs + at);
         }
         qsort(refs, n_refs, sizeof(*refs), compare_refs);

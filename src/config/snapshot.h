@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* All properties at one moment: what was set, the environment, the server's, in this order of
- * precedence. Immutable and counted; the layers are shared between snapshots. */
+/* All properties at one moment: what was set, the environment, what came over the bus, the
+ * server's, in this order of precedence. Immutable and counted; the layers are shared between
+ * snapshots. */
 #ifndef GW_CONFIG_SNAPSHOT_H
 #define GW_CONFIG_SNAPSHOT_H
 
@@ -14,7 +15,10 @@
 typedef struct gw__layers {
     gw__properties *set;
     gw__properties *env; /* keys are variables' names */
+    gw__properties *bus; /* what an event on the bus set; NULL: nothing yet */
     gw__environment server;
+    uint64_t loaded_unix_ns; /* when the server's were; 0: never */
+    bool from_cache;         /* and not from the server itself */
 } gw__layers;
 
 struct gw_config_snapshot {

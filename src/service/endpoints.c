@@ -52,11 +52,15 @@ static void get_metrics(void *ctx, const gw_http_request *req, gw_http_response 
     gw_metrics_write(gw_http_response_body(res));
 }
 
-void gw__endpoints_add(gw_health_style style, gw_http_route *ret_routes)
+void gw__endpoints_add(gw_health_style style, gw__management *management, gw_http_route *ret_routes)
 {
     gw_http_handler health = style == GW_HEALTH_TEXT ? get_health_text : get_health_json;
     ret_routes[0] = (gw_http_route){"Health", "GET", "/health", health, NULL};
     ret_routes[1] = (gw_http_route){"Readiness", "GET", "/health/ready", get_readiness, NULL};
     ret_routes[2] = (gw_http_route){"Liveness", "GET", "/health/live", get_liveness, NULL};
     ret_routes[3] = (gw_http_route){"Metrics", "GET", "/metrics", get_metrics, NULL};
+    ret_routes[4] =
+        (gw_http_route){"Config", "GET", "/config", gw__management_get_config, management};
+    ret_routes[5] =
+        (gw_http_route){"Refresh", "POST", "/actuator/refresh", gw__management_refresh, management};
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The routes that every program has: health and metrics. */
+/* The routes that every program has: health, metrics, and its configuration. */
 #ifndef GW_SERVICE_ENDPOINTS_H
 #define GW_SERVICE_ENDPOINTS_H
 
 #include <godwit/service.h>
 
-#define GW__N_ENDPOINTS 4
+#include "service/management.h"
 
-/* Write GW__N_ENDPOINTS routes to `ret_routes`. */
-void gw__endpoints_add(gw_health_style style, gw_http_route *ret_routes);
+#define GW__N_ENDPOINTS 6
+
+/* Write GW__N_ENDPOINTS routes to `ret_routes`. `management` is borrowed. */
+void gw__endpoints_add(gw_health_style style, gw__management *management,
+                       gw_http_route *ret_routes);
 
 #endif

@@ -45,6 +45,7 @@ struct gw_service {
     gw_health *broker;
     gw_http_server *http;
     gw__routes routes;
+    gw__management management;
     gw_buf bus_id;
     uint64_t start_ns;
 
@@ -217,6 +218,14 @@ static gw_status make_settings(gw_service *service, gw_error *err)
     if (st == GW_OK) {
         service->start = gw_settings_acquire(service->chassis);
         apply(service, service->start);
+        service->management.source = (gw__config_source){
+            .keys = &service->keys,
+            .config = service->config,
+            .chassis = service->chassis,
+            .program = service->settings,
+            .profile = gw_service_flag(service, "profile"),
+            .label = gw_service_flag(service, "configBranch"),
+        };
     } else if (count_lines(&faults) > 1) {
         gw__settings_log_faults(&faults);
         st = gw_error_set(err, st, 0, "%zu settings are wrong, see above", count_lines(&faults));
@@ -405,7 +414,7 @@ static gw_status add_own_routes(gw_service *service, gw_error *err)
 {
     const gw_service_spec *spec = service->spec;
     gw_http_route endpoints[GW__N_ENDPOINTS];
-    gw__endpoints_add(spec->health_style, endpoints);
+    gw__endpoints_add(spec->health_style, &service->management, endpoints);
     gw_status st = gw_service_add_routes(service, spec->routes, spec->n_routes, err);
     return st == GW_OK ? gw_service_add_routes(service, endpoints, GW__N_ENDPOINTS, err) : st;
 }
@@ -587,6 +596,7 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
     gw__keys_init(&service.keys, spec);
     pthread_mutex_init(&service.lock, NULL);
     pthread_cond_init(&service.changed, NULL);
+    pthread_mutex_init(&service.management.refreshing, NULL);
     gw_log_set_service(spec->name);
     gw__flags_add(&service.flags, spec->flags, spec->n_flags);
     if (spec->use_config_server) {
@@ -603,6 +613,7 @@ int gw_service_run(const gw_service_spec *spec, int argc, char **argv, void *ctx
         status = run(&service);
     }
     gw__routes_dispose(&service.routes);
+    pthread_mutex_destroy(&service.management.refreshing);
     pthread_cond_destroy(&service.changed);
     pthread_mutex_destroy(&service.lock);
     gw_buf_dispose(&service.bus_id);

@@ -18,6 +18,21 @@ typedef struct sample {
     gw_config_watch *watch;
 } sample;
 
+typedef struct sample_settings {
+    const char *greeting;
+    int64_t limit;
+    gw_config_list friends;
+    const char *pin;
+} sample_settings;
+
+static const gw_setting rows[] = {
+    GW_SETTING_STRING(sample_settings, greeting, "greeting", "good day", GW_SETTING_LIVE, NULL,
+                      "what is said"),
+    GW_SETTING_INT(sample_settings, limit, "limit", "3", 1, 9, 0, "how many, as the start has it"),
+    GW_SETTING_LIST(sample_settings, friends, "friends", "", GW_SETTING_LIVE, NULL, "to whom"),
+    GW_SETTING_STRING(sample_settings, pin, "pin", "", GW_SETTING_SECRET, NULL, "not shown"),
+};
+
 static void say(const char *line)
 {
     puts(line);
@@ -128,6 +143,15 @@ static void on_change(void *ctx, const gw_config_snapshot *snapshot, const char 
     fflush(stdout);
 }
 
+static void on_settings(void *ctx, const void *settings, const char *const *keys, size_t n_keys)
+{
+    (void)ctx;
+    const sample_settings *now = settings;
+    printf("settings: %zu changed, first %s, greeting %s, limit %lld\n", n_keys, keys[0],
+           now->greeting, (long long)now->limit);
+    fflush(stdout);
+}
+
 static gw_status start(void *ctx, gw_service *service, gw_error *err)
 {
     sample *self = ctx;
@@ -187,6 +211,10 @@ int main(int argc, char **argv)
         .example = "sample -mode plain",
         .flags = flags,
         .n_flags = sizeof(flags) / sizeof(flags[0]),
+        .settings = rows,
+        .n_settings = sizeof(rows) / sizeof(rows[0]),
+        .settings_size = sizeof(sample_settings),
+        .on_settings = on_settings,
         .default_port = 6999,
         .port_flag = "port",
         .max_connections = 4000,
