@@ -571,22 +571,12 @@ static gw_status read_cipher(const reader *r)
 
 /* ---- webhooks ---------------------------------------------------------------------------- */
 
-static const char *const providers[] = {"github", "gitlab",    "gitee",       "gitea",
-                                        "gogs",   "bitbucket", "azure-devops"};
+/* As cs_provider has them. */
+static const char *const providers[] = {"github", "gitlab", "gitee", "gitea", "gogs", "bitbucket"};
 
-bool cs_settings_has_provider(const cs_settings_monitor *monitor, const char *name)
+static gw_status read_webhook(const reader *r)
 {
-    for (size_t i = 0; i < N(providers); i++) {
-        if (strcmp(providers[i], name) == 0) {
-            return (monitor->disabled & 1u << i) == 0;
-        }
-    }
-    return true;
-}
-
-static gw_status read_monitor(const reader *r)
-{
-    cs_settings_monitor *monitor = &r->settings->monitor;
+    cs_webhook_rules *rules = &r->settings->webhook;
     gw_status st = GW_OK;
     cs_setting setting;
     for (size_t i = 0; st == GW_OK && i < N(providers); i++) {
@@ -596,16 +586,16 @@ static gw_status read_monitor(const reader *r)
         if (cs_settings_find(r->file, key, &setting)) {
             st = read_flag(r, &setting, &is_on);
         }
-        monitor->disabled |= is_on ? 0 : 1u << i;
+        rules->disabled |= is_on ? 0 : 1u << i;
     }
     if (st == GW_OK && cs_settings_find(r->file, "godwit.webhook.secret", &setting)) {
-        monitor->secret = setting.value;
+        rules->secret = setting.value;
     }
     if (st == GW_OK && cs_settings_find(r->file, "godwit.webhook.secret-file", &setting)) {
-        st = read_secret(r, &setting, true, &monitor->secret);
+        st = read_secret(r, &setting, true, &rules->secret);
     }
     return st == GW_OK ? cs_settings_list(r->file, r->arena, "godwit.webhook.branches", LIST_MAX,
-                                          &monitor->branches, &monitor->n_branches, r->err)
+                                          &rules->branches, &rules->n_branches, r->err)
                        : st;
 }
 
@@ -816,7 +806,7 @@ gw_status cs_settings_load(const cs_settings_flags *flags, cs_settings *ret_sett
         st = read_cipher(&r);
     }
     if (st == GW_OK) {
-        st = read_monitor(&r);
+        st = read_webhook(&r);
     }
     if (st == GW_OK) {
         st = read_users(&r);

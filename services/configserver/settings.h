@@ -19,6 +19,7 @@
 #include "files/arena.h"
 #include "repo/backend.h"
 #include "settings_file.h"
+#include "webhook.h"
 
 typedef struct cs_settings_flags {
     const char *config; /* all may be NULL */
@@ -26,14 +27,6 @@ typedef struct cs_settings_flags {
     const char *dir;
     const char *label;
 } cs_settings_flags;
-
-/* Webhooks: see webhook.h. */
-typedef struct cs_settings_monitor {
-    unsigned disabled;  /* providers that are switched off, as bits in the order of providers */
-    const char *secret; /* NULL: signatures are not asked for */
-    const char *const *branches;
-    size_t n_branches;
-} cs_settings_monitor;
 
 /* Strings belong to it. */
 typedef struct cs_settings {
@@ -52,7 +45,7 @@ typedef struct cs_settings {
     bool keep_ciphers; /* spring.cloud.config.server.encrypt.enabled=false */
     bool encrypt_plain_text;
 
-    cs_settings_monitor monitor;
+    cs_webhook_rules webhook;
     cs_user *users; /* none: everybody may everything */
     size_t n_users;
 
@@ -70,8 +63,5 @@ gw_status cs_settings_load(const cs_settings_flags *flags, cs_settings *ret_sett
 
 /* Accepts a zeroed struct. */
 void cs_settings_dispose(cs_settings *settings);
-
-/* Whether a provider of webhooks is switched on: "github", "gitlab", ... */
-bool cs_settings_has_provider(const cs_settings_monitor *monitor, const char *name);
 
 #endif

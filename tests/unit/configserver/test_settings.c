@@ -197,8 +197,8 @@ static void test_secrets_of_files(void **state)
     fclose(file);
     assert_int_equal(load(&s), GW_OK);
     assert_string_equal(s.settings.repos[0].password, "aus der datei");
-    assert_string_equal(s.settings.monitor.secret, "aus der datei");
-    assert_int_equal(s.settings.monitor.n_branches, 2);
+    assert_string_equal(s.settings.webhook.secret, "aus der datei");
+    assert_int_equal(s.settings.webhook.n_branches, 2);
     assert_int_equal(s.settings.users[0].actions, CS_ACTION_REFRESH);
     assert_true(s.settings.users[0].is_token);
     unlink(secret);
