@@ -47,6 +47,7 @@ typedef struct cs_backend_class {
     /* A sync that runs ends soon, and so does every later one. Any thread. */
     void (*stop)(cs_backend *backend);
 
+    /* After its last tree is gone. */
     void (*free)(cs_backend *backend);
 } cs_backend_class;
 
@@ -90,6 +91,9 @@ typedef struct cs_repo_options {
  *         GW_E_NOT_FOUND when a local one is not there; GW_E_IO; GW_E_NOMEM.
  */
 gw_status cs_git_open(const cs_repo_options *options, cs_backend **ret_backend, gw_error *err);
+
+/* One or the other, as is_directory says. */
+gw_status cs_backend_open(const cs_repo_options *options, cs_backend **ret_backend, gw_error *err);
 
 /* A directory of files, as containers mount it: read whole, symbolic links within a directory
  * followed only as Kubernetes makes them, watched with inotify. Its tree is that of CS_REF_ANY. */

@@ -13,7 +13,7 @@
 typedef enum cs_ref_kind {
     CS_REF_BRANCH,
     CS_REF_TAG, /* commit: what it points to in the end */
-    CS_REF_ANY  /* the one state of a directory, whatever the label; its commit is "" */
+    CS_REF_ANY  /* the one state of a directory, whatever the label; its commit: a hash of it */
 } cs_ref_kind;
 
 typedef struct cs_ref {

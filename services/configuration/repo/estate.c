@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+#include "repo/estate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <godwit/clock.h>
+#include <godwit/log.h>
+
+#include "repo/estate_inside.h"
+#include "repo/repo_options.h"
+#include "repo/repo_uri.h"
+
+#define FIRST_SYNC_MS 10000u /* how long a local repository may take before the server starts */
+
+/* ---- what keepers tell ------------------------------------------------------------------ */
+
+static bool is_kept_locked(const cs_estate *estate, const cs_keeper *keeper)
+{
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        if (estate->keepers[i] == keeper) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gw_status on_moment(void *arg, cs_moment *moment, gw_error *err)
+{
+    cs_estate *estate = arg;
+    gw_status st = GW_OK;
+    pthread_mutex_lock(&estate->lock);
+    bool is_kept = is_kept_locked(estate, moment->keeper);
+    if (is_kept) {
+        st = cs_view_change_locked(estate, moment, NULL, err);
+    }
+    pthread_mutex_unlock(&estate->lock);
+    if (is_kept && st == GW_OK && estate->on_change != NULL) {
+        estate->on_change(estate->ctx);
+    }
+    return st;
+}
+
+static void on_idle(void *arg)
+{
+    cs_view_free_retired(arg);
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+static gw_status check_repo(const cs_repo_options *repo, gw_error *err)
+{
+    const char *name = repo->name == NULL ? "default" : repo->name;
+    gw_status st = GW_OK;
+    if (repo->uri == NULL || repo->uri[0] == '\0') {
+        return gw_error_set(err, GW_E_INVALID, 0, "repository %s: no URI", name);
+    }
+    if (repo->n_search_paths > CS_SEARCH_PATHS_MAX) {
+        return gw_error_set(err, GW_E_INVALID, 0, "repository %s: more than %u search paths", name,
+                            CS_SEARCH_PATHS_MAX);
+    }
+    if (repo->default_label != NULL &&
+        (repo->default_label[0] == '\0' || strlen(repo->default_label) > CS_NAME_BYTES_MAX)) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "repository %s: the default label must have 1 to %u bytes", name,
+                            CS_NAME_BYTES_MAX);
+    }
+    for (size_t i = 0; st == GW_OK && i < repo->n_search_paths; i++) {
+        st = cs_search_path_check(repo->search_paths[i], err);
+    }
+    if (st == GW_OK) {
+        st = cs_repo_uri_check(repo->uri, err);
+    }
+    return st == GW_OK ? GW_OK : gw_error_prefix(err, st, "repository %s", name);
+}
+
+static gw_status check(const cs_estate_options *options, gw_error *err)
+{
+    size_t n_without = 0;
+    if (options->n_repos == 0 || options->n_repos > CS_REPOS_MAX) {
+        return gw_error_set(err, GW_E_INVALID, 0, "%zu repositories; 1 to %u are possible",
+                            options->n_repos, CS_REPOS_MAX);
+    }
+    for (size_t i = 0; i < options->n_repos; i++) {
+        gw_status st = check_repo(&options->repos[i], err);
+        if (st != GW_OK) {
+            return st;
+        }
+        n_without += options->repos[i].n_patterns == 0;
+    }
+    if (n_without != 1) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "%zu repositories without a pattern; there must be one, for what no "
+                            "pattern is for",
+                            n_without);
+    }
+    return GW_OK;
+}
+
+static gw_status open_site(cs_estate *estate, const cs_repo_options *repo, size_t index,
+                           gw_error *err)
+{
+    cs_site *site = &estate->sites[index];
+    site->options = cs_repo_options_copy(repo, NULL, NULL);
+    if (site->options == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
+    }
+    site->is_template = cs_repo_uri_is_template(repo->uri);
+    estate->n_sites = index + 1;
+    if (site->is_template) {
+        return GW_OK;
+    }
+    cs_backend *backend = NULL;
+    gw_status st = estate->events.open(site->options, &backend, err);
+    if (st != GW_OK) {
+        return gw_error_prefix(err, st, "repository %s", site->options->name);
+    }
+    st = cs_keeper_new(site->options, NULL, NULL, index, &estate->events, backend, &site->keeper,
+                       err);
+    if (st != GW_OK) {
+        backend->class->free(backend);
+        return st;
+    }
+    estate->keepers[estate->n_keepers++] = site->keeper;
+    return GW_OK;
+}
+
+/* Local repositories are there before the first request. One that hangs is waited for once only. */
+static void wait_for_local(cs_estate *estate)
+{
+    uint64_t deadline_ms = gw_clock_ms() + FIRST_SYNC_MS;
+    for (size_t i = 0; i < estate->n_sites; i++) {
+        cs_keeper *keeper = estate->sites[i].keeper;
+        if (keeper != NULL && keeper->watch_fd >= 0) {
+            cs_keeper_wait(keeper, 1, deadline_ms);
+        }
+    }
+}
+
+static cs_estate *estate_new(const cs_estate_options *options)
+{
+    cs_estate *estate = calloc(1, sizeof(*estate));
+    if (estate != NULL) {
+        pthread_mutex_init(&estate->lock, NULL);
+        estate->free_memo_value = options->free_memo_value;
+        estate->on_change = options->on_change;
+        estate->ctx = options->ctx;
+        estate->events = (cs_keeper_events){options->open, on_moment, on_idle, estate};
+    }
+    return estate;
+}
+
+static void free_estate(cs_estate *estate)
+{
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        cs_keeper_unref(estate->keepers[i]);
+    }
+    for (size_t i = 0; i < estate->n_sites; i++) {
+        cs_repo_options_free(estate->sites[i].options);
+    }
+    pthread_mutex_destroy(&estate->lock);
+    free(estate);
+}
+
+/* Stop the first `n` keepers, and what is leaving. */
+static void stop_keepers(cs_estate *estate, size_t n)
+{
+    pthread_mutex_lock(&estate->lock);
+    estate->is_closing = true;
+    pthread_mutex_unlock(&estate->lock);
+    for (size_t i = 0; i < n; i++) {
+        cs_keeper_stop(estate->keepers[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        cs_keeper_join(estate->keepers[i]);
+    }
+    for (size_t i = 0; i < estate->n_leaving; i++) {
+        cs_keeper_join(estate->leaving[i]);
+        cs_keeper_unref(estate->leaving[i]);
+    }
+}
+
+gw_status cs_estate_open(const cs_estate_options *options, cs_estate **ret_estate, gw_error *err)
+{
+    gw_status st = check(options, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    cs_estate *estate = estate_new(options);
+    if (estate == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
+    }
+    for (size_t i = 0; st == GW_OK && i < options->n_repos; i++) {
+        st = open_site(estate, &options->repos[i], i, err);
+    }
+    if (st == GW_OK) {
+        st = cs_view_first(estate, err);
+    }
+    size_t n_started = 0;
+    while (st == GW_OK && n_started < estate->n_keepers) {
+        st = cs_keeper_start(estate->keepers[n_started], err);
+        n_started += st == GW_OK;
+    }
+    if (st != GW_OK) {
+        stop_keepers(estate, n_started);
+        cs_view_close(estate);
+        free_estate(estate);
+        return st;
+    }
+    wait_for_local(estate);
+    *ret_estate = estate;
+    return GW_OK;
+}
+
+void cs_estate_close(cs_estate *estate)
+{
+    if (estate == NULL) {
+        return;
+    }
+    stop_keepers(estate, estate->n_keepers);
+    cs_view_close(estate);
+    free_estate(estate);
+}
+
+/* ---- on demand ---------------------------------------------------------------------------- */
+
+/* Those that have ended need no more waiting for. */
+static void join_finished_locked(cs_estate *estate)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < estate->n_leaving; i++) {
+        cs_keeper *keeper = estate->leaving[i];
+        if (atomic_load(&keeper->is_finished)) {
+            cs_keeper_join(keeper);
+            cs_keeper_unref(keeper);
+        } else {
+            estate->leaving[n++] = keeper;
+        }
+    }
+    estate->n_leaving = n;
+}
+
+static const cs_moment *moment_of_locked(const cs_estate *estate, const cs_keeper *keeper)
+{
+    for (size_t i = 0; i < estate->view->n_moments; i++) {
+        if (estate->view->moments[i]->keeper == keeper) {
+            return estate->view->moments[i];
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Which one to drop: of those that cannot be read the one that was not needed for longest, else of
+ * those that can. So names that somebody invents drive out each other. One that is being read for
+ * the first time stays.
+ */
+static cs_keeper *least_needed_locked(cs_estate *estate)
+{
+    cs_keeper *found = NULL;
+    bool found_is_ready = false;
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        cs_keeper *keeper = estate->keepers[i];
+        const cs_moment *moment = moment_of_locked(estate, keeper);
+        if (!keeper->is_expanded || moment == NULL) {
+            continue;
+        }
+        bool is_ready = moment->refs != NULL;
+        bool is_older =
+            found == NULL || atomic_load(&keeper->used_ms) < atomic_load(&found->used_ms);
+        if (found == NULL || (found_is_ready && !is_ready) ||
+            (found_is_ready == is_ready && is_older)) {
+            found = keeper;
+            found_is_ready = is_ready;
+        }
+    }
+    return found;
+}
+
+static gw_status make_room_locked(cs_estate *estate, cs_keeper **ret_dropped, gw_error *err)
+{
+    *ret_dropped = NULL;
+    join_finished_locked(estate);
+    if (estate->n_keepers < CS_REPOS_MAX) {
+        return GW_OK;
+    }
+    cs_keeper *keeper = least_needed_locked(estate);
+    if (keeper == NULL || estate->n_leaving == CS_REPOS_MAX) {
+        return gw_error_set(err, GW_E_UNAVAILABLE, 0, "more than %u repositories at once",
+                            CS_REPOS_MAX);
+    }
+    gw_status st = cs_view_change_locked(estate, NULL, keeper, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    size_t i = 0;
+    while (estate->keepers[i] != keeper) {
+        i++;
+    }
+    memmove(&estate->keepers[i], &estate->keepers[i + 1],
+            (estate->n_keepers - i - 1) * sizeof(estate->keepers[0]));
+    estate->n_keepers--;
+    estate->leaving[estate->n_leaving++] = keeper;
+    *ret_dropped = cs_keeper_ref(keeper);
+    return GW_OK;
+}
+
+static cs_keeper *find_expanded_locked(const cs_estate *estate, size_t index, const char *uri)
+{
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        cs_keeper *keeper = estate->keepers[i];
+        if (keeper->is_expanded && keeper->index == index &&
+            strcmp(keeper->options->uri, uri) == 0) {
+            return keeper;
+        }
+    }
+    return NULL;
+}
+
+static gw_status add_expanded_locked(cs_estate *estate, size_t index, const char *name,
+                                     const char *uri, gw_error *err)
+{
+    cs_keeper *keeper = NULL;
+    gw_status st = cs_keeper_new(estate->sites[index].options, name, uri, index, &estate->events,
+                                 NULL, &keeper, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    keeper->is_expanded = true;
+    atomic_store(&keeper->used_ms, gw_clock_ms());
+    estate->keepers[estate->n_keepers++] = keeper;
+    st = cs_keeper_start(keeper, err);
+    if (st != GW_OK) {
+        estate->n_keepers--;
+        cs_keeper_unref(keeper);
+    }
+    return st;
+}
+
+gw_status cs_estate_expand(cs_estate *estate, size_t index, const char *name, const char *uri,
+                           gw_error *err)
+{
+    cs_keeper *dropped = NULL;
+    gw_status st = GW_OK;
+    pthread_mutex_lock(&estate->lock);
+    if (find_expanded_locked(estate, index, uri) == NULL && !estate->is_closing) {
+        st = make_room_locked(estate, &dropped, err);
+        if (st == GW_OK) {
+            st = add_expanded_locked(estate, index, name, uri, err);
+        }
+    }
+    pthread_mutex_unlock(&estate->lock);
+    if (dropped != NULL) {
+        gw_log_info("repository", "%s: dropped, for others that are asked for",
+                    dropped->options->name);
+        cs_keeper_stop(dropped);
+        cs_keeper_unref(dropped);
+    }
+    if (st != GW_OK) {
+        return st;
+    }
+    return gw_error_set(err, GW_E_BUSY, 0, "repository %s: is being read for the first time", name);
+}
+
+/* ---- telling to sync --------------------------------------------------------------------------
+ */
+
+static bool is_about(const cs_estate *estate, const cs_keeper *keeper, const char *which,
+                     const char *which_key)
+{
+    if (which == NULL || strcmp(which, keeper->options->name) == 0 ||
+        strcmp(which, estate->sites[keeper->index].options->name) == 0) {
+        return true;
+    }
+    gw_buf key;
+    gw_buf_init(&key, 0);
+    cs_repo_uri_key(keeper->options->uri, &key);
+    bool is_same = key.data != NULL && strcmp(key.data, which_key) == 0;
+    gw_buf_dispose(&key);
+    return is_same;
+}
+
+static size_t find_concerned(cs_estate *estate, const char *which, cs_keeper **ret_keepers)
+{
+    gw_buf key;
+    gw_buf_init(&key, 0);
+    if (which != NULL) {
+        cs_repo_uri_key(which, &key);
+    }
+    size_t n = 0;
+    pthread_mutex_lock(&estate->lock);
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        if (is_about(estate, estate->keepers[i], which, key.data == NULL ? "" : key.data)) {
+            ret_keepers[n++] = cs_keeper_ref(estate->keepers[i]);
+        }
+    }
+    pthread_mutex_unlock(&estate->lock);
+    gw_buf_dispose(&key);
+    return n;
+}
+
+static void ask(cs_keeper *keeper, cs_job *job)
+{
+    gw_error err = GW_ERROR_INIT;
+    cs_job_link *link = malloc(sizeof(*link));
+    if (link == NULL) {
+        gw_error_set(&err, GW_E_NOMEM, 0, "out of memory");
+        cs_job_settle(job, GW_E_NOMEM, &err);
+        return;
+    }
+    link->job = job;
+    if (!cs_keeper_ask(keeper, link)) {
+        free(link);
+        gw_error_set(&err, GW_E_CLOSED, 0, "the server stops");
+        cs_job_settle(job, GW_E_CLOSED, &err);
+    }
+}
+
+size_t cs_estate_sync(cs_estate *estate, const char *which,
+                      void (*done)(void *ctx, gw_status st, const gw_error *err), void *ctx)
+{
+    cs_keeper *keepers[CS_REPOS_MAX];
+    size_t n = find_concerned(estate, which, keepers);
+    gw_error err = GW_ERROR_INIT;
+    cs_job *job = n == 0 ? NULL : calloc(1, sizeof(*job));
+    if (job == NULL) {
+        for (size_t i = 0; i < n; i++) {
+            cs_keeper_unref(keepers[i]);
+        }
+        gw_status st = n == 0 ? GW_OK : gw_error_set(&err, GW_E_NOMEM, 0, "out of memory");
+        if (done != NULL) {
+            done(ctx, st, &err);
+        }
+        return n;
+    }
+    pthread_mutex_init(&job->lock, NULL);
+    atomic_init(&job->n_left, (unsigned)n);
+    job->done = done;
+    job->ctx = ctx;
+    for (size_t i = 0; i < n; i++) {
+        ask(keepers[i], job);
+        cs_keeper_unref(keepers[i]);
+    }
+    return n;
+}
