@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "repo/hash.h"
+
 #define BYTES_A_BUCKET ((size_t)1024) /* how much an answer takes, about */
 #define BUCKETS_MIN    ((size_t)64)
 #define BUCKETS_MAX    ((size_t)16384)
@@ -65,28 +67,6 @@ void cs_memo_free(cs_memo *memo)
     free(memo);
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t hash_of(const cs_memo *memo, const void *key, size_t key_len)
-{
-    const unsigned char *p = key;
-    uint64_t hash = memo->seed ^ mix(key_len ^ 0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u);
-    while (key_len > 0) {
-        uint64_t word = 0;
-        size_t n = key_len < sizeof(word) ? key_len : sizeof(word);
-        memcpy(&word, p, n);
-        hash = mix(hash ^ word, 0x94d049bb133111ebu ^ memo->seed);
-        p += n;
-        key_len -= n;
-    }
-    return hash;
-}
-
 /* Look from `item` on, up to `end`, which was looked at before. */
 static const node *find(const node *item, const node *end, uint64_t hash, const void *key,
                         size_t key_len)
@@ -102,7 +82,7 @@ static const node *find(const node *item, const node *end, uint64_t hash, const 
 
 void *cs_memo_find(const cs_memo *memo, const void *key, size_t key_len)
 {
-    uint64_t hash = hash_of(memo, key, key_len);
+    uint64_t hash = cs_hash(memo->seed, key, key_len);
     const node *first =
         atomic_load_explicit(&memo->buckets[hash & (memo->n_buckets - 1)], memory_order_acquire);
     const node *found = find(first, NULL, hash, key, key_len);
@@ -136,7 +116,7 @@ bool cs_memo_put(cs_memo *memo, const void *key, size_t key_len, void *value, si
         return false;
     }
     added->value = value;
-    added->hash = hash_of(memo, key, key_len);
+    added->hash = cs_hash(memo->seed, key, key_len);
     added->key_len = key_len;
     if (key_len > 0) {
         memcpy(added->key, key, key_len);
