@@ -345,6 +345,9 @@ gw_status cs_directory_files_read(int root, const cs_directory_visitor *visitor,
     atomic_init(&files->n_refs, 1);
     /* Opened once, so that all files are those of one version. */
     reader read = {.files = files, .visitor = visitor, .data_fd = open_data(root), .err = err};
+    if (read.data_fd >= 0) {
+        visitor->on_dir(visitor->ctx, read.data_fd);
+    }
     gw_status st = read_dir(&read, fd, 0);
     if (read.data_fd >= 0) {
         close(read.data_fd);
