@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/decrypt.h"
 #include "answer/profiles.h"
 #include "answer/selection.h"
 
@@ -267,7 +268,13 @@ static gw_status load(builder *b)
     if (st == GW_OK) {
         st = refuse_empty(b);
     }
-    return st == GW_OK ? collect_sources(b) : st;
+    if (st == GW_OK) {
+        st = collect_sources(b);
+    }
+    if (st == GW_OK && b->rules->keys != NULL) {
+        st = cs_environment_decrypt(b->env, b->rules->keys, b->err);
+    }
+    return st;
 }
 
 gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
@@ -288,12 +295,6 @@ gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const 
     }
     *ret_env = env;
     return GW_OK;
-}
-
-cs_arena *cs_environment_arena(const cs_environment *env)
-{
-    inside *in = env->inside;
-    return &in->arena;
 }
 
 cs_text cs_override_value(cs_arena *arena, cs_text text)
@@ -319,6 +320,7 @@ cs_text cs_override_value(cs_arena *arena, cs_text text)
 void cs_environment_dispose(cs_environment *env)
 {
     inside *in = env->inside;
+    cs_environment_forget(env);
     if (in != NULL) {
         cs_open_files_dispose(&in->files);
         for (size_t i = 0; i < in->n_places; i++) {

@@ -42,7 +42,7 @@ typedef struct cs_environment {
     int64_t modified_s;
     bool is_stale; /* a repository could not be brought up to date */
     uint64_t age_ms;
-    void *inside;  /* private: what the above points to */
+    void *inside;     /* private: what the above points to */
     cs_arena *opened; /* private: what cs_environment_decrypt() made; wiped in the end */
 } cs_environment;
 
@@ -54,9 +54,6 @@ typedef struct cs_environment {
  */
 gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
                               cs_environment *ret_env, gw_error *err);
-
-/* Where items that take the place of others are allocated, before the environment is handed out. */
-cs_arena *cs_environment_arena(const cs_environment *env);
 
 /* The value of an override as it is meant: "\{" and "\${", which keep a server's own placeholders
  * from being resolved, without the backslash. {NULL, 0} when the arena has no room. */

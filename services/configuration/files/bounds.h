@@ -54,4 +54,10 @@
 #define CS_IMPORTS_MAX           64u   /* files that are imported, in one answer and label */
 #define CS_IMPORT_DEPTH_MAX      8u    /* of files that import files */
 
+#define CS_PLACEHOLDER_STEPS_MAX 262144u /* placeholders that are looked at for one answer */
+#define CS_FLAT_DEPTH_MAX        128u    /* maps and lists in each other in .yml and .json */
+#define CS_LIST_ITEMS_MAX        65536u  /* of a list in .yml and .json, with holes */
+#define CS_FLAT_NODES_MAX        262144u /* all values and holes of .yml and .json */
+#define CS_FLAT_MEMORY_MAX       ((size_t)64 << 20) /* while a flat format is made */
+
 #endif
