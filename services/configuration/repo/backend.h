@@ -25,6 +25,15 @@ typedef struct cs_backend_class {
     gw_status (*sync)(cs_backend *backend, cs_refs **ret_refs, gw_error *err);
 
     /*
+     * What a sync of an earlier process left: so that a server that starts while the remote is away
+     * has something to serve. Reaches nothing but the disk; before the first sync, on the same
+     * thread. NULL for what is local: its sync does not fail for others' faults.
+     *
+     * @return GW_OK; GW_E_NOT_FOUND when there is nothing; as sync.
+     */
+    gw_status (*recall)(cs_backend *backend, cs_refs **ret_refs, gw_error *err);
+
+    /*
      * Becomes readable when a sync would find something, -1 if only time tells (a remote). Whoever
      * changed the repository before a call to FIONREAD on it is seen by that call. sync drains it
      * before it looks. The same for the backend's life.

@@ -11,4 +11,8 @@
 gw_status cs_git_local_open(const cs_git_location *location, cs_backend **ret_backend,
                             gw_error *err);
 
+/* @param location borrowed. GW_E_IO; GW_E_NOMEM. */
+gw_status cs_git_remote_open(const cs_repo_options *options, const cs_git_location *location,
+                             cs_backend **ret_backend, gw_error *err);
+
 #endif

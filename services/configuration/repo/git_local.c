@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A git repository on this machine, read where it lies and never written. */
-#include <limits.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <godwit/log.h>
 
@@ -22,8 +19,7 @@ typedef struct git_local {
     cs_backend base;
     cs_git_pool *pool;
     cs_git_watch *watch;
-    char *common_dir;  /* NULL while there is no repository */
-    struct stat packs; /* of its directory of packs */
+    char *common_dir; /* NULL while there is no repository */
     bool has_warned;
     atomic_bool is_stopped;
 } git_local;
@@ -67,23 +63,6 @@ static gw_status prepare(git_local *repo, bool *ret_moved, gw_error *err)
     return GW_OK;
 }
 
-/* Packs that were put together again are closed and opened anew, or their files would stay. */
-static void renew_if_packed(git_local *repo)
-{
-    char path[PATH_MAX];
-    struct stat now;
-    int n = snprintf(path, sizeof(path), "%sobjects/pack", repo->common_dir);
-    if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &now) != 0) {
-        return;
-    }
-    if (now.st_ino != repo->packs.st_ino || now.st_dev != repo->packs.st_dev ||
-        now.st_mtim.tv_sec != repo->packs.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != repo->packs.st_mtim.tv_nsec) {
-        repo->packs = now;
-        cs_git_pool_renew(repo->pool);
-    }
-}
-
 static gw_status look(git_local *repo, cs_refs **ret_refs, gw_error *err)
 {
     bool is_moved = false;
@@ -97,7 +76,7 @@ static gw_status look(git_local *repo, cs_refs **ret_refs, gw_error *err)
     if (st != GW_OK) {
         return st;
     }
-    renew_if_packed(repo);
+    cs_git_pool_renew_if_packed(repo->pool, repo->common_dir);
     return cs_git_read_refs(repo->pool, ret_refs, err);
 }
 

@@ -8,9 +8,8 @@ gw_status cs_git_open(const cs_repo_options *options, cs_backend **ret_backend, 
     if (st != GW_OK) {
         return st;
     }
-    st = location.scheme == CS_GIT_LOCAL
-             ? cs_git_local_open(&location, ret_backend, err)
-             : gw_error_set(err, GW_E_UNSUPPORTED, 0, "%s: not a local repository", location.uri);
+    st = location.scheme == CS_GIT_LOCAL ? cs_git_local_open(&location, ret_backend, err)
+                                         : cs_git_remote_open(options, &location, ret_backend, err);
     cs_git_location_dispose(&location);
     return st;
 }

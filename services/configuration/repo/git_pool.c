@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "repo/git_pool.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "files/bounds.h"
 
@@ -25,6 +28,7 @@ struct cs_git_pool {
     atomic_uint n_users;
     char *path;
     char *uri;
+    struct stat packs;    /* of their directory, when it was last looked at */
     pthread_mutex_t lock; /* of the rest */
     cs_git_handle *idle;
     unsigned n_idle;
@@ -187,6 +191,24 @@ void cs_git_pool_renew(cs_git_pool *pool)
     pool->generation++;
     pthread_mutex_unlock(&pool->lock);
     free_handles(idle);
+}
+
+/* Or the files of packs that were put together would stay open for ever. */
+void cs_git_pool_renew_if_packed(cs_git_pool *pool, const char *common_dir)
+{
+    char path[PATH_MAX];
+    struct stat now;
+    int n = snprintf(path, sizeof(path), "%sobjects/pack", common_dir);
+    if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &now) != 0) {
+        return;
+    }
+    const struct stat *before = &pool->packs;
+    if (now.st_ino != before->st_ino || now.st_dev != before->st_dev ||
+        now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != before->st_mtim.tv_nsec) {
+        pool->packs = now;
+        cs_git_pool_renew(pool);
+    }
 }
 
 gw_status cs_git_fail(const cs_git_pool *pool, gw_status st, int code, const char *what,

@@ -37,6 +37,10 @@ git_repository *cs_git_handle_git(cs_git_handle *handle);
 /* What is at the path may be another repository now, or its packs may be gone: open it anew. */
 void cs_git_pool_renew(cs_git_pool *pool);
 
+/* The same, if the packs below "<common_dir>objects/" are others than last time. One thread at a
+ * time. */
+void cs_git_pool_renew_if_packed(cs_git_pool *pool, const char *common_dir);
+
 /* `st`, with "<uri>: <what>: " and what libgit2 says of its last failure on this thread, `code`. */
 gw_status cs_git_fail(const cs_git_pool *pool, gw_status st, int code, const char *what,
                       gw_error *err);

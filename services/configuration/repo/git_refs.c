@@ -263,6 +263,51 @@ gw_status cs_git_read_refs(cs_git_pool *pool, cs_refs **ret_refs, gw_error *err)
     return st;
 }
 
+static bool is_same(const cs_ref *ref, const cs_refs *before)
+{
+    const cs_ref *old = before == NULL ? NULL : cs_refs_find(before, ref->name);
+    return old != NULL && strcmp(old->commit.id, ref->commit.id) == 0;
+}
+
+static int check_commit(git_repository *git, const char *text)
+{
+    git_oid id, tree_id;
+    git_commit *commit = NULL;
+    git_tree *tree = NULL;
+    int code = git_oid_fromstr(&id, text);
+    if (code == 0) {
+        code = git_commit_lookup(&commit, git, &id);
+    }
+    if (code == 0) {
+        tree_id = *git_commit_tree_id(commit);
+        code = git_tree_lookup(&tree, git, &tree_id);
+    }
+    git_tree_free(tree);
+    git_commit_free(commit);
+    return code;
+}
+
+gw_status cs_git_check_refs(cs_git_pool *pool, const cs_refs *refs, const cs_refs *before,
+                            gw_error *err)
+{
+    cs_git_handle *handle = NULL;
+    gw_status st = cs_git_pool_retake(pool, &handle, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    size_t n = cs_refs_count(refs);
+    for (size_t i = 0; i < n && st == GW_OK; i++) {
+        const cs_ref *ref = cs_refs_at(refs, i);
+        int code =
+            is_same(ref, before) ? 0 : check_commit(cs_git_handle_git(handle), ref->commit.id);
+        if (code != 0) {
+            st = cs_git_fail(pool, GW_E_IO, code, ref->name, err);
+        }
+    }
+    cs_git_pool_give_back(pool, handle);
+    return st;
+}
+
 static int find_prefix(git_repository *git, const char *prefix, git_oid *ret)
 {
     size_t len = strlen(prefix);

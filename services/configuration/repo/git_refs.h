@@ -16,6 +16,11 @@
  */
 gw_status cs_git_read_refs(cs_git_pool *pool, cs_refs **ret_refs, gw_error *err);
 
+/* Whether the commits that refs name are there, but for those that `before`, which may be NULL,
+ * names as well. GW_E_IO with the first that is not. */
+gw_status cs_git_check_refs(cs_git_pool *pool, const cs_refs *refs, const cs_refs *before,
+                            gw_error *err);
+
 /* See cs_backend_class. Any thread. */
 gw_status cs_git_find_commit(cs_git_pool *pool, const char *prefix, cs_commit *ret_commit,
                              gw_error *err);
