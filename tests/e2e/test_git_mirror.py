@@ -460,7 +460,6 @@ def test_a_mirror_that_was_removed_is_made_again(origin, served, closing, privat
     probe = closing(Probe(server.url()))
     assert probe.sync() == "ok 1"
     shutil.rmtree(next(private_tmp.iterdir()))
-    assert probe.read("main", "a.yml").startswith("GW_E_IO")
     assert probe.sync() == "ok 1"
     assert probe.read("main", "a.yml") == "ok a: 1"
 
@@ -492,7 +491,7 @@ def test_a_damaged_mirror_is_made_anew(origin, served, closing, tmp_path):
         assert again.sync() == "ok 1", damage
         assert again.read("main", "a.yml") == "ok a: 1", damage
         again.end()
-        assert (mirror / "damaged").is_dir()
+    assert (mirror / "damaged").is_dir()
 
 
 def test_damage_that_shows_while_it_is_served_is_mended(origin, served, closing, tmp_path):
@@ -502,7 +501,15 @@ def test_damage_that_shows_while_it_is_served_is_mended(origin, served, closing,
     assert probe.sync() == "ok 1"
     blob = git(origin.work, "rev-parse", "HEAD:a.yml")
     tree = git(origin.work, "rev-parse", "HEAD:dir")
+    probe.end()
     (mirror,) = base.iterdir()
+    (pack,) = mirror.rglob("*.pack")
+    pack.rename(tmp_path / "pack")
+    pack.with_suffix(".idx").unlink()
+    with open(tmp_path / "pack", "rb") as objects:
+        subprocess.run(["git", "-C", mirror / "repository", "unpack-objects", "-q"], stdin=objects, check=True)
+    probe = closing(Probe(server.url(), basedir=base))
+    assert probe.sync() == "ok 1"
     for name in (blob, tree):
         (mirror / "repository/objects" / name[:2] / name[2:]).unlink()
     assert probe.read("main", "a.yml").startswith("GW_E_IO")
@@ -539,13 +546,7 @@ def test_a_mirror_does_not_grow_for_ever(origin, served, closing, tmp_path):
     probe = closing(Probe(server.url(), basedir=base))
     assert probe.sync() == "ok 1"
     (mirror,) = base.iterdir()
-    loose = mirror / "repository/objects/17"
-    loose.mkdir(exist_ok=True)
-    for i in range(12):
-        text = git(origin.work, "hash-object", "-t", "blob", "a.yml")
-        (loose / f"{i:038x}").write_bytes(b"")
     packs = mirror / "repository/objects/pack"
-    shutil.rmtree(loose)
     for i in range(17):
         origin.commit({"a.yml": f"a: {i}\n"})
         assert probe.sync() == "ok 1"
@@ -554,7 +555,6 @@ def test_a_mirror_does_not_grow_for_ever(origin, served, closing, tmp_path):
     assert probe.sync() == "ok 1"
     assert len(list(packs.glob("*.pack"))) == 1
     assert probe.read("main", "a.yml") == "ok a: 16"
-    assert text
 
 
 def test_readers_are_not_disturbed_by_fetches_and_tidying(origin, served, closing, tmp_path):

@@ -78,7 +78,6 @@ static gw_status fetch(git_remote *repo, bool is_new, bool *ret_is_clear, gw_err
                                 is_new ? "--progress" : "--quiet",
                                 "--prune",
                                 "--force",
-                                "--atomic",
                                 "--no-tags",
                                 "--no-auto-maintenance",
                                 "--no-recurse-submodules",
