@@ -8,7 +8,8 @@
  *   1. what the program set itself with gw_config_set(), such as a command line flag;
  *   2. the environment: `server_port` is GODWIT_SERVER_PORT, `spring.rabbit-host` is
  *      GODWIT_SPRING_RABBIT_HOST (captured once, by gw_config_new());
- *   3. the config server's property sources, of which the first has the highest precedence.
+ *   3. what an event on the bus set, see gw_config_handle_event();
+ *   4. the config server's property sources, of which the first has the highest precedence.
  * A list is replaced as a whole by the higher source, never merged by index. Values are taken
  * literally: placeholders are not resolved.
  *
@@ -287,21 +288,30 @@ GW_API void gw_config_watch_remove(gw_config *config, gw_config_watch *watch);
 GW_API void gw_config_bus_id(gw_buf *out, const char *name, const char *profile, unsigned port);
 
 /**
- * Look at an event from the bus. A RefreshRemoteApplicationEvent that is addressed to `own_id` and
- * not sent by it requests a reload (see gw_config_request_reload()); any other event is ignored.
+ * Look at an event from the bus. When it is addressed to `own_id` and not sent by it
+ *   - a RefreshRemoteApplicationEvent requests a reload, see gw_config_request_reload();
+ *   - an EnvironmentChangeRemoteApplicationEvent sets its values above the server's, until the
+ *     program ends, with the origin "bus event"; a null takes one away again. Watchers are told on
+ *     this thread. Flags and environment variables stay above it.
+ * Any other event is ignored, also one that asks the program to end.
  *
- * A destination matches as in Spring (patterns with `*`, `?` and `**` over the parts between
- * colons, no destination is everybody). Beyond that a bare name, or a bare `*`, means all instances
- * of it, and `name:*` too: older servers send these, and goblog's services understand them.
+ * A destination matches as in Spring: patterns with `*`, `?`, `{x}` and `**` over the parts between
+ * colons; none is everybody; an id with several profiles is tried with each of them, and with each
+ * name of the key `spring.cloud.config.name` in place of its own. For a refresh, beyond that, a
+ * bare name, or a bare `*`, means all instances of it, and `name:*` too: older servers send these,
+ * and goblog's services understand them.
  *
  * @param body      of the message; need not be NUL-terminated.
- * @param ret_taken set on success to whether a reload was requested; may be NULL.
+ * @param ret_taken set on success to whether it did something; may be NULL.
+ * @param ret_ack   if the event is to be acknowledged, an AckRemoteApplicationEvent is appended, to
+ * be published on the bus as JSON; NULL: no acknowledgement is wanted. An event of `own_id` to
+ * itself is acknowledged too, an acknowledgement never.
  * @return GW_OK; GW_E_INVALID when it is not JSON, no object, has no type, or fields of the wrong
- * kind: reject the message then; GW_E_LIMIT above 1 MiB; GW_E_NOMEM.
+ * kind: reject the message then; GW_E_LIMIT above 1 MiB, and for more than 1000 values; GW_E_NOMEM.
  */
 GW_API GW_MUST_CHECK gw_status gw_config_handle_event(gw_config *config, const char *own_id,
                                                       const void *body, size_t len, bool *ret_taken,
-                                                      gw_error *err);
+                                                      gw_buf *ret_ack, gw_error *err);
 
 /** @} */
 

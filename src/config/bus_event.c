@@ -1,167 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/bus_event.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
 
+#include <godwit/clock.h>
 #include <godwit/config.h>
 #include <godwit/id.h>
 
-#define PARTS_MAX 32 /* of a pattern or an id; longer ones match nothing */
-#define ID_MAX    1024
+#include "config/environment.h"
 
-/* ---- matching ------------------------------------------------------------------ */
+#define EVENT_CLASS "org.springframework.cloud.bus.event."
 
-typedef struct part {
-    const char *text;
-    size_t len;
-} part;
-
-/* Split at colons. SIZE_MAX when there are too many. */
-static size_t split(const char *text, part parts[PARTS_MAX])
-{
-    size_t n = 0;
-    while (*text != '\0') {
-        size_t len = strcspn(text, ":");
-        if (len > 0) {
-            if (n == PARTS_MAX) {
-                return SIZE_MAX;
-            }
-            parts[n++] = (part){text, len};
-        }
-        text += len + (text[len] == ':' ? 1 : 0);
-    }
-    return n;
-}
-
-/* Length of a token of the pattern that stands for any text: "*" or "{name}"; 0 if it is none. */
-static size_t wildcard_len(part pattern, size_t at)
-{
-    if (pattern.text[at] == '*') {
-        return 1;
-    }
-    if (pattern.text[at] == '{') {
-        const char *end = memchr(pattern.text + at, '}', pattern.len - at);
-        return end == NULL ? 0 : (size_t)(end - (pattern.text + at)) + 1;
-    }
-    return 0;
-}
-
-/* Only the last wildcard ever has to take more, so this is at worst quadratic. */
-static bool part_matches(part pattern, part word)
-{
-    size_t at = 0;
-    size_t in = 0;
-    size_t after = SIZE_MAX; /* behind the last wildcard, ... */
-    size_t retry = 0;        /* ... and what it was tried with */
-    while (in < word.len) {
-        size_t wild = at < pattern.len ? wildcard_len(pattern, at) : 0;
-        if (wild > 0) {
-            at += wild;
-            after = at;
-            retry = in;
-        } else if (at < pattern.len &&
-                   (pattern.text[at] == '?' || pattern.text[at] == word.text[in])) {
-            at++;
-            in++;
-        } else if (after != SIZE_MAX) {
-            at = after;
-            in = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (at < pattern.len && wildcard_len(pattern, at) > 0) {
-        at += wildcard_len(pattern, at);
-    }
-    return at == pattern.len;
-}
-
-static bool is_any_parts(part pattern)
-{
-    return pattern.len == 2 && memcmp(pattern.text, "**", 2) == 0;
-}
-
-bool gw__bus_path_matches(const char *pattern, const char *id)
-{
-    part patterns[PARTS_MAX];
-    part words[PARTS_MAX];
-    size_t n_patterns = split(pattern, patterns);
-    size_t n_words = split(id, words);
-    if (n_patterns == SIZE_MAX || n_words == SIZE_MAX) {
-        return false;
-    }
-    /* reach[w]: the patterns so far take exactly the first w words. */
-    bool reach[PARTS_MAX + 1] = {true};
-    for (size_t p = 0; p < n_patterns; p++) {
-        bool next[PARTS_MAX + 1] = {false};
-        bool any = is_any_parts(patterns[p]);
-        for (size_t w = 0; w <= n_words; w++) {
-            if (any) {
-                next[w] = reach[w] || (w > 0 && next[w - 1]);
-            } else {
-                next[w] = w > 0 && reach[w - 1] && part_matches(patterns[p], words[w - 1]);
-            }
-        }
-        memcpy(reach, next, sizeof(reach));
-    }
-    return reach[n_words];
-}
-
-static bool is_blank(const char *text)
-{
-    return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
-}
-
-/* Our id is "name:profiles:port:random": try it with each of the profiles alone. */
-static bool matches_one_profile(const char *destination, const char *own_id)
-{
-    part parts[PARTS_MAX];
-    size_t n = split(own_id, parts);
-    if (n == SIZE_MAX || n < 3 || memchr(parts[1].text, ',', parts[1].len) == NULL) {
-        return false;
-    }
-    const char *at = parts[1].text;
-    const char *end = at + parts[1].len;
-    while (at < end) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        size_t len = comma == NULL ? (size_t)(end - at) : (size_t)(comma - at);
-        char id[ID_MAX];
-        int id_len = snprintf(id, sizeof(id), "%.*s:%.*s%s", (int)parts[0].len, parts[0].text,
-                              (int)len, at, end);
-        if (id_len > 0 && id_len < ID_MAX && gw__bus_path_matches(destination, id)) {
-            return true;
-        }
-        at += len + 1;
-    }
-    return false;
-}
-
-/* "name" and "name:*" mean "name:**". */
-static bool matches_short_form(const char *destination, const char *own_id)
-{
-    size_t len = strlen(destination);
-    const char *colon = strchr(destination, ':');
-    bool bare = colon == NULL;
-    bool star = colon != NULL && strcmp(colon, ":*") == 0;
-    if ((!bare && !star) || len + 4 > ID_MAX) {
-        return false;
-    }
-    char pattern[ID_MAX];
-    snprintf(pattern, sizeof(pattern), "%.*s:**", (int)(bare ? len : len - 2), destination);
-    return gw__bus_path_matches(pattern, own_id);
-}
-
-bool gw__bus_is_for(const char *destination, const char *own_id)
-{
-    return is_blank(destination) || gw__bus_path_matches(destination, own_id) ||
-           matches_one_profile(destination, own_id) || matches_short_form(destination, own_id);
-}
-
-/* ---- the event -------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------- */
 
 static gw_status get_text(json_t *event, const char *field, const char **ret_text, gw_error *err)
 {
@@ -173,43 +27,83 @@ static gw_status get_text(json_t *event, const char *field, const char **ret_tex
     return GW_OK;
 }
 
-static gw_status read_event(json_t *event, const char *own_id, bool *ret_refresh, gw_error *err)
+static gw_status check_values(json_t *event, gw__bus_event *ret_event, gw_error *err)
 {
-    if (!json_is_object(event)) {
-        return gw_error_set(err, GW_E_INVALID, 0, "a bus event that is not a JSON object");
+    json_t *values = json_object_get(event, "values");
+    if (values == NULL || json_is_null(values)) {
+        return GW_OK;
     }
-    const char *type;
-    const char *destination = NULL;
-    const char *origin = NULL;
-    gw_status st = get_text(event, "type", &type, err);
-    if (st == GW_OK && type == NULL) {
-        st = gw_error_set(err, GW_E_INVALID, 0, "a bus event without a type");
+    if (!json_is_object(values)) {
+        return gw_error_set(err, GW_E_INVALID, 0, "a bus event whose 'values' is not an object");
     }
-    if (st == GW_OK) {
-        st = get_text(event, "destinationService", &destination, err);
+    if (json_object_size(values) > GW__EVENT_VALUES_MAX) {
+        return gw_error_set(err, GW_E_LIMIT, 0, "a bus event with more than %d values",
+                            GW__EVENT_VALUES_MAX);
     }
-    if (st == GW_OK) {
-        st = get_text(event, "originService", &origin, err);
+    const char *key;
+    json_t *value;
+    json_object_foreach(values, key, value)
+    {
+        if (json_is_object(value) || json_is_array(value)) {
+            return gw_error_set(err, GW_E_INVALID, 0,
+                                "a bus event whose value of '%.100s' is not a plain value", key);
+        }
     }
-    if (st != GW_OK) {
-        return st;
-    }
-    *ret_refresh = strcmp(type, "RefreshRemoteApplicationEvent") == 0 &&
-                   gw__bus_is_for(destination, own_id) &&
-                   (is_blank(origin) || !gw__bus_path_matches(origin, own_id));
+    ret_event->values = values;
     return GW_OK;
 }
 
-gw_status gw__bus_event_read(const char *own_id, const void *body, size_t len, bool *ret_refresh,
-                             gw_error *err)
+static gw__event_kind kind_of(const char *type)
+{
+    return strcmp(type, "RefreshRemoteApplicationEvent") == 0             ? GW__EVENT_REFRESH
+           : strcmp(type, "EnvironmentChangeRemoteApplicationEvent") == 0 ? GW__EVENT_ENVIRONMENT
+                                                                          : GW__EVENT_IGNORED;
+}
+
+/* What it is for us. An acknowledgement is never acknowledged. */
+static void judge(const gw__bus_self *self, gw__bus_event *event, const char *origin)
+{
+    bool from_self = !gw__bus_is_blank(origin) && gw__bus_path_matches(origin, self->own_id);
+    bool for_self = gw__bus_is_for(event->destination, self);
+    gw__event_kind kind = kind_of(event->type);
+    /* Loading once too often harms nobody. */
+    bool is_meant =
+        for_self || (kind == GW__EVENT_REFRESH && gw__bus_is_short_for(event->destination, self));
+    event->kind = is_meant && !from_self ? kind : GW__EVENT_IGNORED;
+    event->wants_ack = for_self && strcmp(event->type, "AckRemoteApplicationEvent") != 0;
+}
+
+static gw_status read_event(const gw__bus_self *self, json_t *root, gw__bus_event *ret_event,
+                            gw_error *err)
+{
+    if (!json_is_object(root)) {
+        return gw_error_set(err, GW_E_INVALID, 0, "a bus event that is not a JSON object");
+    }
+    const char *origin = NULL;
+    gw_status st = get_text(root, "type", &ret_event->type, err);
+    if (st == GW_OK && ret_event->type == NULL) {
+        st = gw_error_set(err, GW_E_INVALID, 0, "a bus event without a type");
+    }
+    st = st == GW_OK ? get_text(root, "destinationService", &ret_event->destination, err) : st;
+    st = st == GW_OK ? get_text(root, "originService", &origin, err) : st;
+    st = st == GW_OK ? get_text(root, "id", &ret_event->id, err) : st;
+    if (st != GW_OK) {
+        return st;
+    }
+    judge(self, ret_event, origin);
+    return ret_event->kind == GW__EVENT_ENVIRONMENT ? check_values(root, ret_event, err) : GW_OK;
+}
+
+gw_status gw__bus_event_read(const gw__bus_self *self, const void *body, size_t len,
+                             gw__bus_event *ret_event, gw_error *err)
 {
     if (len > GW__EVENT_MAX) {
         return gw_error_set(err, GW_E_LIMIT, 0, "a bus event of %zu bytes, more than %zu", len,
                             GW__EVENT_MAX);
     }
     json_error_t fault;
-    json_t *event = len == 0 ? NULL : json_loadb(body, len, 0, &fault);
-    if (event == NULL) {
+    json_t *root = len == 0 ? NULL : json_loadb(body, len, 0, &fault);
+    if (root == NULL) {
         if (len > 0 && json_error_code(&fault) == json_error_out_of_memory) {
             return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a bus event");
         }
@@ -218,9 +112,77 @@ gw_status gw__bus_event_read(const char *own_id, const void *body, size_t len, b
                                        "a bus event that is not JSON (line %d, column %d)",
                                        fault.line, fault.column);
     }
-    gw_status st = read_event(event, own_id, ret_refresh, err);
-    json_decref(event);
-    return st;
+    gw__bus_event event = {.root = root};
+    gw_status st = read_event(self, root, &event, err);
+    if (st != GW_OK) {
+        json_decref(root);
+        return st;
+    }
+    *ret_event = event;
+    return GW_OK;
+}
+
+void gw__bus_event_dispose(gw__bus_event *event)
+{
+    json_decref(event->root);
+    *event = (gw__bus_event){.root = NULL};
+}
+
+/* ---- its values ---------------------------------------------------------------------- */
+
+gw_status gw__bus_event_changes(const gw__bus_event *event, gw__overrides *changes, gw_error *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(event->values, key, value)
+    {
+        char number[GW__SCALAR_MAX];
+        const char *text = gw__scalar_text(value, number, sizeof(number));
+        gw_status st = gw__overrides_add(changes, key, json_is_null(value) ? NULL : text, err);
+        if (st != GW_OK) {
+            return st;
+        }
+    }
+    return GW_OK;
+}
+
+/* ---- the acknowledgement -------------------------------------------------------------- */
+
+static void add_field(gw_buf *out, const char *name, const char *text)
+{
+    gw_buf_addf(out, ",\"%s\":", name);
+    gw_buf_add_json(out, text, strlen(text));
+}
+
+static const char *class_of(const char *type)
+{
+    static const char *const known[] = {"RefreshRemoteApplicationEvent",
+                                        "EnvironmentChangeRemoteApplicationEvent",
+                                        "ShutdownRemoteApplicationEvent"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(type, known[i]) == 0) {
+            return known[i];
+        }
+    }
+    return "UnknownRemoteApplicationEvent";
+}
+
+void gw__bus_event_write_ack(const gw__bus_event *event, const char *own_id, gw_buf *out)
+{
+    char id[GW_ID_LEN + 1];
+    char class_name[128];
+    gw_id_new(id);
+    snprintf(class_name, sizeof(class_name), EVENT_CLASS "%s", class_of(event->type));
+    gw_buf_addf(out, "{\"type\":\"AckRemoteApplicationEvent\",\"timestamp\":%" PRIu64,
+                gw_clock_unix_ns() / GW_NS_PER_MS);
+    add_field(out, "originService", own_id);
+    add_field(out, "destinationService", "**");
+    add_field(out, "id", id);
+    add_field(out, "ackId", event->id != NULL ? event->id : "");
+    add_field(out, "ackDestinationService",
+              gw__bus_is_blank(event->destination) ? "**" : event->destination);
+    add_field(out, "event", class_name);
+    gw_buf_add_char(out, '}');
 }
 
 /* ---- our own id ---------------------------------------------------------------------- */
@@ -237,7 +199,7 @@ void gw_config_bus_id(gw_buf *out, const char *name, const char *profile, unsign
     char id[GW_ID_LEN + 1];
     gw_id_new(id);
     add_part(out, name);
-    if (!is_blank(profile)) {
+    if (!gw__bus_is_blank(profile)) {
         gw_buf_add_char(out, ':');
         add_part(out, profile);
     }

@@ -9,13 +9,16 @@
 #include <godwit/config.h>
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <godwit/clock.h>
+#include <godwit/log.h>
 
 #include "config/bus_event.h"
+#include "config/overrides.h"
 #include "config/snapshot.h"
 #include "config/source.h"
 
@@ -129,63 +132,24 @@ void gw_config_note_bus(gw_config *config, bool up)
     gw__source_note_bus(config->source, up);
 }
 
-gw_status gw_config_handle_event(gw_config *config, const char *own_id, const void *body,
-                                 size_t len, bool *ret_taken, gw_error *err)
-{
-    bool refresh = false;
-    gw_status st = gw__bus_event_read(own_id, body, len, &refresh, err);
-    if (st != GW_OK) {
-        return st;
-    }
-    if (refresh) {
-        gw_config_request_reload(config);
-    }
-    if (ret_taken != NULL) {
-        *ret_taken = refresh;
-    }
-    return GW_OK;
-}
-
 /* ---- setting ------------------------------------------------------------------------ */
 
-/* Whether setting `key` replaces the item: the same key, or one of them is the list that the other
- * is an item of. */
-static bool is_replaced(const gw__property *item, const char *key)
+/* Replace the layer at this offset of gw__layers by one with the changes. */
+static gw_status change_layer(gw_config *config, size_t offset, const gw__overrides *changes,
+                              const char *origin, gw__change *ret_change, gw_error *err)
 {
-    size_t len = gw__key_group_len(key);
-    bool same_group = item->group_len == len && strncmp(item->key, key, len) == 0;
-    return same_group &&
-           (key[len] == '\0' || item->key[len] == '\0' || strcmp(item->key, key) == 0);
-}
-
-/* The properties that were set, with one more, or without it. */
-static gw_status set_anew(const gw__properties *old, const char *key, const char *value,
-                          const char *origin, gw__properties **ret_props, gw_error *err)
-{
-    gw__properties *props = gw__properties_new();
-    if (props == NULL) {
-        return no_memory(err);
-    }
-    gw_status st = GW_OK;
-    for (size_t i = 0; i < gw__properties_count(old) && st == GW_OK; i++) {
-        const gw__property *item = gw__properties_at(old, i);
-        if (is_replaced(item, key)) {
-            continue;
-        }
-        st = gw__properties_add_source(props, item->origin, 0, err);
-        st = st == GW_OK ? gw__properties_add(props, item->key, item->value, err) : st;
-    }
-    if (st == GW_OK && value != NULL) {
-        st = gw__properties_add_source(props, origin, 0, err);
-        st = st == GW_OK ? gw__properties_add(props, key, value, err) : st;
-    }
-    if (st != GW_OK) {
+    pthread_mutex_lock(&config->updating);
+    gw__layers layers = config->current->layers;
+    gw__properties **layer = (gw__properties **)(void *)((char *)&layers + offset);
+    gw__properties *props = NULL;
+    gw_status st = gw__overrides_apply(changes, *layer, origin, &props, err);
+    if (st == GW_OK) {
+        *layer = props;
+        st = replace(config, &layers, ret_change, err);
         gw__properties_unref(props);
-        return st;
     }
-    gw__properties_seal(props);
-    *ret_props = props;
-    return GW_OK;
+    pthread_mutex_unlock(&config->updating);
+    return st;
 }
 
 gw_status gw_config_set(gw_config *config, const char *key, const char *value, const char *origin,
@@ -194,16 +158,66 @@ gw_status gw_config_set(gw_config *config, const char *key, const char *value, c
     if (config == NULL || key == NULL || key[0] == '\0' || (value != NULL && origin == NULL)) {
         return gw_error_set(err, GW_E_INVALID, 0, "gw_config_set: no key or no origin given");
     }
-    pthread_mutex_lock(&config->updating);
-    gw__layers layers = config->current->layers;
-    gw__properties *props = NULL;
-    gw_status st = set_anew(layers.set, key, value, origin, &props, err);
+    gw__overrides changes = {NULL, 0, 0};
+    gw_status st = gw__overrides_add(&changes, key, value, err);
     if (st == GW_OK) {
-        layers.set = props;
-        st = replace(config, &layers, NULL, err);
-        gw__properties_unref(props);
+        st = change_layer(config, offsetof(gw__layers, set), &changes, origin, NULL, err);
     }
-    pthread_mutex_unlock(&config->updating);
+    gw__overrides_dispose(&changes);
+    return st;
+}
+
+/* ---- events --------------------------------------------------------------------------- */
+
+/* The values of an event, until the program ends. */
+static gw_status set_from_bus(gw_config *config, const gw__bus_event *event, gw_error *err)
+{
+    gw__change change = {.n = 0};
+    gw__overrides changes = {NULL, 0, 0};
+    gw_status st = gw__bus_event_changes(event, &changes, err);
+    if (st == GW_OK) {
+        st = change_layer(config, offsetof(gw__layers, bus), &changes, "bus event", &change, err);
+    }
+    gw__overrides_dispose(&changes);
+    if (st == GW_OK && change.n > 0) {
+        gw_log_info("config", "an event on the bus changed %zu: %s", change.n, change.names);
+    }
+    return st;
+}
+
+static gw_status follow_event(gw_config *config, const gw__bus_event *event, gw_error *err)
+{
+    switch (event->kind) {
+    case GW__EVENT_REFRESH: gw_config_request_reload(config); return GW_OK;
+    case GW__EVENT_ENVIRONMENT: return set_from_bus(config, event, err);
+    case GW__EVENT_IGNORED: return GW_OK;
+    }
+    return GW_OK;
+}
+
+gw_status gw_config_handle_event(gw_config *config, const char *own_id, const void *body,
+                                 size_t len, bool *ret_taken, gw_buf *ret_ack, gw_error *err)
+{
+    gw__bus_self self = {.own_id = own_id};
+    gw__bus_event event;
+    const gw_config_snapshot *snapshot = gw_config_acquire(config);
+    if (gw_config_get_string(snapshot, "spring.cloud.config.name", &self.config_names, NULL) !=
+        GW_OK) {
+        self.config_names = NULL;
+    }
+    gw_status st = gw__bus_event_read(&self, body, len, &event, err);
+    gw_config_release(snapshot);
+    if (st != GW_OK) {
+        return st;
+    }
+    st = follow_event(config, &event, err);
+    if (st == GW_OK && ret_taken != NULL) {
+        *ret_taken = event.kind != GW__EVENT_IGNORED;
+    }
+    if (st == GW_OK && ret_ack != NULL && event.wants_ack) {
+        gw__bus_event_write_ack(&event, own_id, ret_ack);
+    }
+    gw__bus_event_dispose(&event);
     return st;
 }
 

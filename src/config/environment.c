@@ -64,8 +64,7 @@ static void write_real(char *text, size_t size, double value)
     }
 }
 
-/* A scalar as text; NULL for what is none. `number` is room for one. */
-static const char *text_of(const json_t *value, char *number, size_t size)
+const char *gw__scalar_text(const struct json_t *value, char *number, size_t size)
 {
     switch (json_typeof(value)) {
     case JSON_STRING: return json_string_value(value);
@@ -129,10 +128,10 @@ static gw_status add_properties(gw__properties *props, json_t *source, const cha
     json_t *value;
     json_object_foreach(source, key, value)
     {
-        char number[64];
+        char number[GW__SCALAR_MAX];
         unsigned line;
         value = unwrap(value, &line);
-        const char *text = text_of(value, number, sizeof(number));
+        const char *text = gw__scalar_text(value, number, sizeof(number));
         if (text == NULL) {
             return gw_error_set(err, GW_E_PROTOCOL, 0,
                                 "the answer is not a configuration: '%.100s' of %.200s is %s, not "

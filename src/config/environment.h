@@ -26,6 +26,14 @@ typedef struct gw__environment {
 gw_status gw__environment_parse(const char *body, size_t len, gw__environment *ret_env,
                                 gw_error *err);
 
+#define GW__SCALAR_MAX 64
+
+struct json_t;
+
+/* A scalar of JSON as text, an empty one for null; NULL for what is none. `number` is room for one,
+ * of GW__SCALAR_MAX bytes. */
+const char *gw__scalar_text(const struct json_t *value, char *number, size_t size);
+
 /* What the server says of a failure: "detail", "message", "error" or "title" of a JSON object, at
  * most `size` bytes of it, masked; "" for anything else. */
 void gw__problem_detail(const char *body, size_t len, char *ret_detail, size_t size);

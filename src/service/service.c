@@ -364,14 +364,43 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
     return st;
 }
 
+static gw_status publish_ack(gw_service *service, const gw_buf *ack, gw_error *err)
+{
+    gw_message *msg = gw_message_new(ack->data, ack->len);
+    if (msg == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for an acknowledgement");
+    }
+    gw_status st = gw_message_set_content_type(msg, "application/json");
+    if (st == GW_OK) {
+        st = gw_publish(service->client, service->start->event_bus, GW_EXCHANGE_TOPIC, msg, err);
+    }
+    gw_message_free(msg);
+    return st;
+}
+
+static bool acks_events(gw_service *service)
+{
+    const gw__chassis *now = gw_settings_acquire(service->chassis);
+    bool acks = now->config_ack;
+    gw_settings_release(now);
+    return acks;
+}
+
 /* A message on the configuration's exchange. @thread a worker of its subscription */
 static gw_verdict on_event(void *ctx, const gw_message *msg, gw_error *why)
 {
     gw_service *service = ctx;
     size_t len;
     const void *body = gw_message_body(msg, &len);
-    gw_status st =
-        gw_config_handle_event(service->config, service->bus_id.data, body, len, NULL, why);
+    gw_buf ack;
+    gw_buf_init(&ack, 0);
+    gw_status st = gw_config_handle_event(service->config, service->bus_id.data, body, len, NULL,
+                                          acks_events(service) ? &ack : NULL, why);
+    gw_error err = GW_ERROR_INIT;
+    if (st == GW_OK && ack.len > 0 && publish_ack(service, &ack, &err) != GW_OK) {
+        gw_log_warn("config", "an event is not acknowledged: %s", err.text); /* but followed */
+    }
+    gw_buf_dispose(&ack);
     if (st == GW_OK) {
         return GW_DONE;
     }

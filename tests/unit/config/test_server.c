@@ -425,7 +425,7 @@ static bool handle(gw_config *config, const char *body)
 {
     bool taken = false;
     gw_error err = GW_ERROR_INIT;
-    if (gw_config_handle_event(config, OWN_ID, body, strlen(body), &taken, &err) != GW_OK) {
+    if (gw_config_handle_event(config, OWN_ID, body, strlen(body), &taken, NULL, &err) != GW_OK) {
         fail_msg("%s", err.text);
     }
     return taken;
@@ -458,7 +458,8 @@ static void a_burst_of_events_is_one_reload(void **state)
     assert_int_equal(server_count(server), 3);
 
     gw_error err = GW_ERROR_INIT;
-    assert_int_equal(gw_config_handle_event(config, OWN_ID, "no", 2, NULL, &err), GW_E_INVALID);
+    assert_int_equal(gw_config_handle_event(config, OWN_ID, "no", 2, NULL, NULL, &err),
+                     GW_E_INVALID);
     gw_config_free(config);
     server_stop(server);
 }
