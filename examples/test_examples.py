@@ -77,6 +77,29 @@ def test_greeter(directory):
         greeter.wait()
 
 
+def test_settings(directory):
+    words = [os.path.join(directory, "settings"), "-configServerUrl", ""]
+    weather = start(words, GODWIT_SERVER_PORT="0", GODWIT_TOWNS="Oslo,Bergen", GODWIT_UNIT="Fahrenheit",
+                    GODWIT_API_KEY="hunter2")
+    seen = []
+    try:
+        port = int(wait_line(weather, r"serving HTTP on port (\d+)", seen)[1])
+        check("GET /towns", (200, "Oslo in fahrenheit\nBergen in fahrenheit\n"), get(port, "/towns"))
+        status, config = get(port, "/config")
+        check("GET /config", (200, True, False), (status, '"key":"api_key","value":"***"' in config,
+                                                  "hunter2" in config))
+        end(weather, seen)
+    finally:
+        weather.kill()
+        weather.wait()
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+                          env={**os.environ, "GODWIT_UNIT": "kelvin", "GODWIT_EVERY": "0s"})
+    check("settings with wrong values", 1, done.returncode)
+    for text in ("key 'unit' = 'kelvin' from environment variable GODWIT_UNIT is not celsius or fahrenheit",
+                 "key 'every' = '0s' from environment variable GODWIT_EVERY is not a duration"):
+        check(f"{text!r} is said", True, text in done.stderr)
+
+
 # What stands behind the name in the command lines of publish and subscribe.
 TARGETS = (([], []), (["fanout"], ["fanout"]), (["topic", "europe.oslo"], ["topic", "europe.*"]))
 
@@ -195,7 +218,7 @@ def main(arguments):
     if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["bus"], ["rabbitmq"]):
         sys.exit(__doc__.strip())
     if len(arguments) == 1:
-        run((test_greeter, test_publish, test_wrong_words, test_subscribe, test_count_once), *arguments)
+        run((test_greeter, test_settings, test_publish, test_wrong_words, test_subscribe, test_count_once), *arguments)
     elif arguments[1] == "bus":
         with tempfile.TemporaryDirectory() as parent:
             run((test_round_trip, test_counts_go_on), arguments[0], f"bus:{parent}/bus")

@@ -6,12 +6,13 @@
  *
  * A program describes itself in a gw_service_spec and calls gw_service_run(), which
  *   1. reads flags and environment (--help and --version are answered here), sets up logging;
- *   2. loads the configuration from the config server, with retries, if the spec says so;
+ *   2. loads the configuration from the config server, with retries, if the spec says so, and binds
+ * the spec's settings: all that is wrong is logged, and ends the program;
  *   3. connects to the broker (`amqp_server_url`) if the spec says so, and subscribes to refresh
  * events on the exchange `config_event_bus`; does not wait for the broker;
  *   4. calls spec->start, in which the program opens its stores and subscribes;
- *   5. serves the program's routes with GET /health, /health/live, /health/ready and /metrics, on
- * `server_port`;
+ *   5. serves the program's routes with GET /health, /health/live, /health/ready, /metrics and
+ * /config, and POST /actuator/refresh, on `server_port`;
  *   6. waits for SIGTERM or SIGINT. SIGHUP reloads the configuration;
  *   7. drains: no new connections, requests in flight answered, handlers finished, outbox emptied,
  * spec->stop, exit status 0; all within `shutdown_timeout`. A second signal exits at once.
