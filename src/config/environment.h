@@ -6,6 +6,7 @@
 #ifndef GW_CONFIG_ENVIRONMENT_H
 #define GW_CONFIG_ENVIRONMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/properties.h"
@@ -17,6 +18,7 @@
 typedef struct gw__environment {
     gw__properties *properties; /* sealed; NULL in a zeroed struct */
     size_t n_sources;
+    bool from_cache; /* and not from the server itself; the reader of the cache says so */
     char version[GW__VERSION_MAX + 1]; /* "" if it says none; cut */
     char state[GW__STATE_MAX + 1];     /* to be said back to the server; "" if none, or not fit */
 } gw__environment;

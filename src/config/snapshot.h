@@ -18,7 +18,6 @@ typedef struct gw__layers {
     gw__properties *bus; /* what an event on the bus set; NULL: nothing yet */
     gw__environment server;
     uint64_t loaded_unix_ns; /* when the server's were; 0: never */
-    bool from_cache;         /* and not from the server itself */
 } gw__layers;
 
 struct gw_config_snapshot {

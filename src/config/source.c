@@ -130,6 +130,7 @@ static gw_status put_cached(gw__source *source, char saved[GW_TIME_MS_LEN + 1], 
         st = gw__environment_parse(body.data != NULL ? body.data : "", body.len, &env, err);
     }
     if (st == GW_OK) {
+        env.from_cache = true;
         st = gw__secrets_open(env.properties, source->cipher, err);
         st = st == GW_OK ? source->put(source->ctx, &env, &change, err) : st;
     }

@@ -257,7 +257,7 @@ void gw__config_write_json(const gw__config_source *source, gw_buf *out)
     add_field(out, "version", gw_config_version(self.current));
     add_field(out, "loadedAt", loaded);
     gw_buf_addf(out, ",\"fromCache\":%s,\"propertySources\":%zu",
-                self.current->layers.from_cache ? "true" : "false",
+                self.current->layers.server.from_cache ? "true" : "false",
                 gw_config_n_sources(self.current));
     add_json_entries(out, &self, "settings", true);
     add_json_entries(out, &self, "others", false);
@@ -355,7 +355,7 @@ void gw__config_write_html(const gw__config_source *source, gw_buf *out)
     add_html_fact(out, "server", self.current->where);
     add_html_fact(out, "version", gw_config_version(self.current));
     add_html_fact(out, "loaded", loaded);
-    add_html_fact(out, "from", self.current->layers.from_cache ? "the cache file" : "");
+    add_html_fact(out, "from", self.current->layers.server.from_cache ? "the cache file" : "");
     gw_buf_add_str(out, "</dl>\n<h2>Settings</h2>\n<table><tr><th>key</th><th>value</th>"
                         "<th>from</th><th>a change takes effect</th></tr>\n");
     add_html_entries(out, &self, true);

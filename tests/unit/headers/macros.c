@@ -42,7 +42,8 @@ void gw_check_macros(void)
     gw_client_options client = GW_CLIENT_OPTIONS_INIT;
     gw_duplicates_options duplicates = GW_DUPLICATES_OPTIONS_INIT;
     gw_subscribe_options subscribe = GW_SUBSCRIBE_OPTIONS_INIT;
-    gw_settings_options follow = {.table = table, .n_rows = 8, .size = sizeof(settings)};
+    gw_settings_options follow = {
+        .table = table, .n_rows = 8, .size = sizeof(settings), .on_change = NULL, .ctx = NULL};
     if (config.url == NULL && follow.n_rows > 0)
         gw_log_debug("check", "%s %d", GW_VERSION, (int)statuses[0]);
     else

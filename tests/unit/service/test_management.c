@@ -218,6 +218,29 @@ static void test_a_wrong_value_waits_too(void **state)
     json_decref(root);
 }
 
+/* Started without its server: the page says that it may be out of date. */
+static void test_from_the_cache(void **state)
+{
+    (void)state;
+    char dir[256];
+    char cache[300];
+    make_test_dir(dir, sizeof(dir));
+    snprintf(cache, sizeof(cache), "GODWIT_CONFIG_CACHE=%s/cache", dir);
+    start(cache);
+    child_signal(&program, SIGTERM);
+    assert_int_equal(child_wait_exit(&program), 0);
+    server_answer(server, 503, "gone");
+    start(cache);
+    json_t *root = get_config();
+    assert_true(json_is_true(json_object_get(root, "fromCache")));
+    expect(root, "version", "abc");
+    expect(find(root, "settings", "greeting"), "origin", "file:///repo/sample-test.yml");
+    json_decref(root);
+    ask("GET", "/config", LOCAL "Accept: text/html\r\n");
+    assert_non_null(strstr(answer.body, "the cache file"));
+    remove_test_dir(dir);
+}
+
 static void test_refresh_that_fails(void **state)
 {
     (void)state;
@@ -289,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_page, make_server, end),
         cmocka_unit_test_setup_teardown(test_a_change_that_waits, make_server, end),
         cmocka_unit_test_setup_teardown(test_a_wrong_value_waits_too, make_server, end),
+        cmocka_unit_test_setup_teardown(test_from_the_cache, make_server, end),
         cmocka_unit_test_setup_teardown(test_refresh_that_fails, make_server, end),
         cmocka_unit_test_setup_teardown(test_who_may_ask, make_server, end),
         cmocka_unit_test_setup_teardown(test_turned_off_and_on, make_server, end),
