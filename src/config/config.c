@@ -73,7 +73,8 @@ static void describe(char *const *names, size_t n, gw__change *ret_change)
 static gw_status replace(gw_config *config, const gw__layers *layers, gw__change *ret_change,
                          gw_error *err)
 {
-    const char *where = gw__source_where(config->source);
+    const char *place = layers->server.place;
+    const char *where = place != NULL ? place : gw__source_where(config->source);
     gw_config_snapshot *after = gw__snapshot_new(layers, config->env_prefix, where);
     const gw_config_snapshot *before = config->current; /* only changed under `updating` */
     char **names = NULL;

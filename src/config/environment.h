@@ -18,7 +18,8 @@
 typedef struct gw__environment {
     gw__properties *properties; /* sealed; NULL in a zeroed struct */
     size_t n_sources;
-    bool from_cache; /* and not from the server itself; the reader of the cache says so */
+    const char *place; /* the URL that it is from, for people; the loader's. NULL: not known */
+    bool from_cache;   /* and not from the server itself; the reader of the cache says so */
     char version[GW__VERSION_MAX + 1]; /* "" if it says none; cut */
     char state[GW__STATE_MAX + 1];     /* to be said back to the server; "" if none, or not fit */
 } gw__environment;

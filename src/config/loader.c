@@ -156,6 +156,7 @@ static gw_status read_answer(const char *masked, const gw__ask *ask, gw_http_rep
         }
         snprintf(answer.known.etag, sizeof(answer.known.etag), "%s", reply->etag);
         memcpy(answer.known.state, answer.env.state, sizeof(answer.known.state));
+        answer.env.place = masked;
     }
     answer.known.wait_s = read_wait(reply->kept);
     answer.body = reply->body;

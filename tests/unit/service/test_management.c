@@ -143,6 +143,44 @@ static void test_values_and_their_origin(void **state)
     json_decref(root);
 }
 
+/* Of several servers the one that answered, without its password. */
+static void test_the_server_that_answered(void **state)
+{
+    (void)state;
+    char urls[256];
+    snprintf(urls, sizeof(urls), "%s,http://me:hunter2@%s", dead_url(),
+             server_url(server) + strlen("http://"));
+    const char *argv[] = {SAMPLE, "-port=0", "-configServerUrl", urls, NULL};
+    const char *env[] = {"SAMPLE_CONFIG=1", "GODWIT_SERVER_ADDRESS=127.0.0.1", NULL};
+    child_start(&program, argv, env);
+    port = child_wait_port(&program);
+    json_t *root = get_config();
+    snprintf(urls, sizeof(urls), "http://me:***@%s/sample/test/main",
+             server_url(server) + strlen("http://"));
+    expect(root, "server", urls);
+    json_decref(root);
+}
+
+/* The values and their origins belong together whatever changes meanwhile. */
+static void test_asked_while_it_changes(void **state)
+{
+    (void)state;
+    start(NULL);
+    for (int i = 0; i < 40; i++) {
+        server_answer(server, 200,
+                      i % 2 == 0 ? CONFIGURATION("def", "\"greeting\":\"one\",\"x\":\"one\"")
+                                 : CONFIGURATION("abc", "\"greeting\":\"two\",\"x\":\"two\""));
+        child_signal(&program, SIGHUP);
+        if (i % 4 == 0) {
+            ask("POST", "/actuator/refresh", LOCAL);
+            assert_int_equal(answer.status, 200);
+        }
+        json_decref(get_config());
+        ask("GET", "/config", LOCAL "Accept: text/html\r\n");
+        assert_int_equal(answer.status, 200);
+    }
+}
+
 static void test_secrets_are_masked(void **state)
 {
     (void)state;
@@ -308,6 +346,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values_and_their_origin, make_server, end),
+        cmocka_unit_test_setup_teardown(test_the_server_that_answered, make_server, end),
+        cmocka_unit_test_setup_teardown(test_asked_while_it_changes, make_server, end),
         cmocka_unit_test_setup_teardown(test_secrets_are_masked, make_server, end),
         cmocka_unit_test_setup_teardown(test_page, make_server, end),
         cmocka_unit_test_setup_teardown(test_a_change_that_waits, make_server, end),
