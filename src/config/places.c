@@ -227,13 +227,13 @@ static gw_status read_labels(const gw_config_options *options, word *labels, siz
 gw_status gw__places_init(gw__places *places, const gw_config_options *options, gw_error *err)
 {
     word servers[GW__SERVERS_MAX];
-    word labels[GW__LABELS_MAX];
+    word labels[GW__LABELS_MAX] = {{NULL, 0}};
     *places = (gw__places){.urls = NULL};
     if (!is_given(options->url)) {
         return write_where(places, labels, err);
     }
-    size_t n_servers;
-    size_t n_labels;
+    size_t n_servers = 0;
+    size_t n_labels = 0;
     gw_status st = read_servers(options, servers, &n_servers, err);
     st = st == GW_OK ? read_labels(options, labels, &n_labels, err) : st;
     if (st != GW_OK) {
