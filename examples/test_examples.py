@@ -9,12 +9,15 @@
 DIR has the programs.
 """
 import http.client
+import http.server
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 
 TIMEOUT_S = 20
@@ -214,11 +217,79 @@ def check_round_trip(directory, url, to, source):
         subscribe.wait()
 
 
+class ConfigServer(http.server.BaseHTTPRequestHandler):
+    """One that can wait for a change; `answer` is the class's."""
+    greeting = "hello"
+    changed = threading.Condition()
+
+    def do_GET(self):
+        with ConfigServer.changed:
+            if "?wait=" in self.path:
+                ConfigServer.changed.wait_for(lambda: ConfigServer.etag() != self.headers["If-None-Match"],
+                                              timeout=TIMEOUT_S)
+            body = json.dumps({"propertySources": [{"name": "greeter.yml", "source": {
+                "greeting": {"value": ConfigServer.greeting, "origin": "3:11"}}}]}).encode()
+            etag = ConfigServer.etag()
+        self.send_response(200)
+        for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(body))),
+                            ("ETag", etag), ("X-Godwit-Wait", "30")):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    @classmethod
+    def etag(cls):
+        return f'"{cls.greeting}"'
+
+    @classmethod
+    def change(cls, greeting):
+        with cls.changed:
+            cls.greeting = greeting
+            cls.changed.notify_all()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_watch_config(directory):
+    """It follows a change, and starts without the server from its file."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ConfigServer)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with tempfile.TemporaryDirectory() as parent:
+        command = [os.path.join(directory, "watch_config"), url, f"{parent}/config"]
+        follow_config(command)
+        server.shutdown()
+        server.server_close()
+        again = start(command)
+        try:
+            check("without the server", "ahoy (from greeter.yml:3)\n", again.stdout.readline())
+            log = end(again, [])
+            check("a loud warning", True, "NO CONFIG SERVER" in log)
+        finally:
+            again.kill()
+            again.wait()
+
+
+def follow_config(command):
+    program = start(command)
+    try:
+        check("at the start", "hello (from greeter.yml:3)\n", program.stdout.readline())
+        ConfigServer.change("ahoy")
+        check("after a change", "ahoy (from greeter.yml:3)\n", program.stdout.readline())
+        end(program, [])
+    finally:
+        program.kill()
+        program.wait()
+
+
 def main(arguments):
     if len(arguments) not in (1, 2) or arguments[1:] not in ([], ["bus"], ["rabbitmq"]):
         sys.exit(__doc__.strip())
     if len(arguments) == 1:
-        run((test_greeter, test_settings, test_publish, test_wrong_words, test_subscribe, test_count_once), *arguments)
+        run((test_greeter, test_settings, test_publish, test_wrong_words, test_subscribe, test_count_once,
+             test_watch_config), *arguments)
     elif arguments[1] == "bus":
         with tempfile.TemporaryDirectory() as parent:
             run((test_round_trip, test_counts_go_on), arguments[0], f"bus:{parent}/bus")
