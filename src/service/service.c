@@ -307,7 +307,9 @@ static gw_status load_config(gw_service *service, gw_error *err)
 static void on_broker_state(void *ctx, gw_client_state state, const char *reason)
 {
     gw_service *service = ctx;
-    if (service->spec->use_broker) { /* then it brings the refresh events */
+    /* It brings the refresh events, if they are subscribed to. That another subscription does not
+     * consume, or has yet to begin, says nothing about them. */
+    if (service->spec->use_broker && (state == GW_CLIENT_UP || state == GW_CLIENT_CONNECTING)) {
         gw_config_note_bus(service->config, state == GW_CLIENT_UP);
     }
     if (state == GW_CLIENT_UP) {
