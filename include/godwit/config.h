@@ -259,10 +259,10 @@ GW_API GW_MUST_CHECK gw_status gw_config_set(gw_config *config, const char *key,
 typedef struct gw_config_watch gw_config_watch;
 
 /**
- * Properties changed. Called on the thread that reloads: the background thread after events and
- * gw_config_request_reload(), the caller's in gw_config_reload() and gw_config_set(). One call at a
- * time, no lock that readers need is held; may block briefly, may read and acquire; must not load,
- * reload, set, watch, unwatch or free.
+ * Properties changed. Called on the thread that reloads: a background thread after events,
+ * gw_config_request_reload(), and when the watch found a change; the caller's in gw_config_reload()
+ * and gw_config_set(). One call at a time, no lock that readers need is held; may block briefly,
+ * may read and acquire; must not load, reload, set, watch, unwatch or free.
  *
  * @param snapshot the new one, which is in force already; borrowed.
  * @param keys     those whose effective value differs, sorted; a list is one key (`vip_accounts`,

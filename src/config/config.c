@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <godwit/clock.h>
 #include <godwit/log.h>
 
 #include "config/bus_event.h"
@@ -100,14 +99,14 @@ static gw_status replace(gw_config *config, const gw__layers *layers, gw__change
 /* ---- loading ---------------------------------------------------------------------- */
 
 /* The server's part of the next snapshot. @thread whoever loads */
-static gw_status put_server(void *ctx, const gw__environment *env, gw__change *ret_change,
-                            gw_error *err)
+static gw_status put_server(void *ctx, const gw__environment *env, uint64_t unix_ns,
+                            gw__change *ret_change, gw_error *err)
 {
     gw_config *config = ctx;
     pthread_mutex_lock(&config->updating);
     gw__layers layers = config->current->layers;
     layers.server = *env;
-    layers.loaded_unix_ns = gw_clock_unix_ns();
+    layers.loaded_unix_ns = unix_ns;
     gw_status st = replace(config, &layers, ret_change, err);
     pthread_mutex_unlock(&config->updating);
     return st;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <godwit/clock.h>
 #include <godwit/health.h>
@@ -88,7 +89,9 @@ static gw_status install(gw__source *source, const gw__answer *answer, gw__chang
                          gw_error *err)
 {
     gw_status st = gw__secrets_open(answer->env.properties, source->cipher, err);
-    st = st == GW_OK ? source->put(source->ctx, &answer->env, ret_change, err) : st;
+    if (st == GW_OK) {
+        st = source->put(source->ctx, &answer->env, gw_clock_unix_ns(), ret_change, err);
+    }
     if (st != GW_OK) {
         return st;
     }
@@ -119,6 +122,14 @@ static bool is_away(gw_status st, int native)
     return st == GW_E_UNAVAILABLE || st == GW_E_TIMEOUT || (st == GW_E_PROTOCOL && !refused);
 }
 
+/* To the second; 0 for what is no time. */
+static uint64_t unix_ns_of(const char *saved)
+{
+    struct tm tm = {.tm_sec = 0};
+    time_t at = strptime(saved, "%Y-%m-%dT%H:%M:%S", &tm) != NULL ? timegm(&tm) : 0;
+    return at > 0 ? (uint64_t)at * GW_NS_PER_S : 0;
+}
+
 static gw_status put_cached(gw__source *source, char saved[GW_TIME_MS_LEN + 1], gw_error *err)
 {
     gw_buf body;
@@ -132,7 +143,9 @@ static gw_status put_cached(gw__source *source, char saved[GW_TIME_MS_LEN + 1], 
     if (st == GW_OK) {
         env.from_cache = true;
         st = gw__secrets_open(env.properties, source->cipher, err);
-        st = st == GW_OK ? source->put(source->ctx, &env, &change, err) : st;
+    }
+    if (st == GW_OK) {
+        st = source->put(source->ctx, &env, unix_ns_of(saved), &change, err);
     }
     gw__properties_unref(env.properties);
     gw_buf_dispose(&body);

@@ -8,6 +8,7 @@
 #define GW_CONFIG_SOURCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <godwit/config.h>
 
@@ -20,9 +21,9 @@ typedef struct gw__change {
     char version[GW__VERSION_MAX + 1];
 } gw__change;
 
-/* Put it in force. `env` is borrowed. One at a time. */
-typedef gw_status (*gw__put)(void *ctx, const gw__environment *env, gw__change *ret_change,
-                             gw_error *err);
+/* Put it in force. `env` is borrowed, and was what the server said at this time. One at a time. */
+typedef gw_status (*gw__put)(void *ctx, const gw__environment *env, uint64_t unix_ns,
+                             gw__change *ret_change, gw_error *err);
 
 typedef struct gw__source gw__source;
 

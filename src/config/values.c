@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Typed values out of a snapshot, and the texts a person reads when one is wrong. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,17 @@ gw_status gw_config_optional(gw_status st)
 
 /* ---- errors ------------------------------------------------------------------ */
 
+/* Of a value that it cannot decrypt, Spring's config server leaves only "invalid.<key>". */
+static const char *reason_at_server(const gw_config_snapshot *snapshot, const char *key)
+{
+    char invalid[GW_CONFIG_KEY_MAX + 16];
+    snprintf(invalid, sizeof(invalid), "invalid.%s", key);
+    return gw__snapshot_find(snapshot, invalid) != NULL ? " (which could not decrypt it)"
+           : snapshot->layers.server.n_sources == 0
+               ? " (which knows nothing of this service: is the name right?)"
+               : "";
+}
+
 static gw_status not_found(const gw_config_snapshot *snapshot, const char *key, gw_error *err)
 {
     char name[GW_CONFIG_KEY_MAX + 64];
@@ -22,9 +34,7 @@ static gw_status not_found(const gw_config_snapshot *snapshot, const char *key, 
         has_name ? "there is no environment variable " : "", has_name ? name : "",
         has_name && snapshot->where[0] != '\0' ? ", and " : "",
         snapshot->where[0] != '\0' ? "nothing of the name at " : "", snapshot->where,
-        snapshot->where[0] != '\0' && snapshot->layers.server.n_sources == 0
-            ? " (which knows nothing of this service: is the name right?)"
-            : "");
+        snapshot->where[0] != '\0' ? reason_at_server(snapshot, key) : "");
 }
 
 static gw_status is_a_list(const gw__group *group, const char *key, gw_error *err)

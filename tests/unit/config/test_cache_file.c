@@ -19,6 +19,7 @@
 #include <godwit/metrics.h>
 
 #include "config/cache.h"
+#include "config/snapshot.h"
 #include "unit/config/client.h"
 #include "unit/config/scripted_server.h"
 
@@ -98,6 +99,9 @@ static void a_start_without_the_server(void **state)
     const gw_config_snapshot *snap = gw_config_acquire(config);
     assert_string_equal(gw_config_origin(snap, "p"), "file:///c/a-test.yml:3");
     assert_string_equal(gw_config_version(snap), "abc");
+    assert_true(snap->layers.server.from_cache);
+    uint64_t age_ns = gw_clock_unix_ns() - snap->layers.loaded_unix_ns; /* of the file, not now */
+    assert_in_range(age_ns, 0, (uint64_t)60 * GW_NS_PER_S);
     gw_config_release(snap);
     assert_int_equal(gauge(), 1);
     assert_true(health_says("from the cache file, of 20"));
@@ -109,6 +113,9 @@ static void a_start_without_the_server(void **state)
         pause_ms(1);
     }
     assert_false(health_says("from the cache file"));
+    snap = gw_config_acquire(config);
+    assert_false(snap->layers.server.from_cache);
+    gw_config_release(snap);
     gw_config_free(config);
     server_stop(server);
 }

@@ -129,6 +129,7 @@ static void invalid_keys_are_inert(void **state)
     const char *text;
     gw_error err = GW_ERROR_INIT;
     assert_int_equal(gw_config_get_string(snap, "db.pass", &text, &err), GW_E_NOT_FOUND);
+    assert_non_null(strstr(err.text, "(which could not decrypt it)"));
     gw_config_release(snap);
     gw_config_free(config);
 }
