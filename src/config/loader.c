@@ -177,40 +177,51 @@ static gw_status write_url(gw_buf *out, const char *url, const gw__ask *ask, gw_
     return st == GW_OK ? GW_OK : gw_error_set(err, st, 0, "the URL of the configuration");
 }
 
+typedef struct head {
+    const char *lines[6]; /* ending in NULL */
+    char state[GW__STATE_MAX + 32];
+    char match[GW__ETAG_MAX + 32];
+} head;
+
+static void write_head(head *self, const gw__loader *loader, const gw__ask *ask)
+{
+    size_t n = 0;
+    self->lines[n++] = ACCEPT;
+    if (loader->token_header != NULL) {
+        self->lines[n++] = loader->token_header;
+    }
+    if (loader->bearer_header != NULL) {
+        self->lines[n++] = loader->bearer_header;
+    }
+    if (ask->known != NULL && ask->known->state[0] != '\0') {
+        snprintf(self->state, sizeof(self->state), "X-Config-State: %s", ask->known->state);
+        self->lines[n++] = self->state;
+    }
+    if (ask->if_changed && ask->known->etag[0] != '\0') {
+        snprintf(self->match, sizeof(self->match), "If-None-Match: %s", ask->known->etag);
+        self->lines[n++] = self->match;
+    }
+    self->lines[n] = NULL;
+}
+
 static gw_status call_server(gw__loader *loader, size_t place, const gw__ask *ask,
                              unsigned timeout_ms, gw__answer *ret_answer, bool *ret_again,
                              gw_error *err)
 {
     const char *masked = loader->places.masked[place];
-    const char *headers[6] = {ACCEPT};
-    size_t n = 1;
-    char state[GW__STATE_MAX + 32];
-    char match[GW__ETAG_MAX + 32];
-    if (loader->token_header != NULL) {
-        headers[n++] = loader->token_header;
-    }
-    if (loader->bearer_header != NULL) {
-        headers[n++] = loader->bearer_header;
-    }
-    if (ask->known != NULL && ask->known->state[0] != '\0') {
-        snprintf(state, sizeof(state), "X-Config-State: %s", ask->known->state);
-        headers[n++] = state;
-    }
-    if (ask->if_changed && ask->known->etag[0] != '\0') {
-        snprintf(match, sizeof(match), "If-None-Match: %s", ask->known->etag);
-        headers[n++] = match;
-    }
+    unsigned connect_ms = ask->connect_timeout_ms;
+    head headers;
     gw_buf url;
     gw_buf_init(&url, 4 * GW_URL_MAX);
     *ret_again = false;
+    write_head(&headers, loader, ask);
     gw_status st = write_url(&url, loader->places.urls[place], ask, err);
     gw_http_reply reply = {0};
     if (st == GW_OK) {
         gw_http_call call = {.url = url.data,
-                             .headers = headers,
-                             .connect_timeout_ms = timeout_ms < ask->connect_timeout_ms
-                                                       ? timeout_ms
-                                                       : ask->connect_timeout_ms,
+                             .headers = headers.lines,
+                             .connect_timeout_ms =
+                                 timeout_ms < connect_ms ? timeout_ms : connect_ms,
                              .timeout_ms = timeout_ms + ask->wait_s * 1000,
                              .keep_header = "X-Godwit-Wait",
                              .cancel_fd = ask->cancel_fd};
