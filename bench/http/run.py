@@ -3,20 +3,14 @@
 
 All three answer GET /accounts/10001: the responder with the same bytes as accountservice, nginx
 with the same body. Server on core 0, wrk on core 1, one server at a time under load, the rounds
-interleaved so that a change of the machine's speed meets all of them. Medians over the rounds. CPU
-time is utime + stime of /proc/PID/stat, of all threads.
+interleaved so that a change of the machine's speed meets all of them. Medians over the rounds.
 """
 import argparse
-import dataclasses
 import os
-import re
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "script", "lib"), os.path.join(ROOT, "bench")]
@@ -25,31 +19,14 @@ import build  # noqa: E402
 import machine  # noqa: E402
 import processes  # noqa: E402
 from rabbit_node import NodeError, Ports  # noqa: E402
-from service import Service, ServiceError  # noqa: E402
+import serving  # noqa: E402
+import web_peers  # noqa: E402
+from service import ServiceError  # noqa: E402
+from serving import LOAD_CORE, SERVER_CORE, Contender, Failure, on_core  # noqa: E402
 from system import Layout, System  # noqa: E402
-from machine import memory_kib  # noqa: E402
 
-SERVER_CORE, LOAD_CORE = 0, 1
 PATH = "/accounts/10001"
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 TARGETS = {"cpu_ratio": 1.35, "rate_ratio": 0.9, "rss_mib": 8.0, "start_ms": 50.0}
-
-
-class Failure(Exception):
-    """Something a person must read."""
-
-
-@dataclasses.dataclass
-class Contender:
-    """One server that is measured."""
-
-    name: str
-    service: Service
-    rounds: list = dataclasses.field(default_factory=list)
-
-    def median(self, key):
-        """The median of one number over the rounds."""
-        return statistics.median(r[key] for r in self.rounds)
 
 
 def parse(arguments):
@@ -65,160 +42,10 @@ def parse(arguments):
     return args
 
 
-def on_core(core, command):
-    """The command, kept on one core."""
-    return ["taskset", "-c", str(core), *command]
-
-
-def cpu_seconds(pid):
-    """CPU time of a process so far, with all its threads."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-def raw_answer(port):
-    """What a server answers, byte for byte."""
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
-        sock.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += sock.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head).group(1))
-        while len(body) < length:
-            body += sock.recv(65536)
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise Failure(f"port {port} answers {head!r}")
-    return head, body
-
-
-def wait_port(service):
-    """Wait until the contender answers; they have no /health."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return raw_answer(service.port)
-        except OSError as error:
-            if service.exit_code is not None or time.monotonic() > deadline:
-                raise Failure(f"{service.name} does not answer: {error}\n{service.output()}") \
-                    from error
-            time.sleep(0.01)
-
-
-def start_responder(directory, programs, answer):
-    """The bare epoll responder, with accountservice's answer."""
-    answer_file = os.path.join(directory, "answer")
-    with open(answer_file, "wb") as out:
-        out.write(b"\r\n\r\n".join(answer))
-    port = processes.free_ports(1)[0]
-    program = os.path.join(programs, "..", "bench", "epoll_responder")
-    return Service("epoll responder", on_core(SERVER_CORE, [program, str(port), answer_file]), port,
-                   cwd=directory, env=dict(os.environ), log_path=directory + "/responder.log")
-
-
-def start_nginx(directory, body):
-    """nginx with a configuration and directories of its own."""
-    port = processes.free_ports(1)[0]
-    own = os.path.join(directory, "nginx")
-    os.makedirs(own)
-    temporary = "\n".join(f"    {kind}_temp_path {own}/{kind};" for kind in
-                          ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    config = os.path.join(own, "nginx.conf")
-    with open(config, "w", encoding="ascii") as out:
-        out.write(f"""daemon off;
-master_process off;
-worker_processes 1;
-pid {own}/pid;
-error_log {own}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-{temporary}
-    access_log off;
-    keepalive_requests 1000000000;
-    default_type application/json;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ return 200 '{body.decode()}'; }}
-    }}
-}}
-""")
-    command = on_core(SERVER_CORE, ["/usr/sbin/nginx", "-p", own, "-c", config,
-                                    "-e", own + "/error.log"])
-    return Service("nginx", command, port, cwd=own, env=dict(os.environ),
-                   log_path=directory + "/nginx.log")
-
-
-def milliseconds(text):
-    """wrk's "123.00us", "1.20ms" or "1.00s" in ms."""
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
-
-
-def load(port, seconds, connections, pid=None):
-    """Run wrk against a port; (its report, the largest resident memory seen in KiB)."""
-    command = on_core(LOAD_CORE, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-                                  f"http://127.0.0.1:{port}{PATH}"])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as wrk:
-        largest = 0
-        while True:
-            try:
-                report, _ = wrk.communicate(timeout=0.1)
-                break
-            except subprocess.TimeoutExpired:
-                largest = max(largest, memory_kib(pid) if pid else 0)
-    if wrk.returncode != 0 or "Non-2xx" in report or "Socket errors" in report:
-        raise Failure(f"the load on port {port} had errors:\n{report}")
-    return report, largest
-
-
-def measure(contender, seconds, connections):
-    """One round of one contender."""
-    pid = contender.service.pid
-    before = cpu_seconds(pid)
-    report, largest = load(contender.service.port, seconds, connections, pid)
-    cpu = cpu_seconds(pid) - before
-    n_requests = int(re.search(r"(\d+) requests in", report).group(1))
-    contender.rounds.append({
-        "requests_per_s": float(re.search(r"Requests/sec:\s+([\d.]+)", report).group(1)),
-        "p50_ms": milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", report).group(1)),
-        "p99_ms": milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", report).group(1)),
-        "cpu_us": cpu / n_requests * 1e6,
-        "rss_kib": largest,
-    })
-
-
-def start_times(service, count):
-    """Milliseconds from exec to the first 200 of /health, `count` times. It is stopped after each.
-
-    The program runs on all cores here, and is asked again as soon as an answer is no 200.
-    """
-    request = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n\r\n".encode()
-    times = []
-    for _ in range(count):
-        begin = time.monotonic()
-        service.start()
-        answer = b""
-        while not answer.startswith(b"HTTP/1.1 200 "):
-            if time.monotonic() - begin > 20 or service.exit_code is not None:
-                raise Failure(f"accountservice does not become healthy:\n{service.output()}")
-            try:
-                with socket.create_connection(("127.0.0.1", service.port), 5) as sock:
-                    sock.sendall(request)
-                    answer = sock.recv(4096)
-            except OSError:
-                time.sleep(0.0005)
-        times.append((time.monotonic() - begin) * 1000)
-        if service.stop() != 0:
-            raise Failure(f"accountservice ended with status {service.exit_code}")
-    return times
-
-
 def memory_on_all_cores(service, seconds, connections):
     """Resident memory under load with a server thread on each core, as it is run in earnest."""
     service.start().wait_healthy()
-    _, largest = load(service.port, seconds, connections, service.pid)
+    _, largest = serving.load(service.port, seconds, connections, service.pid, PATH)
     service.stop()
     return largest
 
@@ -236,27 +63,26 @@ def run_all(args, directory, programs, load_before):
         command = account.command
         cores = f"{SERVER_CORE},{LOAD_CORE}"
         account.command = ["taskset", "-c", cores, *command]
-        starts = start_times(account, 5 if args.quick else 15)
+        starts = serving.start_times(account, "/health", 5 if args.quick else 15)
         rss_all = memory_on_all_cores(account, args.seconds, args.connections)
         account.command = on_core(SERVER_CORE, command)
         account.start().wait_healthy()
-        answer = raw_answer(account_port)
-        responder = start_responder(directory, programs, answer)
-        nginx = start_nginx(directory, answer[1])
+        answer = serving.raw_answer(account_port, PATH)
+        responder = web_peers.start_responder(directory, programs, answer)
+        started.append(responder)
+        nginx = web_peers.start_nginx(directory, f"return 200 '{answer[1].decode()}';")
+        started.append(nginx)
         for service in (responder, nginx):
-            started.append(service.start())
-            if wait_port(service)[1] != answer[1]:
+            if serving.wait_port(service, PATH)[1] != answer[1]:
                 raise Failure(f"{service.name} answers another body")
         contenders = [Contender("accountservice", account), Contender("epoll responder", responder),
                       Contender("nginx", nginx)]
         for contender in contenders:
-            load(contender.service.port, 1, args.connections)
+            serving.load(contender.service.port, 1, args.connections, path=PATH)
         for number in range(args.rounds):
             for contender in contenders:
-                measure(contender, args.seconds, args.connections)
-            print(f"  round {number + 1} of {args.rounds}: " + ", ".join(
-                f"{c.name} {c.rounds[-1]['requests_per_s']:,.0f}/s {c.rounds[-1]['cpu_us']:.2f} us"
-                for c in contenders), flush=True)
+                serving.measure(contender, args.seconds, args.connections, PATH)
+            serving.print_rounds(contenders, number, args.rounds)
     finally:
         for service in started:
             service.kill()
@@ -270,8 +96,7 @@ def summary(args, contenders, starts, rss_all, load_before):
     return {
         **machine.about("script/bench http", load_before),
         "rounds": args.rounds, "seconds": args.seconds, "connections": args.connections,
-        "results": {c.name: {key: c.median(key) for key in c.rounds[0]} | {"each": c.rounds}
-                    for c in contenders},
+        "results": {c.name: c.medians() for c in contenders},
         "cpu_ratio": account.median("cpu_us") / responder.median("cpu_us"),
         "rate_ratio": account.median("requests_per_s") / nginx.median("requests_per_s"),
         "rss_mib": max(rss_all, *(r["rss_kib"] for r in account.rounds)) / 1024,
@@ -283,10 +108,7 @@ def summary(args, contenders, starts, rss_all, load_before):
 
 def print_table(result):
     """For a person."""
-    print(f"\n{'':<17}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'RSS MiB':>9}")
-    for name, row in result["results"].items():
-        print(f"{name:<17}{row['requests_per_s']:>12,.0f}{row['p50_ms']:>9.3f}{row['p99_ms']:>9.3f}"
-              f"{row['cpu_us']:>12.2f}{row['rss_kib'] / 1024:>9.2f}")
+    serving.print_results(result["results"])
     lines = [
         ("CPU a request against the epoll responder", result["cpu_ratio"], "x", "<=", "cpu_ratio"),
         ("requests/s against nginx", result["rate_ratio"], "x", ">=", "rate_ratio"),
