@@ -82,25 +82,25 @@ static gw_status check_path_like(const char *what, char *text, gw_error *err)
     return GW_OK;
 }
 
-/* A comma list of applications; each is checked by itself, since each becomes a path. */
-static gw_status check_names(char *names, gw_error *err)
+/* A comma list of applications or labels; each is checked by itself, since each becomes a path or a
+ * ref. */
+static gw_status check_list(const char *what, size_t n_max, char *list, gw_error *err)
 {
     char checked[CS_NAME_BYTES_MAX + 1];
     char part[CS_NAME_BYTES_MAX + 1];
     size_t out = 0;
     size_t n = 0;
-    for (const char *p = names;; p++) {
+    for (const char *p = list;; p++) {
         size_t len = strcspn(p, ",");
         memcpy(part, p, len);
         part[len] = '\0';
-        gw_status st = len == 0 ? gw_error_set(err, GW_E_INVALID, 0, "an application has no name")
-                                : check_path_like("application", part, err);
+        gw_status st = len == 0 ? gw_error_set(err, GW_E_INVALID, 0, "the %s is empty", what)
+                                : check_path_like(what, part, err);
         if (st != GW_OK) {
             return st;
         }
-        if (++n > CS_APPLICATIONS_MAX) {
-            return gw_error_set(err, GW_E_INVALID, 0, "more than %u applications",
-                                CS_APPLICATIONS_MAX);
+        if (++n > n_max) {
+            return gw_error_set(err, GW_E_INVALID, 0, "more than %zu %ss", n_max, what);
         }
         size_t part_len = strlen(part);
         memcpy(checked + out, part, part_len);
@@ -108,7 +108,7 @@ static gw_status check_names(char *names, gw_error *err)
         p += len;
         checked[out++] = *p;
         if (*p == '\0') {
-            memcpy(names, checked, out);
+            memcpy(list, checked, out);
             return GW_OK;
         }
     }
@@ -155,10 +155,11 @@ static gw_status check_profiles(const char *profiles, gw_error *err)
 gw_status cs_request_init(cs_request *req, const char *name, const char *profiles,
                           const char *label, gw_error *err)
 {
-    *req = (cs_request){.has_label = label != NULL};
+    req->has_label = label != NULL;
+    req->label[0] = '\0';
     gw_status st = copy("application", name, req->name, err);
     if (st == GW_OK) {
-        st = check_names(req->name, err);
+        st = check_list("application", CS_APPLICATIONS_MAX, req->name, err);
     }
     if (st == GW_OK) {
         st = copy("profile", profiles, req->profiles, err);
@@ -169,10 +170,55 @@ gw_status cs_request_init(cs_request *req, const char *name, const char *profile
     if (st == GW_OK && label != NULL) {
         st = copy("label", label, req->label, err);
         if (st == GW_OK) {
-            st = check_path_like("label", req->label, err);
+            st = check_list("label", CS_LABELS_MAX, req->label, err);
         }
     }
     return st;
+}
+
+/* Whether a part of a path names something: not ".", "..", what hides "..", or git's own. */
+static bool is_good_part(const char *part, size_t len)
+{
+    return len > 0 && memmem(part, len, "..", 2) == NULL && !(len == 1 && part[0] == '.') &&
+           !(len == 4 && strncasecmp(part, ".git", 4) == 0);
+}
+
+static bool has_good_path_parts(const char *path)
+{
+    for (;;) {
+        size_t len = strcspn(path, "/");
+        if (!is_good_part(path, len)) {
+            return false;
+        }
+        if (path[len] == '\0') {
+            return true;
+        }
+        path += len + 1;
+    }
+}
+
+gw_status cs_path_init(char ret_path[CS_PATH_BYTES_MAX + 1], const char *text, gw_error *err)
+{
+    size_t len = strlen(text);
+    if (len > CS_PATH_BYTES_MAX) {
+        return gw_error_set(err, GW_E_INVALID, 0, "the path has %zu bytes; at most %u are allowed",
+                            len, CS_PATH_BYTES_MAX);
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || strchr("\x7f\\%#?*:", *p) != NULL) {
+            return gw_error_set(err, GW_E_INVALID, 0,
+                                "the path has a character that is not allowed");
+        }
+    }
+    if (!has_good_path_parts(text)) {
+        return gw_error_set(err, GW_E_INVALID, 0, "the path leads out of the repository");
+    }
+    memcpy(ret_path, text, len + 1);
+    expand_slashes(ret_path);
+    if (!has_good_path_parts(ret_path)) {
+        return gw_error_set(err, GW_E_INVALID, 0, "the path leads out of the repository");
+    }
+    return GW_OK;
 }
 
 static bool is_word(char c)

@@ -17,8 +17,8 @@
 typedef struct cs_request {
     char name[CS_NAME_BYTES_MAX + 1];     /* applications, a comma list */
     char profiles[CS_NAME_BYTES_MAX + 1]; /* a comma list */
-    char label[CS_NAME_BYTES_MAX + 1];
-    bool has_label; /* false: the default label */
+    char label[CS_NAME_BYTES_MAX + 1];    /* a comma list; "" without a label */
+    bool has_label;                       /* false: the default label */
 } cs_request;
 
 /*
@@ -27,6 +27,13 @@ typedef struct cs_request {
  */
 gw_status cs_request_init(cs_request *req, const char *name, const char *profiles,
                           const char *label, gw_error *err);
+
+/*
+ * Check the path of a file, "a/b.txt" or "a(_)b.txt", and put it down with '/' for "(_)".
+ *
+ * @return GW_OK; GW_E_INVALID.
+ */
+gw_status cs_path_init(char ret_path[CS_PATH_BYTES_MAX + 1], const char *text, gw_error *err);
 
 /* Whether profiles look like a file name ("dev.yml"): those are not environments but the flat
  * formats' routes. */
