@@ -22,6 +22,7 @@ typedef struct cs_rules {
     size_t n_overrides;
     bool refuse_empty;        /* 404 for an application without any source */
     bool skip_failing_labels; /* continue-on-multiple-label-failure */
+    bool decrypt_text;        /* encrypt.plain-text-encrypt: {cipher} in plain files too */
     bool is_utf8_properties;  /* .properties are UTF-8 if they are valid as such */
     struct cs_keys *keys;     /* for {cipher}; NULL: values are passed on as they are */
 } cs_rules;

@@ -1,40 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a request to the bytes of its answer: check it, find the commit of its label, and take the
- * answer from the cache or make it from that commit's files.
+ * From what a client asks for to the bytes of its answer, taken from the view's memo or made from
+ * the view's trees.
  */
 #ifndef CS_LOOKUP_H
 #define CS_LOOKUP_H
 
 #include <godwit/error.h>
 
-#include "answer/cache.h"
-#include "repo/repository.h"
+#include "answer/answer.h"
+#include "answer/environment.h"
+#include "answer/query.h"
+#include "repo/estate.h"
 
 /* Shareable between threads. */
 typedef struct cs_lookup cs_lookup;
 
-/*
- * @param repo          borrowed; must live longer.
- * @param default_label for requests without a label; copied.
- * @return GW_OK; GW_E_INVALID for a label that is none; GW_E_NOMEM.
- */
-gw_status cs_lookup_new(cs_repository *repo, const char *default_label, cs_lookup **ret_lookup,
-                        gw_error *err);
-void cs_lookup_free(cs_lookup *lookup);
+/* `rules` is borrowed. NULL when out of memory. */
+cs_lookup *cs_lookup_new(const cs_rules *rules);
+void cs_lookup_free(cs_lookup *lookup); /* accepts NULL */
 
 /*
- * The answer to GET /{name}/{profiles}[/{label}], whatever it is: 200 with the environment; 400 for
- * a name, profile or label that is none; 404 for an unknown label; 500 when a file of the
- * repository is at fault, with file and line; 503 when the repository cannot be read.
+ * The answer, whatever it is: 200; 404 for an unknown label or file, or an application without
+ * sources where the rules refuse these, with the nearest names; 400 for keys that cannot be nested;
+ * 500 when a file of the repository is at fault, with file and line; 503 when the repository cannot
+ * be read, or is not there yet (is_busy).
  *
- * @param label NULL for none.
  * @return a reference for the caller; NULL when out of memory.
  */
-cs_answer *cs_lookup_environment(cs_lookup *lookup, const char *name, const char *profiles,
-                                 const char *label);
+cs_answer *cs_lookup_answer(cs_lookup *lookup, const cs_view *view, const cs_query *query);
 
-/* Whether the default label can be read now. */
-gw_status cs_lookup_check(cs_lookup *lookup, gw_error *err);
+/* For the estate's free_memo_value. */
+void cs_lookup_free_memo_value(void *value);
 
 #endif

@@ -27,8 +27,6 @@
 #define CS_PROFILES_MAX          32u  /* in one request, with those the files include */
 #define CS_ENVIRONMENT_BYTES_MAX ((size_t)16 << 20) /* files of one answer, and the answer */
 #define CS_REPOSITORY_HANDLES    16u                /* idle ones that are kept */
-#define CS_CACHE_ENTRIES_MAX     8192u
-#define CS_CACHE_BYTES_MAX       ((size_t)16 << 20)
 #define CS_PATH_BYTES_MAX        1024u              /* of a file in a repository */
 #define CS_TREE_ENTRIES_MAX      200000u            /* files of one commit or directory */
 #define CS_TREE_PATHS_MAX        ((size_t)32 << 20) /* all their paths together */
@@ -42,6 +40,7 @@
 #define CS_SEARCH_PATHS_MAX      32u                /* of one repository */
 #define CS_LABELS_MAX            16u                /* in one request */
 #define CS_PLACEHOLDER_DEPTH_MAX 32u
+#define CS_NEAREST_LOOKS_MAX     20000u /* files an unknown application is compared with */
 #define CS_WAIT_MAX_S            60u /* of a long poll */
 #define CS_WEBHOOK_PATHS_MAX     4096u
 #define CS_WEBHOOK_PATH_MAX      1024u
@@ -49,6 +48,7 @@
 #define CS_WEBHOOK_URLS_MAX      16u /* of the repository that was pushed to; more are passed over */
 #define CS_WEBHOOK_REASON_MAX    320u
 #define CS_DESTINATION_BYTES_MAX 255u
+#define CS_CHANGE_BYTES_MAX      65536u /* of a value that is sent over the bus */
 
 #define CS_ANSWER_FILES_MAX      1024u /* that make up one answer */
 #define CS_ANSWER_SOURCES_MAX    2048u /* the same: documents */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests to answers, over a real repository: status, text, bytes, and when they change. */
+/* From a query to an answer: status, type, ETag, what is kept, and what is logged. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,40 +12,71 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 #include <godwit/log.h>
-#include <godwit/metrics.h>
 
-#include "configserver/fixture.h"
 #include "answer/lookup.h"
+#include "answer/nearest.h"
+#include "configserver/estate_double.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define COMMIT      "0123456789abcdef0123456789abcdef01234567"
+#define OTHER       "89abcdef0123456789abcdef0123456789abcdef"
+
+static const double_file files[] = {
+    {"application.yml", "shared: 1\n"},
+    {"foo.yml", "port: 6767\n"},
+    {"foo-dev.yml", "port: 6868\n"},
+    {"billing-eu.properties", "a=1\n"},
+    {"broken.yml", "a: 1\na: 2\n"},
+    {"nested.properties", "a..b=1\n"},
+    {"linked.txt", "-> foo.yml"},
+    {"nginx.conf", "listen ${port};\n"},
+    {"nginx-dev.conf", "listen ${port}; # dev\n"},
+    {"plain", "no extension"},
+    {"plain-dev", "dev"},
+    {"sub/nginx.conf", "sub\n"},
+    {"sub/only.txt", "only ${nothing}\n"},
+    {"latin1.txt", "caf\xe9\n"},
+    {"utf8.txt", "caf\xc3\xa9\n"},
+    {"a/b/deep.txt", "deep\n"},
+    {NULL, NULL},
+};
+
+static const double_file others[] = {
+    {"foo.yml", "# a comment\nport: 6767\n"},
+    {"nginx.conf", "other\n"},
+    {"only-other.txt", "x\n"},
+    {NULL, NULL},
+};
+
+static const double_label labels[] = {
+    {.name = "main",
+     .version = COMMIT,
+     .files = files,
+     .dirs = {"", "sub/"},
+     .time_s = 1000,
+     .is_stale = true,
+     .age_ms = 7000},
+    {.name = "other", .version = OTHER, .files = others, .time_s = 2000},
+    {.name = "busy", .version = COMMIT, .files = others, .fails = GW_E_BUSY},
+    {.name = "away", .version = COMMIT, .files = others, .fails = GW_E_UNAVAILABLE},
+};
 
 typedef struct world {
-    fixture fix;
-    cs_repository *repo;
+    cs_estate *estate;
+    cs_rules rules;
     cs_lookup *lookup;
-    char commit[41];
 } world;
-
-static const fixture_file first_files[] = {
-    {"application.yml", "shared: 1\n", false},
-    {"foo.yml", "server_port: 6767\nshared: 2\n", false},
-    {"foo-test.yml", "server_port: 6868\n", false},
-    {"broken.yml", "a: 1\na: 2\n", false},
-    {"broken-test.yml", "server_port: 1\nserver_port: 2\n", false},
-    {"linked.yml", "foo.yml", true},
-};
 
 static int setup(void **state)
 {
     world *w = calloc(1, sizeof(*w));
-    fixture_make(&w->fix, true);
-    fixture_commit(&w->fix, "main", first_files, N_OF(first_files), w->commit);
-    fixture_tag(&w->fix, "v1", "main", true);
-    assert_int_equal(cs_repository_open(w->fix.repo, &w->repo, NULL), GW_OK);
-    assert_int_equal(cs_lookup_new(w->repo, "main", &w->lookup, NULL), GW_OK);
+    w->estate = estate_double_new(cs_lookup_free_memo_value, NULL, NULL);
+    estate_double_put(w->estate, labels, N_OF(labels));
+    w->lookup = cs_lookup_new(&w->rules);
+    assert_non_null(w->lookup);
+    gw_log_set_level(GW_LOG_OFF);
     *state = w;
     return 0;
 }
@@ -55,261 +85,402 @@ static int teardown(void **state)
 {
     world *w = *state;
     cs_lookup_free(w->lookup);
-    cs_repository_free(w->repo);
-    fixture_remove(&w->fix);
+    cs_lookup_free(NULL);
+    estate_double_free(w->estate);
     free(w);
+    gw_log_set_level(GW_LOG_INFO);
     return 0;
 }
 
-static void expect_body(world *w, const char *name, const char *profiles, const char *label,
-                        const char *expected)
+static void ask(cs_query *query, cs_form form, const char *name, const char *profiles,
+                const char *label, const char *path)
 {
-    cs_answer *answer = cs_lookup_environment(w->lookup, name, profiles, label);
-    assert_non_null(answer);
-    if (answer->status != 200 || strcmp(answer->body, expected) != 0) {
-        fail_msg("gave   %d %s\nwanted %s", answer->status, answer->body, expected);
-    }
-    assert_int_equal(answer->body_len, strlen(expected));
-    cs_answer_unref(answer);
+    memset(query, 0, sizeof(*query));
+    query->form = form;
+    assert_int_equal(cs_request_init(&query->names, name, profiles, label, NULL), GW_OK);
+    strcpy(query->path, path);
 }
 
-static void an_environment_is_answered_to_the_byte(void **state)
+static cs_answer *answer(world *w, cs_form form, const char *name, const char *profiles,
+                         const char *label, const char *path)
 {
-    world *w = *state;
-    char expected[2048];
-    static const char sources[] =
-        "{\"name\":\"file://%s/foo-test.yml\",\"source\":{\"server_port\":6868}},"
-        "{\"name\":\"file://%s/foo.yml\",\"source\":{\"server_port\":6767,\"shared\":2}},"
-        "{\"name\":\"file://%s/application.yml\",\"source\":{\"shared\":1}}]}";
-    char rest[1024];
-    snprintf(rest, sizeof(rest), sources, w->fix.repo, w->fix.repo, w->fix.repo);
-    for (int round = 0; round < 2; round++) {
-        snprintf(expected, sizeof(expected),
-                 "{\"name\":\"foo\",\"profiles\":[\"test\"],\"label\":null,\"version\":\"%s\","
-                 "\"state\":\"\",\"propertySources\":[%s",
-                 w->commit, rest);
-        expect_body(w, "foo", "test", NULL, expected);
-        static const char *const labels[] = {"main", "master", "v1"};
-        for (size_t i = 0; i < N_OF(labels); i++) {
-            snprintf(expected, sizeof(expected),
-                     "{\"name\":\"foo\",\"profiles\":[\"test\"],\"label\":\"%s\",\"version\":"
-                     "\"%s\",\"state\":\"\",\"propertySources\":[%s",
-                     labels[i], w->commit, rest);
-            expect_body(w, "foo", "test", labels[i], expected);
-        }
-    }
+    static cs_query query;
+    ask(&query, form, name, profiles, label, path);
+    cs_answer *found = cs_lookup_answer(w->lookup, cs_estate_view(w->estate), &query);
+    assert_non_null(found);
+    return found;
 }
 
-static void every_case_has_its_status(void **state)
+static void every_form_has_its_type_and_body(void **state)
 {
     world *w = *state;
     static const struct {
-        const char *name, *profiles, *label;
-        int status;
-        const char *text;
+        cs_form form;
+        const char *path;
+        const char *type;
+        const char *etag; /* before its content */
+        const char *body; /* a part */
     } cases[] = {
-        {"foo", "default", NULL, 200, "\"propertySources\":[{"},
-        {"unknown", "default", NULL, 200, "/application.yml\""},
-        {"foo", "default", "nope", 404, "no branch, tag or commit 'nope' in file:///tmp/"},
-        {"foo", "default", "nope(_)x", 404, "no branch, tag or commit 'nope/x'"},
-        {"..", "default", NULL, 400, "the application leads out of the repository"},
-        {"foo", "a/b", NULL, 400, "a profile may hold letters, digits"},
-        {"foo", "default", "-x", 400, "the label is not a name"},
-        {"foo", "default", "main#", 400, "the label has a character"},
-        {"broken", "default", NULL, 500, "broken.yml:2: duplicate key 'a' (first at line 1)"},
-        {"broken", "test", NULL, 500, "broken.yml:2: duplicate key 'a'"},
-        {"linked", "default", NULL, 500, "linked.yml: a symbolic link is not followed"},
+        {CS_FORM_ENVIRONMENT, "", "application/json", "\"" COMMIT ".",
+         "\"version\":\"" COMMIT "\""},
+        {CS_FORM_ENVIRONMENT_ORIGINS, "", "application/vnd.spring-cloud.config-server.v2+json",
+         "\"" COMMIT "-v2.", "{\"value\":6868,\"origin\":\"1:7\"}"},
+        {CS_FORM_PROPERTIES, "", "text/plain;charset=UTF-8", "\"" COMMIT ".", "port: 6868"},
+        {CS_FORM_YAML, "", "text/plain;charset=UTF-8", "\"" COMMIT ".", "port: 6868\n"},
+        {CS_FORM_JSON, "", "application/json", "\"" COMMIT ".", "\"port\":6868"},
+        {CS_FORM_EXPLAIN_JSON, "", "application/json", "\"" COMMIT ".", "\"shadows\":["},
+        {CS_FORM_EXPLAIN_PAGE, "", "text/html;charset=UTF-8", "\"" COMMIT "-html.",
+         "<!DOCTYPE html>"},
+        {CS_FORM_TEXT, "nginx.conf", "text/plain;charset=UTF-8", "\"" COMMIT ".",
+         "listen 6868; # dev\n"},
+        {CS_FORM_BYTES, "nginx.conf", "application/octet-stream", "\"" COMMIT "-bytes.",
+         "listen ${port}; # dev\n"},
     };
-    gw_log_set_level(GW_LOG_OFF);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < N_OF(cases); i++) {
-            cs_answer *answer =
-                cs_lookup_environment(w->lookup, cases[i].name, cases[i].profiles, cases[i].label);
-            if (answer->status != cases[i].status || strstr(answer->body, cases[i].text) == NULL) {
-                fail_msg("%s/%s gave %d '%s', wanted %d '%s'", cases[i].name, cases[i].profiles,
-                         answer->status, answer->body, cases[i].status, cases[i].text);
+            cs_answer *got = answer(w, cases[i].form, "foo", "dev", NULL, cases[i].path);
+            if (got->status != 200 || strstr(got->body, cases[i].body) == NULL) {
+                fail_msg("case %zu gave %d '%s'", i, got->status, got->body);
             }
-            cs_answer_unref(answer);
+            assert_string_equal(got->content_type, cases[i].type);
+            assert_int_equal(strncmp(got->etag, cases[i].etag, strlen(cases[i].etag)), 0);
+            assert_int_equal(strlen(got->etag), strlen(cases[i].etag) + 17);
+            assert_int_equal(got->body_len, strlen(got->body));
+            assert_true(got->is_stale);
+            assert_int_equal(got->age_ms, 7000);
+            assert_false(got->is_busy);
+            assert_int_equal(got->modified_s, cases[i].form == CS_FORM_BYTES ? 0 : 1000);
+            cs_answer_unref(got);
         }
     }
-    gw_log_set_level(GW_LOG_INFO);
 }
 
-static void an_unknown_application_without_shared_files_is_empty(void **state)
+static void every_failure_has_its_status(void **state)
 {
     world *w = *state;
-    char expected[512];
-    char commit[41];
-    fixture_commit_file(&w->fix, "bare", "foo.yml", "a: 1\n", commit);
-    snprintf(expected, sizeof(expected),
-             "{\"name\":\"foo\",\"profiles\":[\"default\"],\"label\":\"bare\",\"version\":\"%s\","
-             "\"state\":\"\",\"propertySources\":[]}",
-             commit);
-    memcpy(strstr(expected, "foo"), "bar", 3);
-    expect_body(w, "bar", "default", "bare", expected);
-}
-
-static void a_commit_changes_the_answer_at_once(void **state)
-{
-    world *w = *state;
-    for (int i = 0; i < 20; i++) {
-        char text[64];
-        char wanted[64];
-        snprintf(text, sizeof(text), "vip_accounts: ['1000%d']\n", i);
-        snprintf(wanted, sizeof(wanted), "\"vip_accounts[0]\":\"1000%d\"", i);
-        fixture_commit_file(&w->fix, "main", "foo.yml", text, w->commit);
-        cs_answer *answer = cs_lookup_environment(w->lookup, "foo", "test", NULL);
-        assert_int_equal(answer->status, 200);
-        assert_non_null(strstr(answer->body, wanted));
-        assert_non_null(strstr(answer->body, w->commit));
-        cs_answer_unref(answer);
-    }
-    cs_answer *answer = cs_lookup_environment(w->lookup, "foo", "test", "v1");
-    assert_non_null(strstr(answer->body, "6868"));
-    cs_answer_unref(answer);
-}
-
-/* A repair needs no restart, and the fault is told once a commit. */
-static void a_fault_is_logged_once_and_can_be_repaired(void **state)
-{
-    world *w = *state;
-    int pipe_fds[2];
-    int stderr_fd = dup(STDERR_FILENO);
-    assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
-    dup2(pipe_fds[1], STDERR_FILENO);
-    for (int i = 0; i < 5; i++) {
-        cs_answer *answer = cs_lookup_environment(w->lookup, "broken", "test", NULL);
-        assert_int_equal(answer->status, 500);
-        cs_answer_unref(answer);
-    }
-    dup2(stderr_fd, STDERR_FILENO);
-    close(stderr_fd);
-    close(pipe_fds[1]);
-    char log[4096];
-    ssize_t n = read(pipe_fds[0], log, sizeof(log) - 1);
-    close(pipe_fds[0]);
-    assert_true(n > 0);
-    log[n] = '\0';
-    assert_non_null(strstr(log, "broken.yml:2: duplicate key 'a' (first at line 1)"));
-    assert_ptr_equal(strchr(log, '\n'), log + n - 1); /* one line */
-    fixture_commit_file(&w->fix, "main", "broken.yml", "a: 1\n", NULL);
-    cs_answer *answer = cs_lookup_environment(w->lookup, "broken", "test", NULL);
-    assert_int_equal(answer->status, 200);
-    cs_answer_unref(answer);
-}
-
-static void answers_come_from_memory(void **state)
-{
-    world *w = *state;
-    gw_counter *hits = gw_metrics_counter("godwit_config_cache_hits_total", "", NULL);
-    gw_counter *misses = gw_metrics_counter("godwit_config_cache_misses_total", "", NULL);
-    uint64_t hits_before = gw_counter_get(hits);
-    uint64_t misses_before = gw_counter_get(misses);
-    for (int i = 0; i < 10; i++) {
-        cs_answer_unref(cs_lookup_environment(w->lookup, "foo", "test", NULL));
-        cs_answer_unref(cs_lookup_environment(w->lookup, "foo", "test", "main"));
-    }
-    assert_int_equal(gw_counter_get(misses) - misses_before, 2);
-    assert_int_equal(gw_counter_get(hits) - hits_before, 18);
-}
-
-/* Parts of the key must not run into each other. */
-static void similar_requests_have_their_own_answers(void **state)
-{
-    world *w = *state;
-    static const char *const requests[][3] = {
-        {"foo", "test", NULL},   {"foo", "test", "main"}, {"foo,test", "test", NULL},
-        {"foo", "test,l", NULL}, {"foot", "est", NULL},   {"foo", "testl", "main"},
+    static const struct {
+        cs_form form;
+        const char *name, *label, *path;
+        int status;
+        bool is_busy;
+        const char *text;
+    } cases[] = {
+        {CS_FORM_ENVIRONMENT, "foo", "nope", "", 404, false, "nope"},
+        {CS_FORM_YAML, "foo", "nope", "", 404, false, "nope"},
+        {CS_FORM_EXPLAIN_JSON, "foo", "nope", "", 404, false, "nope"},
+        {CS_FORM_TEXT, "foo", "nope", "nginx.conf", 404, false, "nope"},
+        {CS_FORM_TEXT, "foo", NULL, "nope.txt", 404, false, "no file 'nope.txt' in file:///repo"},
+        {CS_FORM_TEXT, "foo", NULL, "sub", 404, false, "no file 'sub'"},
+        {CS_FORM_BYTES, "foo", NULL, "../etc/passwd", 404, false, "no file"},
+        {CS_FORM_ENVIRONMENT, "broken", NULL, "", 500, false,
+         "broken.yml:2: duplicate key 'a' (first at line 1)"},
+        {CS_FORM_YAML, "broken", NULL, "", 500, false, "broken.yml:2:"},
+        {CS_FORM_EXPLAIN_PAGE, "broken", NULL, "", 500, false, "broken.yml:2:"},
+        {CS_FORM_TEXT, "broken", NULL, "nginx.conf", 500, false, "broken.yml:2:"},
+        {CS_FORM_TEXT, "foo", NULL, "linked.txt", 500, false, "linked.txt"},
+        {CS_FORM_YAML, "nested", NULL, "", 400, false, "a..b"},
+        {CS_FORM_JSON, "nested", NULL, "", 400, false, "a..b"},
+        {CS_FORM_PROPERTIES, "nested", NULL, "", 200, false, "a..b: 1"},
+        {CS_FORM_ENVIRONMENT, "foo", "busy", "", 503, true, "busy"},
+        {CS_FORM_TEXT, "foo", "busy", "nginx.conf", 503, true, "busy"},
+        {CS_FORM_ENVIRONMENT, "foo", "away", "", 503, false, "away"},
+        {CS_FORM_ENVIRONMENT, "unknown", NULL, "", 200, false, "application.yml"},
+        {CS_FORM_ENVIRONMENT, "unknown", "other", "", 200, false, "\"propertySources\":[]"},
     };
     for (int round = 0; round < 2; round++) {
-        for (size_t i = 0; i < N_OF(requests); i++) {
-            cs_answer *answer =
-                cs_lookup_environment(w->lookup, requests[i][0], requests[i][1], requests[i][2]);
-            json_t *json = json_loadb(answer->body, answer->body_len, 0, NULL);
-            assert_string_equal(json_string_value(json_object_get(json, "name")), requests[i][0]);
-            assert_string_equal(
-                json_string_value(json_array_get(json_object_get(json, "profiles"), 0)),
-                requests[i][1]);
-            const char *label = json_string_value(json_object_get(json, "label"));
-            assert_true((label == NULL) == (requests[i][2] == NULL));
-            json_decref(json);
-            cs_answer_unref(answer);
+        for (size_t i = 0; i < N_OF(cases); i++) {
+            cs_answer *got =
+                answer(w, cases[i].form, cases[i].name, "default", cases[i].label, cases[i].path);
+            if (got->status != cases[i].status || strstr(got->body, cases[i].text) == NULL ||
+                got->is_busy != cases[i].is_busy) {
+                fail_msg("case %zu gave %d '%s', wanted %d '%s'", i, got->status, got->body,
+                         cases[i].status, cases[i].text);
+            }
+            assert_int_equal(got->etag[0] != '\0', got->status == 200);
+            cs_answer_unref(got);
         }
     }
 }
 
-static void a_lost_repository_is_unavailable(void **state)
+static void an_answer_is_kept_for_its_view(void **state)
 {
     world *w = *state;
-    char moved[96];
-    snprintf(moved, sizeof(moved), "%s-away", w->fix.repo);
-    gw_error err = GW_ERROR_INIT;
-    assert_int_equal(cs_lookup_check(w->lookup, &err), GW_OK);
-    assert_int_equal(rename(w->fix.repo, moved), 0);
-    assert_int_not_equal(cs_lookup_check(w->lookup, &err), GW_OK);
-    gw_log_set_level(GW_LOG_OFF);
-    cs_answer *answer = cs_lookup_environment(w->lookup, "foo", "test", NULL);
-    gw_log_set_level(GW_LOG_INFO);
-    assert_int_equal(answer->status, 503);
-    cs_answer_unref(answer);
-    assert_int_equal(rename(moved, w->fix.repo), 0);
-    assert_int_equal(cs_lookup_check(w->lookup, &err), GW_OK);
-    answer = cs_lookup_environment(w->lookup, "foo", "test", NULL);
-    assert_int_equal(answer->status, 200);
-    cs_answer_unref(answer);
+    const cs_view *view = cs_estate_view(w->estate);
+    cs_answer *first = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", NULL, "");
+    size_t n_reads = view_double_n_reads(view);
+    cs_answer *second = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", NULL, "");
+    assert_ptr_equal(first, second);
+    /* A label that is given is repeated in the answer, so it is another one. */
+    cs_answer *labelled = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", "main", "");
+    assert_ptr_not_equal(first, labelled);
+    assert_non_null(strstr(labelled->body, "\"label\":\"main\""));
+    assert_int_equal(view_double_n_reads(view), n_reads);
+    cs_answer *text = answer(w, CS_FORM_TEXT, "foo", "dev", NULL, "nginx.conf");
+    n_reads = view_double_n_reads(view);
+    cs_answer_unref(answer(w, CS_FORM_TEXT, "foo", "dev", NULL, "nginx.conf"));
+    assert_int_equal(view_double_n_reads(view), n_reads);
+    estate_double_put(w->estate, labels, N_OF(labels));
+    cs_answer *later = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", NULL, "");
+    assert_ptr_not_equal(first, later);
+    cs_answer_unref(first);
+    cs_answer_unref(second);
+    cs_answer_unref(labelled);
+    cs_answer_unref(text);
+    cs_answer_unref(later);
 }
 
-typedef struct client {
-    world *w;
-    atomic_uint *n_wrong;
-} client;
-
-static void *ask(void *arg)
+static void etags_tell_what_has_changed(void **state)
 {
-    client *self = arg;
-    static const char *const names[] = {"foo", "bar", "broken", "foo,bar"};
-    for (int i = 0; i < 400; i++) {
-        cs_answer *answer = cs_lookup_environment(self->w->lookup, names[i % 4], "test", NULL);
-        int wanted = i % 4 == 2 ? 500 : 200;
-        *self->n_wrong += answer->status != wanted;
-        cs_answer_unref(answer);
+    world *w = *state;
+    static const double_file commented[] = {{"foo.yml", "# a comment\nport: 6767\n"}, {NULL, NULL}};
+    static const double_file plain[] = {{"foo.yml", "port: 6767\n"}, {NULL, NULL}};
+    static const double_file text[] = {{"foo.yml", "port: '6767'\n"}, {NULL, NULL}};
+    static const double_file more[] = {{"foo.yml", "port: 6767\nb: 1\n"}, {NULL, NULL}};
+    static const double_label many[] = {
+        {.name = "plain", .version = COMMIT, .files = plain},
+        {.name = "same", .version = OTHER, .files = plain},
+        {.name = "commented", .version = OTHER, .files = commented},
+        {.name = "text", .version = COMMIT, .files = text},
+        {.name = "more", .version = COMMIT, .files = more},
+        {.name = "dir", .version = NULL, .files = plain},
+        {.name = "dir2", .version = NULL, .files = commented},
+    };
+    static const struct {
+        cs_form form;
+        const char *label;
+        bool is_same_whole, is_same_content;
+    } cases[] = {
+        {CS_FORM_ENVIRONMENT, "plain", true, true},
+        {CS_FORM_ENVIRONMENT, "same", false, true},
+        {CS_FORM_ENVIRONMENT, "commented", false, true},
+        {CS_FORM_ENVIRONMENT_ORIGINS, "plain", false, true},
+        {CS_FORM_ENVIRONMENT, "text", false, false},
+        {CS_FORM_ENVIRONMENT, "more", false, false},
+        {CS_FORM_ENVIRONMENT, "dir", false, true},
+        {CS_FORM_ENVIRONMENT, "plain,same", false, false}, /* more sources */
+    };
+    estate_double_put(w->estate, many, N_OF(many));
+    cs_answer *first = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", "plain", "");
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_answer *got = answer(w, cases[i].form, "foo", "dev", cases[i].label, "");
+        if ((strcmp(first->etag, got->etag) == 0) != cases[i].is_same_whole ||
+            cs_etag_same_content(first->etag, got->etag) != cases[i].is_same_content) {
+            fail_msg("case %zu: %s and %s", i, first->etag, got->etag);
+        }
+        cs_answer_unref(got);
     }
+    /* Origins are bytes of the answer that no property shows. */
+    cs_answer *dir = answer(w, CS_FORM_ENVIRONMENT_ORIGINS, "foo", "dev", "dir", "");
+    cs_answer *dir2 = answer(w, CS_FORM_ENVIRONMENT_ORIGINS, "foo", "dev", "dir2", "");
+    assert_string_not_equal(dir->etag, dir2->etag);
+    assert_true(cs_etag_same_content(dir->etag, dir2->etag));
+    cs_answer_unref(dir);
+    cs_answer_unref(dir2);
+    cs_answer_unref(first);
+}
+
+static void lists_of_etags_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        bool whole, content;
+    } cases[] = {
+        {"\"c1.aa\"", true, true},
+        {"W/\"c1.aa\"", true, true},
+        {"\"x\", W/\"c1.aa\"", true, true},
+        {"\"x\",\"c2.aa\"", false, true},
+        {"*", true, true},
+        {"\"*\"", false, false},
+        {"c1.aa", true, true}, /* in a query */
+        {"c2.aa", false, true},
+        {"\"c1.ab\"", false, false},
+        {"\"c1\"", false, false},
+        {"\"\"", false, false},
+        {"", false, false},
+        {",,", false, false},
+        {"\"c1.aa", false, false},
+        {"\"aa\"", false, false},
+        {"W/", false, false},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        if (cs_etag_in_list(cases[i].list, "\"c1.aa\"", false) != cases[i].whole ||
+            cs_etag_in_list(cases[i].list, "\"c1.aa\"", true) != cases[i].content) {
+            fail_msg("%s", cases[i].list);
+        }
+    }
+    assert_false(cs_etag_in_list("*", "", false));
+    assert_false(cs_etag_same_content("", ""));
+}
+
+static void expect_text(world *w, const char *profiles, const char *label, const char *path,
+                        const char *expected)
+{
+    cs_answer *got = answer(w, CS_FORM_TEXT, "foo", profiles, label, path);
+    if (got->status != 200 || strcmp(got->body, expected) != 0) {
+        fail_msg("%s %s gave %d '%s', wanted '%s'", profiles, path, got->status, got->body,
+                 expected);
+    }
+    cs_answer_unref(got);
+}
+
+static void files_are_found_in_order(void **state)
+{
+    world *w = *state;
+    expect_text(w, "default", NULL, "nginx.conf", "listen 6767;\n"); /* the root before sub/ */
+    expect_text(w, "dev", NULL, "nginx.conf", "listen 6868; # dev\n");
+    expect_text(w, "x,dev", NULL, "nginx.conf", "listen 6868; # dev\n");
+    expect_text(w, "default,dev", NULL, "nginx.conf", "listen 6868;\n"); /* plain is "default" */
+    expect_text(w, "x", NULL, "nginx.conf", "listen 6767;\n");
+    expect_text(w, "dev", NULL, "plain", "dev");
+    expect_text(w, "x", NULL, "plain", "no extension");
+    expect_text(w, "x", NULL, "only.txt", "only ${nothing}\n"); /* below sub/ */
+    expect_text(w, "x", NULL, "a/b/deep.txt", "deep\n");
+    expect_text(w, "x", "other", "nginx.conf", "other\n");
+    expect_text(w, "x", "main,other", "nginx.conf", "other\n"); /* the later label first */
+    expect_text(w, "x", "other,main", "plain", "no extension");
+    expect_text(w, "x", "main,other", "utf8.txt", "caf\xc3\xa9\n");
+    static cs_query query;
+    ask(&query, CS_FORM_TEXT, "foo", "dev", NULL, "nginx.conf");
+    query.keep_placeholders = true;
+    cs_answer *got = cs_lookup_answer(w->lookup, cs_estate_view(w->estate), &query);
+    assert_string_equal(got->body, "listen ${port}; # dev\n");
+    cs_answer_unref(got);
+}
+
+static void what_is_not_text_stays_as_it_is(void **state)
+{
+    world *w = *state;
+    cs_answer *got = answer(w, CS_FORM_TEXT, "foo", "dev", NULL, "latin1.txt");
+    assert_string_equal(got->content_type, "application/octet-stream");
+    assert_string_equal(got->body, "caf\xe9\n");
+    cs_answer_unref(got);
+    static cs_query query;
+    ask(&query, CS_FORM_TEXT, "foo", "dev", NULL, "latin1.txt");
+    query.is_latin1 = true;
+    got = cs_lookup_answer(w->lookup, cs_estate_view(w->estate), &query);
+    assert_string_equal(got->content_type, "text/plain;charset=UTF-8");
+    assert_string_equal(got->body, "caf\xc3\xa9\n");
+    cs_answer_unref(got);
+}
+
+static void an_unknown_application_can_be_refused(void **state)
+{
+    world *w = *state;
+    w->rules.refuse_empty = true;
+    static const double_file none[] = {
+        {"foo.yml", "a: 1\n"},      {"foobar.yml", "a: 1\n"},  {"billing-eu-dev.yml", "a: 1\n"},
+        {"readme.txt", "billin\n"}, {"x/other.yml", "a: 1\n"}, {NULL, NULL},
+    };
+    static const double_label one = {.name = "main", .version = COMMIT, .files = none};
+    static const struct {
+        const char *name, *end;
+    } cases[] = {
+        {"fo", "; did you mean foo?"},
+        {"ofo", "; did you mean foo?"},
+        {"fooba", "; did you mean foobar or foo?"},
+        {"biling", "; did you mean billing?"},
+        {"billing-us", "; did you mean billing-eu or billing?"},
+        {"billing-eu-de", "; did you mean billing-eu-dev or billing-eu?"},
+        {"readm", "foo"}, /* none: not a configuration file */
+        {"othe", "foo"},  /* none: not where applications are */
+    };
+    estate_double_put(w->estate, &one, 1);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_answer *got = answer(w, CS_FORM_ENVIRONMENT, cases[i].name, "dev", NULL, "");
+        assert_int_equal(got->status, 404);
+        bool has = strstr(got->body, "did you mean") != NULL;
+        bool wanted = cases[i].end[0] == ';';
+        if (has != wanted || (wanted && strstr(got->body, cases[i].end) == NULL)) {
+            fail_msg("%s gave '%s'", cases[i].name, got->body);
+        }
+        cs_answer_unref(got);
+    }
+    cs_answer *got = answer(w, CS_FORM_ENVIRONMENT, "foo", "dev", NULL, "");
+    assert_int_equal(got->status, 200);
+    cs_answer_unref(got);
+}
+
+/* How often the text is in the log while `n` requests are answered. */
+static size_t count_logged(world *w, const char *name, const char *text)
+{
+    static char log[65536];
+    int fds[2];
+    int stderr_fd = dup(STDERR_FILENO);
+    assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+    dup2(fds[1], STDERR_FILENO);
+    gw_log_set_level(GW_LOG_INFO);
+    static const cs_form forms[] = {CS_FORM_ENVIRONMENT, CS_FORM_YAML, CS_FORM_EXPLAIN_JSON};
+    for (size_t i = 0; i < 9; i++) {
+        cs_answer_unref(answer(w, forms[i % 3], name, i % 2 ? "dev" : "default", NULL, ""));
+    }
+    gw_log_set_level(GW_LOG_OFF);
+    dup2(stderr_fd, STDERR_FILENO);
+    close(stderr_fd);
+    close(fds[1]);
+    ssize_t len = read(fds[0], log, sizeof(log) - 1);
+    close(fds[0]);
+    log[len < 0 ? 0 : len] = '\0';
+    size_t n = 0;
+    for (const char *p = strstr(log, text); p != NULL; p = strstr(p + 1, text)) {
+        n++;
+    }
+    return n;
+}
+
+static void a_fault_is_logged_once_a_view(void **state)
+{
+    world *w = *state;
+    assert_int_equal(count_logged(w, "broken", "broken.yml:2: duplicate key"), 1);
+    assert_int_equal(count_logged(w, "broken", "broken.yml"), 0);
+    estate_double_put(w->estate, labels, N_OF(labels));
+    assert_int_equal(count_logged(w, "broken", "broken.yml:2: duplicate key"), 1);
+    assert_int_equal(count_logged(w, "nested", "a..b"), 0); /* the client's choice of a form */
+}
+
+#define N_THREADS 4
+
+static void *ask_often(void *ctx)
+{
+    world *w = ctx;
+    static const char *const names[] = {"foo", "broken", "unknown", "billing"};
+    cs_query *query = calloc(1, sizeof(*query));
+    for (size_t i = 0; i < 400; i++) {
+        bool is_text = i % 5 == 0;
+        ask(query, is_text ? CS_FORM_TEXT : CS_FORM_ENVIRONMENT, names[i % N_OF(names)], "dev",
+            i % 3 ? NULL : "other", is_text ? "nginx.conf" : "");
+        cs_answer *got = cs_lookup_answer(w->lookup, cs_estate_view(w->estate), query);
+        if (got == NULL || got->status == 503) {
+            abort();
+        }
+        cs_answer_unref(got);
+    }
+    free(query);
     return NULL;
 }
 
-static void many_ask_at_once(void **state)
+static void threads_share_a_lookup(void **state)
 {
     world *w = *state;
-    atomic_uint n_wrong = 0;
-    client self = {w, &n_wrong};
-    pthread_t threads[4];
-    gw_log_set_level(GW_LOG_OFF);
-    for (size_t i = 0; i < N_OF(threads); i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, ask, &self), 0);
+    pthread_t threads[N_THREADS];
+    for (size_t i = 0; i < N_THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_often, w), 0);
     }
-    for (int i = 0; i < 20; i++) {
-        fixture_commit(&w->fix, "main", first_files, N_OF(first_files), NULL);
-    }
-    for (size_t i = 0; i < N_OF(threads); i++) {
+    for (size_t i = 0; i < N_THREADS; i++) {
         pthread_join(threads[i], NULL);
+        estate_double_put(w->estate, labels, N_OF(labels));
     }
-    gw_log_set_level(GW_LOG_INFO);
-    assert_int_equal(n_wrong, 0);
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(an_environment_is_answered_to_the_byte),
-        TEST(every_case_has_its_status),
-        TEST(an_unknown_application_without_shared_files_is_empty),
-        TEST(a_commit_changes_the_answer_at_once),
-        TEST(a_fault_is_logged_once_and_can_be_repaired),
-        TEST(answers_come_from_memory),
-        TEST(similar_requests_have_their_own_answers),
-        TEST(a_lost_repository_is_unavailable),
-        TEST(many_ask_at_once),
+        TEST(every_form_has_its_type_and_body), TEST(every_failure_has_its_status),
+        TEST(an_answer_is_kept_for_its_view),   TEST(etags_tell_what_has_changed),
+        TEST(lists_of_etags_are_read),          TEST(files_are_found_in_order),
+        TEST(what_is_not_text_stays_as_it_is),  TEST(an_unknown_application_can_be_refused),
+        TEST(a_fault_is_logged_once_a_view),    TEST(threads_share_a_lookup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
