@@ -57,17 +57,37 @@ static void add_field(gw_buf *out, const char *name, const char *value)
     gw_buf_add_json(out, value, strlen(value));
 }
 
-void cs_event_write_refresh(gw_buf *out, const char *origin, const char *destination,
-                            uint64_t unix_ms, const char *id)
+/* The fields that all events have. Open: the caller adds its own, and the '}'. */
+static void begin_event(gw_buf *out, const char *type, const char *origin, const char *destination,
+                        uint64_t unix_ms, const char *id)
 {
-    gw_buf_addf(out, "{\"type\":\"RefreshRemoteApplicationEvent\",\"timestamp\":%" PRIu64, unix_ms);
+    gw_buf_addf(out, "{\"type\":\"%s\",\"timestamp\":%" PRIu64, type, unix_ms);
     add_field(out, "originService", origin);
     add_field(out, "destinationService", destination);
     add_field(out, "id", id);
+}
+
+void cs_event_write_refresh(gw_buf *out, const char *origin, const char *destination,
+                            uint64_t unix_ms, const char *id)
+{
+    begin_event(out, "RefreshRemoteApplicationEvent", origin, destination, unix_ms, id);
     gw_buf_add_char(out, '}');
 }
 
-gw_status cs_bus_refresh(const cs_bus *bus, const char *destination, gw_error *err)
+void cs_event_write_change(gw_buf *out, const char *origin, const char *destination,
+                           uint64_t unix_ms, const char *id, const char *name, const char *value)
+{
+    begin_event(out, "EnvironmentChangeRemoteApplicationEvent", origin, destination, unix_ms, id);
+    gw_buf_add_str(out, ",\"values\":{");
+    gw_buf_add_json(out, name, strlen(name));
+    gw_buf_add_char(out, ':');
+    gw_buf_add_json(out, value, strlen(value));
+    gw_buf_add_str(out, "}}");
+}
+
+/* A refresh, or with a name a change. */
+static gw_status publish(const cs_bus *bus, const char *destination, const char *name,
+                         const char *value, gw_error *err)
 {
     if (bus->publish == NULL) {
         return gw_error_set(err, GW_E_UNAVAILABLE, 0,
@@ -81,8 +101,12 @@ gw_status cs_bus_refresh(const cs_bus *bus, const char *destination, gw_error *e
     if (st == GW_OK && gw_buf_status(&target) == GW_OK) {
         char id[GW_ID_LEN + 1];
         gw_id_new(id);
-        cs_event_write_refresh(&json, bus->origin, target.data, gw_clock_unix_ns() / GW_NS_PER_MS,
-                               id);
+        uint64_t now_ms = gw_clock_unix_ns() / GW_NS_PER_MS;
+        if (name == NULL) {
+            cs_event_write_refresh(&json, bus->origin, target.data, now_ms, id);
+        } else {
+            cs_event_write_change(&json, bus->origin, target.data, now_ms, id, name, value);
+        }
     }
     if (st == GW_OK && (gw_buf_status(&target) != GW_OK || gw_buf_status(&json) != GW_OK)) {
         st = gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
@@ -93,4 +117,20 @@ gw_status cs_bus_refresh(const cs_bus *bus, const char *destination, gw_error *e
     gw_buf_dispose(&target);
     gw_buf_dispose(&json);
     return st;
+}
+
+gw_status cs_bus_refresh(const cs_bus *bus, const char *destination, gw_error *err)
+{
+    return publish(bus, destination, NULL, NULL, err);
+}
+
+gw_status cs_bus_change(const cs_bus *bus, const char *destination, const char *name,
+                        const char *value, gw_error *err)
+{
+    if (name[0] == '\0' || strlen(name) > CS_KEY_BYTES_MAX || strlen(value) > CS_CHANGE_BYTES_MAX) {
+        return gw_error_set(err, GW_E_INVALID, 0,
+                            "a change needs a name of 1 to %u bytes, and a value of at most %u",
+                            CS_KEY_BYTES_MAX, CS_CHANGE_BYTES_MAX);
+    }
+    return publish(bus, destination, name, value, err);
 }

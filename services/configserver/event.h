@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Refresh events for the bus, exactly as Spring Cloud Bus writes them: every version reads these
+ * Events for the bus, exactly as Spring Cloud Bus writes them: every version reads these
  * fields and old ones refuse any other.
  */
 #ifndef CS_EVENT_H
@@ -33,6 +33,10 @@ gw_status cs_destination_write(gw_buf *out, const char *text, gw_error *err);
 void cs_event_write_refresh(gw_buf *out, const char *origin, const char *destination,
                             uint64_t unix_ms, const char *id);
 
+/* Append an EnvironmentChangeRemoteApplicationEvent: receivers set the property. */
+void cs_event_write_change(gw_buf *out, const char *origin, const char *destination,
+                           uint64_t unix_ms, const char *id, const char *name, const char *value);
+
 /*
  * Publish one refresh event.
  *
@@ -40,5 +44,9 @@ void cs_event_write_refresh(gw_buf *out, const char *origin, const char *destina
  * @return GW_OK; GW_E_INVALID; GW_E_UNAVAILABLE when there is no bus; what publishing fails with.
  */
 gw_status cs_bus_refresh(const cs_bus *bus, const char *destination, gw_error *err);
+
+/* The same with an environment change. GW_E_INVALID also for a name or a value that is too long. */
+gw_status cs_bus_change(const cs_bus *bus, const char *destination, const char *name,
+                        const char *value, gw_error *err);
 
 #endif

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP face: requests in, answers out; what they mean is decided elsewhere. */
+/* All routes of the program but those that every service has. */
 #ifndef CS_ROUTES_H
 #define CS_ROUTES_H
 
+#include <stddef.h>
+
+#include <godwit/error.h>
 #include <godwit/http.h>
 
-#include "event.h"
-#include "answer/lookup.h"
+#include "app.h"
 
-/* What the handlers need; filled in before the server starts. */
-typedef struct cs_app {
-    cs_lookup *lookup;
-    cs_bus bus;
-} cs_app;
+typedef struct cs_route_table {
+    gw_http_route *items; /* all strings are static, or the table's */
+    size_t n;
+    char **patterns; /* private: those with a prefix */
+    size_t n_patterns;
+} cs_route_table;
 
-/* The routes, with NULL as their ctx: it must become the cs_app. Static. */
-const gw_http_route *cs_routes(size_t *ret_n);
+/*
+ * The routes with `app`, which is borrowed, as their ctx.
+ *
+ * @param prefix of environments, files, explanations and /encrypt, "/config" or "config"; NULL or
+ * "": none. /monitor and /actuator have none, as in Spring.
+ * @return GW_OK; GW_E_INVALID for a prefix that is no path; GW_E_NOMEM.
+ */
+gw_status cs_routes_make(cs_app *app, const char *prefix, cs_route_table *ret_table, gw_error *err);
+
+/* Once they are copied. Accepts a zeroed struct. */
+void cs_routes_dispose(cs_route_table *table);
 
 #endif

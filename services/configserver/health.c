@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "health.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+void cs_health_update(gw_health *component, const cs_view *view)
+{
+    for (size_t i = 0; i < cs_view_n_repos(view); i++) {
+        cs_repo_state repo;
+        cs_view_repo(view, i, &repo);
+        if (!repo.is_ready) {
+            gw_health_down(component, "%s: %s", repo.name,
+                           repo.reason[0] != '\0' ? repo.reason : "not mirrored yet");
+            return;
+        }
+    }
+    gw_health_up(component);
+}
+
+static void add_member(gw_buf *out, const char *name, const char *value)
+{
+    gw_buf_addf(out, ",\"%s\":", name);
+    gw_buf_add_json(out, value, strlen(value));
+}
+
+static void write_repo(gw_buf *out, const cs_repo_state *repo)
+{
+    gw_buf_add_str(out, "{\"name\":");
+    gw_buf_add_json(out, repo->name, strlen(repo->name));
+    add_member(out, "uri", repo->uri);
+    add_member(out, "state", !repo->is_ready ? "missing" : repo->is_fresh ? "fresh" : "stale");
+    if (repo->is_ready) {
+        gw_buf_addf(out, ",\"ageSeconds\":%" PRIu64, repo->age_ms / 1000);
+    }
+    if (repo->default_commit[0] != '\0') {
+        add_member(out, "version", repo->default_commit);
+    }
+    if (repo->n_faulty_files > 0) {
+        gw_buf_addf(out, ",\"faultyFiles\":%zu", repo->n_faulty_files);
+    }
+    if (repo->reason[0] != '\0') {
+        add_member(out, "reason", repo->reason);
+    }
+    gw_buf_add_char(out, '}');
+}
+
+static bool are_all_ready(const cs_view *view)
+{
+    bool are_ready = true;
+    for (size_t i = 0; i < cs_view_n_repos(view); i++) {
+        cs_repo_state repo;
+        cs_view_repo(view, i, &repo);
+        are_ready = are_ready && repo.is_ready;
+    }
+    return are_ready;
+}
+
+static void write_config_server(gw_buf *out, const cs_view *view, bool is_up)
+{
+    gw_buf_addf(out, "\"configServer\":{\"status\":\"%s\",\"details\":{\"repositories\":[",
+                is_up ? "UP" : "DOWN");
+    for (size_t i = 0; i < cs_view_n_repos(view); i++) {
+        cs_repo_state repo;
+        cs_view_repo(view, i, &repo);
+        gw_buf_add_str(out, i > 0 ? "," : "");
+        write_repo(out, &repo);
+    }
+    gw_buf_add_str(out, "]}}");
+}
+
+/* The members of "components" that the program's registry writes; nothing if there are none. */
+static void add_registry(gw_buf *out, const gw_buf *report)
+{
+    static const char begin[] = "\"components\":{";
+    const char *at = memmem(report->data, report->len, begin, sizeof(begin) - 1);
+    if (at != NULL) {
+        at += sizeof(begin) - 1;
+        size_t len = (size_t)(report->data + report->len - at) - 2; /* without "}}" */
+        gw_buf_add_str(out, len > 0 ? "," : "");
+        gw_buf_add(out, at, len);
+    }
+}
+
+bool cs_health_write(gw_buf *out, const cs_view *view)
+{
+    gw_buf report;
+    gw_buf_init(&report, 0);
+    bool is_up = gw_health_write_json(&report, true);
+    bool are_ready = are_all_ready(view);
+    is_up = is_up && are_ready && gw_buf_status(&report) == GW_OK;
+    gw_buf_addf(out, "{\"status\":\"%s\",\"components\":{", is_up ? "UP" : "DOWN");
+    write_config_server(out, view, are_ready);
+    if (gw_buf_status(&report) == GW_OK) {
+        add_registry(out, &report);
+    }
+    gw_buf_add_str(out, "}}");
+    gw_buf_dispose(&report);
+    return is_up;
+}
