@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* configserver: configuration out of git, as Spring Cloud Config serves it. Wiring only. */
+#include <stdatomic.h>
+
 #include <godwit/health.h>
 #include <godwit/log.h>
 #include <godwit/service.h>
 #include <godwit/url.h>
 
-#include "answer/lookup.h"
-#include "repo/repository.h"
+#include "health.h"
 #include "routes.h"
-#include "watch.h"
+#include "settings.h"
 
-#define BUS_EXCHANGE   "springCloudBus"
-#define WATCH_EVERY_MS 2000
+#define BUS_EXCHANGE "springCloudBus"
 
 typedef struct program {
     cs_app app;
-    cs_repository *repo;
-    cs_watch *watch;
+    cs_settings settings;
+    cs_rules rules;
+    cs_keys *keys;
+    cs_access *access;
+    gw_health *health;
+    atomic_bool is_open; /* the estate is there */
 } program;
 
-/* @thread those of the HTTP server */
+/* @thread the HTTP server's and the estate's */
 static gw_status publish(void *ctx, const char *json, size_t len, gw_error *err)
 {
     gw_client *client = ctx;
@@ -63,47 +67,131 @@ static void stop(void *ctx, gw_service *service)
 {
     (void)service;
     program *self = ctx;
-    cs_watch_stop(self->watch);
+    cs_estate_close(self->app.estate);
     cs_lookup_free(self->app.lookup);
-    cs_repository_free(self->repo);
+    gw_http_channel_free(self->app.channel);
+    cs_keys_free(self->keys);
+    cs_access_free(self->access);
+    cs_settings_dispose(&self->settings);
+}
+
+/* A view is in force. @thread the estate's, and once that of start() */
+static void on_change(void *ctx)
+{
+    program *self = ctx;
+    if (atomic_load(&self->is_open)) {
+        cs_health_update(self->health, cs_estate_view(self->app.estate));
+        cs_estate_leave(self->app.estate);
+    }
+    gw_http_channel_wake(self->app.channel);
+}
+
+static gw_status open_keys(program *self, gw_error *err)
+{
+    const cs_settings *settings = &self->settings;
+    if (!settings->has_cipher) {
+        return GW_OK;
+    }
+    gw_cipher *cipher = NULL;
+    gw_status st = gw_cipher_new(&settings->cipher, &cipher, err);
+    if (st != GW_OK) {
+        return st;
+    }
+    self->keys = cs_keys_new(cipher, settings->is_cipher_lenient);
+    if (self->keys == NULL) {
+        gw_cipher_free(cipher);
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
+    }
+    return GW_OK;
+}
+
+static gw_status open_app(program *self, gw_error *err)
+{
+    const cs_settings *settings = &self->settings;
+    cs_app *app = &self->app;
+    self->rules = settings->rules;
+    self->rules.decrypt_text = settings->encrypt_plain_text;
+    self->rules.keys = settings->keep_ciphers ? NULL : self->keys;
+    self->access =
+        settings->n_users == 0 ? NULL : cs_access_new(settings->users, settings->n_users);
+    app->access = self->access;
+    app->hook_rules = &settings->webhook;
+    app->crypt = (cs_crypt){.keys = self->keys, .access = self->access};
+    app->channel = gw_http_channel_new();
+    app->lookup = cs_lookup_new(&self->rules);
+    self->health = gw_health_add("repository", true);
+    if ((settings->n_users > 0 && self->access == NULL) || app->channel == NULL ||
+        app->lookup == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
+    }
+    cs_estate_options options = {
+        .repos = settings->repos,
+        .n_repos = settings->n_repos,
+        .open = cs_backend_open,
+        .free_memo_value = cs_lookup_free_memo_value,
+        .on_change = on_change,
+        .ctx = self,
+    };
+    gw_status st = cs_estate_open(&options, &app->estate, err);
+    if (st == GW_OK) {
+        atomic_store(&self->is_open, true);
+        on_change(self);
+    }
+    return st;
+}
+
+static gw_status add_routes(program *self, gw_service *service, gw_error *err)
+{
+    cs_route_table table = {.items = NULL};
+    gw_status st = cs_routes_make(&self->app, self->settings.prefix, &table, err);
+    if (st == GW_OK) {
+        st = gw_service_add_routes(service, table.items, table.n, err);
+        cs_routes_dispose(&table);
+    }
+    return st;
 }
 
 static gw_status start(void *ctx, gw_service *service, gw_error *err)
 {
     program *self = ctx;
-    const char *location = gw_service_flag(service, "repo");
-    if (location == NULL || location[0] == '\0') {
-        return gw_error_set(err, GW_E_INVALID, 0, "-repo is missing: the path of a git repository");
-    }
-    gw_status st = cs_repository_open(location, &self->repo, err);
+    cs_settings_flags flags = {
+        .config = gw_service_flag(service, "config"),
+        .repo = gw_service_flag(service, "repo"),
+        .dir = gw_service_flag(service, "dir"),
+        .label = gw_service_flag(service, "label"),
+    };
+    gw_status st = cs_settings_load(&flags, &self->settings, err);
     if (st == GW_OK) {
-        st = cs_lookup_new(self->repo, gw_service_flag(service, "label"), &self->app.lookup, err);
-    }
-    if (st == GW_OK) {
-        st = cs_watch_start(self->app.lookup, WATCH_EVERY_MS, &self->watch, err);
+        st = open_keys(self, err);
     }
     if (st == GW_OK) {
         st = connect_bus(self, service, err);
     }
+    if (st == GW_OK) {
+        st = open_app(self, err);
+    }
+    if (st == GW_OK) {
+        st = add_routes(self, service, err);
+    }
     if (st != GW_OK) {
         stop(self, service);
-        return st;
     }
-    gw_log_info("repository", "serving %s", cs_repository_uri(self->repo));
-    return GW_OK;
+    return st;
 }
 
 int main(int argc, char **argv)
 {
     static const gw_flag flags[] = {
-        {"repo", "GODWIT_REPO", "PATH", NULL, "the git repository, bare or not"},
+        {"config", "GODWIT_CONFIG", "FILE", NULL, "settings, as Spring Cloud Config has them"},
+        {"repo", "GODWIT_REPO", "URI", NULL, "the git repository"},
+        {"dir", "GODWIT_DIR", "PATH", NULL, "a directory instead of a repository"},
         {"port", "GODWIT_PORT", "NUMBER", "8888", "the port to serve HTTP on"},
-        {"label", "GODWIT_LABEL", "LABEL", "main", "the label of requests that name none"},
+        {"label", "GODWIT_LABEL", "LABEL", NULL, "the label of requests that name none"},
         {"amqp", "GODWIT_AMQP", "URL", NULL,
          "the broker to publish refresh events on, or bus:DIR;\n"
          "                             GODWIT_AMQP keeps passwords out of the process list"},
     };
-    program self = {.repo = NULL};
+    program self = {.keys = NULL};
     gw_service_spec spec = {
         .name = "configserver",
         .summary = "serves configuration out of git, as Spring Cloud Config does",
@@ -116,6 +204,5 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
     };
-    spec.routes = cs_routes(&spec.n_routes);
     return gw_service_run(&spec, argc, argv, &self);
 }
