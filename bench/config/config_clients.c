@@ -71,7 +71,8 @@ static gw_verdict on_event(void *ctx, const gw_message *msg, gw_error *why)
     one *client = ctx;
     size_t len = 0;
     const void *body = gw_message_body(msg, &len);
-    gw_status st = gw_config_handle_event(client->config, client->id.data, body, len, NULL, why);
+    gw_status st =
+        gw_config_handle_event(client->config, client->id.data, body, len, NULL, NULL, why);
     return st == GW_OK ? GW_DONE : GW_REJECT;
 }
 

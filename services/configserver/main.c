@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* configserver: configuration out of git, as Spring Cloud Config serves it. Wiring only. */
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include <godwit/health.h>
 #include <godwit/log.h>
 #include <godwit/service.h>
 #include <godwit/url.h>
 
+#include "files/format.h"
 #include "health.h"
+#include "repo/git_helper.h"
 #include "routes.h"
 #include "settings.h"
 
-#define BUS_EXCHANGE "springCloudBus"
+#define BUS_EXCHANGE    "springCloudBus"
+#define MAX_CONNECTIONS 10000 /* most of them long polls, which wait */
 
 typedef struct program {
     cs_app app;
@@ -72,7 +76,6 @@ static void stop(void *ctx, gw_service *service)
     gw_http_channel_free(self->app.channel);
     cs_keys_free(self->keys);
     cs_access_free(self->access);
-    cs_settings_dispose(&self->settings);
 }
 
 /* A view is in force. @thread the estate's, and once that of start() */
@@ -151,19 +154,49 @@ static gw_status add_routes(program *self, gw_service *service, gw_error *err)
     return st;
 }
 
+static const char *given(gw_service *service, const char *flag)
+{
+    const char *value = gw_service_flag(service, flag);
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+/* A key of the settings file, which lies below the environment and the flags. */
+static gw_status set_key(gw_service *service, const char *key, const char *variable,
+                         const char *value, const char *origin, gw_error *err)
+{
+    if (value == NULL || getenv(variable) != NULL) {
+        return GW_OK;
+    }
+    return gw_config_set(gw_service_config(service), key, value, origin, err);
+}
+
+static gw_status configure(void *ctx, gw_service *service, gw_error *err)
+{
+    program *self = ctx;
+    cs_settings *settings = &self->settings;
+    cs_settings_flags flags = {
+        .config = given(service, "config"),
+        .repo = given(service, "repo"),
+        .dir = given(service, "dir"),
+        .label = given(service, "label"),
+    };
+    gw_status st = cs_settings_load(&flags, settings, err);
+    if (st == GW_OK) {
+        st = set_key(service, "server_port", "GODWIT_SERVER_PORT", settings->port,
+                     settings->port_origin, err);
+    }
+    if (st == GW_OK) {
+        st = set_key(service, "server_address", "GODWIT_SERVER_ADDRESS", settings->address,
+                     settings->address_origin, err);
+    }
+    return st;
+}
+
 static gw_status start(void *ctx, gw_service *service, gw_error *err)
 {
     program *self = ctx;
-    cs_settings_flags flags = {
-        .config = gw_service_flag(service, "config"),
-        .repo = gw_service_flag(service, "repo"),
-        .dir = gw_service_flag(service, "dir"),
-        .label = gw_service_flag(service, "label"),
-    };
-    gw_status st = cs_settings_load(&flags, &self->settings, err);
-    if (st == GW_OK) {
-        st = open_keys(self, err);
-    }
+    cs_format_set_utf8_properties(self->settings.rules.is_utf8_properties);
+    gw_status st = open_keys(self, err);
     if (st == GW_OK) {
         st = connect_bus(self, service, err);
     }
@@ -191,6 +224,10 @@ int main(int argc, char **argv)
          "the broker to publish refresh events on, or bus:DIR;\n"
          "                             GODWIT_AMQP keeps passwords out of the process list"},
     };
+    int code = cs_git_helper(argc, argv);
+    if (code >= 0) {
+        return code; /* git asks for a password, or for ssh */
+    }
     program self = {.keys = NULL};
     gw_service_spec spec = {
         .name = "configserver",
@@ -200,9 +237,13 @@ int main(int argc, char **argv)
         .n_flags = sizeof(flags) / sizeof(flags[0]),
         .default_port = 8888,
         .port_flag = "port",
+        .max_connections = MAX_CONNECTIONS,
         .health_style = GW_HEALTH_JSON,
+        .configure = configure,
         .start = start,
         .stop = stop,
     };
-    return gw_service_run(&spec, argc, argv, &self);
+    code = gw_service_run(&spec, argc, argv, &self);
+    cs_settings_dispose(&self.settings);
+    return code;
 }
