@@ -19,8 +19,12 @@
 #include "repo/backend.h"
 #include "repo/git_helper.h"
 
+#define VALUES_MAX 32
+
 typedef struct probe {
     cs_repo_options options;
+    char *values[VALUES_MAX]; /* that the options point to */
+    size_t n_values;
     cs_backend *repo;
     cs_refs *refs;
     pthread_t thread;
@@ -50,7 +54,11 @@ static char *with_lines(const char *text)
 static void set(probe *it, const char *name, const char *text)
 {
     cs_repo_options *o = &it->options;
-    const char *value = with_lines(text);
+    char *value = with_lines(text);
+    if (it->n_values == VALUES_MAX) {
+        exit(2);
+    }
+    it->values[it->n_values++] = value;
     const struct {
         const char *name;
         const char **field;
@@ -222,6 +230,9 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof(line), stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         obey(&it, line);
+    }
+    for (size_t i = 0; i < it.n_values; i++) {
+        free(it.values[i]);
     }
     return 0;
 }
