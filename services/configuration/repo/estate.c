@@ -26,13 +26,23 @@ static bool is_kept_locked(const cs_estate *estate, const cs_keeper *keeper)
     return false;
 }
 
+/* What clients make up is in no view: a new one would cost all others their memo. */
+static bool is_invented(const cs_moment *moment)
+{
+    return moment->keeper->is_expanded && moment->refs == NULL;
+}
+
 static gw_status on_moment(void *arg, cs_moment *moment, gw_error *err)
 {
     cs_estate *estate = arg;
+    cs_keeper *keeper = moment->keeper;
     gw_status st = GW_OK;
     pthread_mutex_lock(&estate->lock);
-    bool is_kept = is_kept_locked(estate, moment->keeper);
-    if (is_kept) {
+    bool is_kept = is_kept_locked(estate, keeper);
+    if (is_invented(moment)) {
+        gw_error_set(&keeper->failed, moment->st, 0, "%s", moment->reason);
+    } else if (is_kept) {
+        keeper->failed.status = GW_OK;
         st = cs_view_change_locked(estate, moment, NULL, err);
     }
     pthread_mutex_unlock(&estate->lock);
@@ -241,14 +251,14 @@ static void join_finished_locked(cs_estate *estate)
     estate->n_leaving = n;
 }
 
-static const cs_moment *moment_of_locked(const cs_estate *estate, const cs_keeper *keeper)
+static bool has_moment_locked(const cs_estate *estate, const cs_keeper *keeper)
 {
     for (size_t i = 0; i < estate->view->n_moments; i++) {
         if (estate->view->moments[i]->keeper == keeper) {
-            return estate->view->moments[i];
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 /*
@@ -262,11 +272,10 @@ static cs_keeper *least_needed_locked(cs_estate *estate)
     bool found_is_ready = false;
     for (size_t i = 0; i < estate->n_keepers; i++) {
         cs_keeper *keeper = estate->keepers[i];
-        const cs_moment *moment = moment_of_locked(estate, keeper);
-        if (!keeper->is_expanded || moment == NULL) {
+        bool is_ready = has_moment_locked(estate, keeper);
+        if (!keeper->is_expanded || (!is_ready && keeper->failed.status == GW_OK)) {
             continue;
         }
-        bool is_ready = moment->refs != NULL;
         bool is_older =
             found == NULL || atomic_load(&keeper->used_ms) < atomic_load(&found->used_ms);
         if (found == NULL || (found_is_ready && !is_ready) ||
@@ -290,7 +299,10 @@ static gw_status make_room_locked(cs_estate *estate, cs_keeper **ret_dropped, gw
         return gw_error_set(err, GW_E_UNAVAILABLE, 0, "more than %u repositories at once",
                             CS_REPOS_MAX);
     }
-    gw_status st = cs_view_change_locked(estate, NULL, keeper, err);
+    gw_status st = GW_OK;
+    if (has_moment_locked(estate, keeper)) {
+        st = cs_view_change_locked(estate, NULL, keeper, err);
+    }
     if (st != GW_OK) {
         return st;
     }
@@ -338,13 +350,28 @@ static gw_status add_expanded_locked(cs_estate *estate, size_t index, const char
     return st;
 }
 
+/* GW_OK when it is still being read, or when it has been and a newer view has it. */
+static gw_status fail_as(const cs_keeper *keeper, gw_error *err)
+{
+    if (keeper->failed.status == GW_OK) {
+        return GW_OK;
+    }
+    gw_status st = keeper->failed.status == GW_E_NOT_FOUND ? GW_E_NOT_FOUND : GW_E_UNAVAILABLE;
+    return gw_error_set(err, st, 0, "repository %s: %s", keeper->options->name,
+                        keeper->failed.text);
+}
+
 gw_status cs_estate_expand(cs_estate *estate, size_t index, const char *name, const char *uri,
                            gw_error *err)
 {
     cs_keeper *dropped = NULL;
     gw_status st = GW_OK;
     pthread_mutex_lock(&estate->lock);
-    if (find_expanded_locked(estate, index, uri) == NULL && !estate->is_closing) {
+    cs_keeper *keeper = find_expanded_locked(estate, index, uri);
+    if (keeper != NULL) {
+        atomic_store(&keeper->used_ms, gw_clock_ms());
+        st = fail_as(keeper, err);
+    } else if (!estate->is_closing) {
         st = make_room_locked(estate, &dropped, err);
         if (st == GW_OK) {
             st = add_expanded_locked(estate, index, name, uri, err);
@@ -352,8 +379,8 @@ gw_status cs_estate_expand(cs_estate *estate, size_t index, const char *name, co
     }
     pthread_mutex_unlock(&estate->lock);
     if (dropped != NULL) {
-        gw_log_info("repository", "%s: dropped, for others that are asked for",
-                    dropped->options->name);
+        gw_log_debug("repository", "%s: dropped, for others that are asked for",
+                     dropped->options->name);
         cs_keeper_stop(dropped);
         cs_keeper_unref(dropped);
     }

@@ -74,8 +74,8 @@ void cs_view_close(cs_estate *estate);
 /*
  * The repository that a site's URI with placeholders stands for is not in the view: have it made.
  *
- * @return GW_E_BUSY: ask again when the view has changed; GW_E_UNAVAILABLE when there are too many;
- *         GW_E_NOMEM.
+ * @return GW_E_BUSY: ask again when the view has changed; GW_E_NOT_FOUND or GW_E_UNAVAILABLE when
+ * it was tried; GW_E_UNAVAILABLE when there are too many; GW_E_NOMEM.
  */
 gw_status cs_estate_expand(cs_estate *estate, size_t index, const char *name, const char *uri,
                            gw_error *err);

@@ -261,7 +261,9 @@ static void on_bad_sync(cs_keeper *keeper, gw_status st, const gw_error *why)
     if (before != NULL && before->st == st && strcmp(before->reason, why->text) == 0) {
         return;
     }
-    gw_log_error("repository", "%s: %s", keeper->options->name, why->text);
+    bool is_invented = keeper->is_expanded && st == GW_E_NOT_FOUND;
+    gw_log_at(is_invented ? GW_LOG_DEBUG : GW_LOG_ERROR, "repository", "%s: %s",
+              keeper->options->name, why->text);
     cs_refs *refs = before == NULL || before->refs == NULL ? NULL : cs_refs_ref(before->refs);
     cs_moment *moment = cs_moment_new(keeper, refs, st, why->text);
     gw_error ignored = GW_ERROR_INIT;

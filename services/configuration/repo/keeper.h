@@ -47,6 +47,7 @@ typedef struct cs_keeper {
     char *uri;                /* without user and password */
     size_t index;             /* of the repository of the estate that it belongs to */
     bool is_expanded;         /* made on demand, from a URI with placeholders */
+    gw_error failed; /* of one made on demand that has nothing to serve: why. The estate's */
     cs_keeper_events events;
     cs_backend *backend; /* the thread's until there is a moment with refs; then any thread's */
     int watch_fd;        /* -1: none; set before the first moment */

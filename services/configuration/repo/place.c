@@ -211,6 +211,9 @@ static gw_status find(search *look, gw_error *err)
             return st;
         }
     }
+    if (look->first.status == GW_OK) { /* a list without a name */
+        return gw_error_set(err, GW_E_NOT_FOUND, 0, "no repository is for such an application");
+    }
     return gw_error_set(err, look->first.status, look->first.native, "%s", look->first.text);
 }
 
