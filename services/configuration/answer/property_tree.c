@@ -5,6 +5,7 @@
  */
 #include "answer/property_tree.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,15 @@ typedef struct run {
     size_t len;
 } run;
 
+/* An item and what its key's places are. */
+typedef struct grown {
+    const cs_merged_item *item;
+    const uint16_t *ranks;
+} grown;
+
 typedef struct grower {
     const cs_merged_item *items; /* in their order */
-    const cs_merged_item **sorted;
+    grown *sorted;
     size_t n;
     cs_arena *arena;
     size_t n_nodes;
@@ -42,51 +49,65 @@ static gw_status fail(const grower *g, const cs_merged_item *item, gw_status st,
 
 /* ---- the parts of keys ---------------------------------------------------------------- */
 
+/* What a place in a key is. The end comes before a '.', that before an index, and that before what
+ * goes on with a name: so keys below one name lie side by side when they are sorted by it. */
+enum { AT_END, AT_DOT, AT_INDEX, IN_NAME };
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* The end of "[12]" at `at`; 0 if there is no index. */
-static size_t index_end(cs_text key, size_t at)
+/* The end of the digits in brackets at `at`; 0 if there are none. */
+static size_t digits_end(cs_text key, size_t at)
 {
     size_t i = at + 1;
-    if (key.bytes[at] != '[' || i == key.len || !is_digit(key.bytes[i])) {
-        return 0;
-    }
-    bool has_leading_zero = key.bytes[i] == '0' && i + 1 < key.len && is_digit(key.bytes[i + 1]);
     while (i < key.len && is_digit(key.bytes[i])) {
         i++;
     }
-    if (has_leading_zero || i == key.len || key.bytes[i] != ']') {
-        return 0;
-    }
-    i++;
-    return i == key.len || key.bytes[i] == '.' || key.bytes[i] == '[' ? i : 0;
+    bool has_leading_zero = i > at + 2 && key.bytes[at + 1] == '0';
+    return i == at + 1 || has_leading_zero || i == key.len || key.bytes[i] != ']' ? 0 : i + 1;
 }
 
-static bool is_boundary(cs_text key, size_t at)
+/* From right to left, since an index is one only if what follows it is an index, a '.' or the end.
+ */
+static const uint16_t *rank_places(cs_text key, cs_arena *arena)
 {
-    return at == key.len || key.bytes[at] == '.' || index_end(key, at) != 0;
+    uint16_t *ranks = cs_arena_alloc(arena, (key.len + 1) * sizeof(*ranks));
+    if (ranks == NULL) {
+        return NULL;
+    }
+    ranks[key.len] = AT_END;
+    for (size_t i = key.len; i > 0; i--) {
+        size_t at = i - 1;
+        size_t end = key.bytes[at] == '[' ? digits_end(key, at) : 0;
+        ranks[at] = (uint16_t)(IN_NAME + (unsigned char)key.bytes[at]);
+        if (key.bytes[at] == '.') {
+            ranks[at] = AT_DOT;
+        } else if (end > 0 && ranks[end] < IN_NAME) {
+            ranks[at] = AT_INDEX;
+        }
+    }
+    return ranks;
 }
 
 /* The end of a name that begins at `at`: a '[' at its beginning is part of it. */
-static size_t name_end(cs_text key, size_t at)
+static size_t name_end(const grown *of, size_t at)
 {
     size_t i = at;
-    if (i < key.len && key.bytes[i] == '[') {
+    if (of->ranks[i] == AT_INDEX) {
         i++;
     }
-    while (!is_boundary(key, i)) {
+    while (of->ranks[i] >= IN_NAME) {
         i++;
     }
     return i;
 }
 
 /* The end of the part that begins with the boundary at `at`. */
-static size_t part_end(cs_text key, size_t at)
+static size_t part_end(const grown *of, size_t at)
 {
-    return key.bytes[at] == '.' ? name_end(key, at + 1) : index_end(key, at);
+    return of->ranks[at] == AT_DOT ? name_end(of, at + 1) : digits_end(of->item->key, at);
 }
 
 static gw_status check_key(const grower *g, const cs_merged_item *item)
@@ -101,50 +122,28 @@ static gw_status check_key(const grower *g, const cs_merged_item *item)
     return GW_OK;
 }
 
-/* ---- the order in which runs lie side by side ------------------------------------------- */
-
-/* What is at `i`: the end before a '.', before an index, before all that goes on with the name. */
-static int rank_at(cs_text key, size_t i)
-{
-    if (i == key.len) {
-        return 0;
-    }
-    if (key.bytes[i] == '.') {
-        return 1;
-    }
-    if (key.bytes[i] == '[' && index_end(key, i) != 0) {
-        return 2;
-    }
-    return 3 + (unsigned char)key.bytes[i];
-}
-
 static int by_parts(const void *a, const void *b)
 {
-    const cs_text x = (*(const cs_merged_item *const *)a)->key;
-    const cs_text y = (*(const cs_merged_item *const *)b)->key;
-    for (size_t i = 0; i < x.len || i < y.len; i++) {
-        if (i < x.len && i < y.len && x.bytes[i] == y.bytes[i] && x.bytes[i] != '[') {
-            continue;
-        }
-        int order = rank_at(x, i) - rank_at(y, i);
-        if (order != 0) {
-            return order;
-        }
+    const uint16_t *x = ((const grown *)a)->ranks;
+    const uint16_t *y = ((const grown *)b)->ranks;
+    while (*x == *y && *x != AT_END) {
+        x++;
+        y++;
     }
-    return 0;
+    return (*x > *y) - (*x < *y);
 }
 
 static cs_text key_at(const grower *g, size_t i)
 {
-    return g->sorted[i]->key;
+    return g->sorted[i].item->key;
 }
 
-/* The next run of one more part, from `begin` on: all of them have the boundary at `at`. */
+/* The next run of one more part, from `begin` on: all of them have the boundary at `len`. */
 static run next_run(const grower *g, size_t begin, size_t end, size_t len)
 {
     cs_text first = key_at(g, begin);
     size_t i = begin + 1;
-    while (i < end && key_at(g, i).len >= len && is_boundary(key_at(g, i), len) &&
+    while (i < end && key_at(g, i).len >= len && g->sorted[i].ranks[len] < IN_NAME &&
            memcmp(key_at(g, i).bytes, first.bytes, len) == 0) {
         i++;
     }
@@ -161,9 +160,9 @@ static cs_branch *new_branch(grower *g, cs_branch_kind kind, run of)
         return NULL;
     }
     branch->kind = kind;
-    branch->place = (size_t)(g->sorted[of.begin] - g->items);
+    branch->place = (size_t)(g->sorted[of.begin].item - g->items);
     for (size_t i = of.begin + 1; i < of.end; i++) {
-        size_t place = (size_t)(g->sorted[i] - g->items);
+        size_t place = (size_t)(g->sorted[i].item - g->items);
         branch->place = place < branch->place ? place : branch->place;
     }
     return branch;
@@ -228,7 +227,7 @@ static parts divide(const grower *g, run of)
         p.value.end = ++i;
     }
     p.map = (run){i, i, of.len};
-    while (i < of.end && key_at(g, i).bytes[of.len] == '.') {
+    while (i < of.end && g->sorted[i].ranks[of.len] == AT_DOT) {
         i++;
     }
     p.map.end = i;
@@ -246,7 +245,7 @@ static gw_status grow_longer(grower *g, run of, crown *around)
 {
     gw_status st = GW_OK;
     for (size_t i = of.begin; i < of.end && st == GW_OK;) {
-        run longer = next_run(g, i, of.end, part_end(key_at(g, i), of.len));
+        run longer = next_run(g, i, of.end, part_end(&g->sorted[i], of.len));
         st = grow_named(g, longer, around);
         i = longer.end;
     }
@@ -263,7 +262,7 @@ static gw_status grow_branch(grower *g, run of, crown *around, cs_branch **ret_b
     bool is_map = !is_value && !is_empty(p.map);
     ret_rest[0] = is_value ? p.map : (run){0, 0, 0};
     ret_rest[1] = is_value || is_map ? p.list : (run){0, 0, 0};
-    gw_status st = count_nodes(g, g->sorted[of.begin], 1);
+    gw_status st = count_nodes(g, g->sorted[of.begin].item, 1);
     if (st != GW_OK) {
         return st;
     }
@@ -277,11 +276,11 @@ static gw_status grow_branch(grower *g, run of, crown *around, cs_branch **ret_b
     }
     *ret_branch = branch;
     if (is_value) {
-        branch->item = g->sorted[taken.begin];
+        branch->item = g->sorted[taken.begin].item;
         return GW_OK;
     }
     if (g->depth >= CS_FLAT_DEPTH_MAX) {
-        return fail(g, g->sorted[of.begin], GW_E_LIMIT, "is nested too deeply");
+        return fail(g, g->sorted[of.begin].item, GW_E_LIMIT, "is nested too deeply");
     }
     g->depth++;
     st = is_map ? grow_map(g, taken, branch) : grow_list(g, taken, around, branch);
@@ -323,7 +322,7 @@ static gw_status grow_item(grower *g, run of, size_t at, crown *around, cs_branc
     run rest[2];
     size_t index = read_index(key_at(g, of.begin), at);
     if (index >= CS_LIST_ITEMS_MAX) {
-        return fail(g, g->sorted[of.begin], GW_E_LIMIT, "has too large an index");
+        return fail(g, g->sorted[of.begin].item, GW_E_LIMIT, "has too large an index");
     }
     gw_status st = grow_branch(g, of, around, &branch, rest);
     if (st == GW_OK) {
@@ -342,7 +341,7 @@ static gw_status grow_list(grower *g, run of, crown *around, cs_branch *list)
     size_t cap = 0;
     gw_status st = GW_OK;
     for (size_t i = of.begin; i < of.end && st == GW_OK;) {
-        run item = next_run(g, i, of.end, part_end(key_at(g, i), of.len));
+        run item = next_run(g, i, of.end, part_end(&g->sorted[i], of.len));
         st = grow_item(g, item, of.len, around, list, &cap);
         i = item.end;
     }
@@ -351,7 +350,7 @@ static gw_status grow_list(grower *g, run of, crown *around, cs_branch *list)
     }
     qsort(list->children, list->n_children, sizeof(cs_branch *), by_index);
     size_t n_holes = list->children[list->n_children - 1]->index + 1 - list->n_children;
-    return count_nodes(g, g->sorted[of.begin], n_holes);
+    return count_nodes(g, g->sorted[of.begin].item, n_holes);
 }
 
 static gw_status grow_map(grower *g, run of, cs_branch *map)
@@ -364,7 +363,7 @@ static gw_status grow_root(grower *g, cs_branch *root)
     crown around = {.map = root};
     gw_status st = GW_OK;
     for (size_t i = 0; i < g->n && st == GW_OK;) {
-        run named = next_run(g, i, g->n, name_end(key_at(g, i), 0));
+        run named = next_run(g, i, g->n, name_end(&g->sorted[i], 0));
         st = grow_named(g, named, &around);
         i = named.end;
     }
@@ -391,8 +390,10 @@ gw_status cs_property_tree_make(const cs_merged *merged, cs_arena *arena,
         return cs_flat_no_room(arena, err);
     }
     for (size_t i = 0; i < g.n; i++) {
-        g.sorted[i] = &merged->items[i];
-        gw_status st = check_key(&g, g.sorted[i]);
+        const cs_merged_item *item = &merged->items[i];
+        g.sorted[i] = (grown){item, rank_places(item->key, arena)};
+        gw_status st =
+            g.sorted[i].ranks == NULL ? cs_flat_no_room(arena, err) : check_key(&g, item);
         if (st != GW_OK) {
             return st;
         }

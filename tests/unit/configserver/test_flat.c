@@ -146,6 +146,8 @@ static const struct {
      "{\"document\":{\"a\":\"b\"}}", "document.a: b"},
     {"an index with a zero before it is a name", "a[00]=1\na[01]=2", NULL,
      "a[00]: '1'\na[01]: '2'\n", "{\"a[00]\":\"1\",\"a[01]\":\"2\"}", "a[00]: 1\na[01]: 2"},
+    {"an index before a bracket with text is a name", "a[0][k]=1", NULL, "a[0][k]: '1'\n",
+     "{\"a[0][k]\":\"1\"}", "a[0][k]: 1"},
     {"brackets that do not close", "a[0=1\nb[=2\nc]=3", NULL, NULL,
      "{\"c]\":\"3\",\"a[0\":\"1\",\"b[\":\"2\"}", NULL},
     {"a key that ends with a dot", "a.=1", NULL, "a:\n  ? ''\n  : '1'\n", "{\"a\":{\"\":\"1\"}}",
