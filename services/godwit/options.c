@@ -53,6 +53,22 @@ static const option table[] = {
     {OPTION_LIMITS, "max-messages", "NUMBER", TEXT(max_messages)},
     {OPTION_LIMITS, "max-bytes", "NUMBER", TEXT(max_bytes)},
     {OPTION_LIMITS, "overflow", "POLICY", TEXT(overflow)},
+    {OPTION_SERVER, "url", "URL", 0},
+    {OPTION_SERVER, "token-file", "FILE", TEXT(config.token_file)},
+    {OPTION_FORMAT, "format", "FORMAT", TEXT(config.format)},
+    {OPTION_REPO, "repo", "DIR", TEXT(config.repo)},
+    {OPTION_LABEL, "label", "LABEL", TEXT(config.label)},
+    {OPTION_SHOW_SECRETS, "show-secrets", NULL, 0},
+    {OPTION_PROPERTY, "key", "KEY", TEXT(config.property)},
+    {OPTION_KEYS, "key", "KEY", 0},
+    {OPTION_KEYS, "key-file", "FILE", TEXT(config.key_file)},
+    {OPTION_KEYS, "keystore", "FILE", TEXT(config.keystore)},
+    {OPTION_KEYS, "keystore-password", "PASSWORD", 0},
+    {OPTION_KEYS, "keystore-password-file", "FILE", TEXT(config.keystore_password_file)},
+    {OPTION_KEYS, "alias", "NAME", TEXT(config.alias)},
+    {OPTION_KEYS, "salt", "HEX", TEXT(config.salt)},
+    {OPTION_KEYS, "oaep", NULL, 0},
+    {OPTION_UTF8, "utf8-properties", NULL, 0},
 };
 
 /* False when it is no number or above `max`. */
@@ -137,6 +153,29 @@ static bool set_url(options *given, const char *name, const char *value, char *f
     return true;
 }
 
+static bool set_server(options *given, const char *value, char *fault)
+{
+    if (has_password(value)) {
+        snprintf(fault, OPTIONS_FAULT_MAX,
+                 "--url has a password, and everybody on this machine can read the command line: "
+                 "set the whole URL as " OPTIONS_SERVER_ENV " in the environment, or name a file "
+                 "with a token: --token-file /path");
+        return false;
+    }
+    given->config.server = value;
+    return true;
+}
+
+static bool refuse_secret(const char *name, char *fault)
+{
+    snprintf(fault, OPTIONS_FAULT_MAX,
+             "there is no --%s, since everybody on this machine can read the command line: name a "
+             "file with --%s-file%s",
+             name, name,
+             strcmp(name, "key") == 0 ? ", or set " OPTIONS_KEY_ENV " in the environment" : "");
+    return false;
+}
+
 /* As the help writes it: -n, --limit. */
 static const char *dashes(const char *name)
 {
@@ -189,6 +228,7 @@ static bool set_value(options *given, const option *found, const char *value, ch
     switch (found->bit) {
     case OPTION_URL:
     case OPTION_TO_URL: return set_url(given, found->name, value, fault);
+    case OPTION_SERVER: return set_server(given, value, fault);
     case OPTION_LIMIT:
     case OPTION_N: return set_number(found->name, value, &given->limit, fault);
     case OPTION_WATCH: return set_time(found->name, value, &given->watch_ms, fault);
@@ -212,6 +252,9 @@ static void set_switch(options *given, unsigned bit)
     given->yes = given->yes || bit == OPTION_YES;
     given->follow = given->follow || bit == OPTION_FOLLOW;
     given->dry_run = given->dry_run || bit == OPTION_DRY_RUN;
+    given->config.show_secrets = given->config.show_secrets || bit == OPTION_SHOW_SECRETS;
+    given->config.oaep = given->config.oaep || bit == OPTION_KEYS;
+    given->config.utf8_properties = given->config.utf8_properties || bit == OPTION_UTF8;
     given->watch_ms = bit == OPTION_WATCH ? OPTIONS_WATCH_MS : given->watch_ms;
 }
 
@@ -242,6 +285,9 @@ static bool read_option(options *given, unsigned known, const char *word, const 
         snprintf(fault, OPTIONS_FAULT_MAX, "there is no option --%.*s here",
                  len > 64 ? 64 : (int)len, name);
         return false;
+    }
+    if (found->bit == OPTION_KEYS && found->value_name != NULL && found->offset == 0) {
+        return refuse_secret(found->name, fault);
     }
     if (found->value_name == NULL && (found->bit != OPTION_WATCH || name[len] != '=')) {
         if (name[len] == '=') {
@@ -286,6 +332,9 @@ bool options_read(unsigned known, int argc, const char **argv, options *ret_opti
     }
     if ((known & (OPTION_URL | OPTION_TO_URL)) != 0 && given.url == NULL) {
         given.url = getenv(OPTIONS_URL_ENV);
+    }
+    if ((known & OPTION_SERVER) != 0 && given.config.server == NULL) {
+        given.config.server = getenv(OPTIONS_SERVER_ENV);
     }
     *ret_options = given;
     return true;

@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 #define OPTIONS_URL_ENV      "GODWIT_AMQP_SERVER_URL"
+#define OPTIONS_SERVER_ENV   "GODWIT_CONFIG_SERVER_URL"
+#define OPTIONS_KEY_ENV      "ENCRYPT_KEY"
 #define OPTIONS_LIMIT_MAX    1000000u
 #define OPTIONS_FAULT_MAX    512
 #define OPTIONS_TIMEOUT_MS   10000u
@@ -38,7 +40,15 @@ enum {
     OPTION_WATCH = 1 << 16,
     OPTION_TARGET = 1 << 17,     /**< --exchange, --type, --key */
     OPTION_PROPERTIES = 1 << 18, /**< --id, --content-type, ..., --header */
-    OPTION_LIMITS = 1 << 19      /**< --max-messages, --max-bytes, --overflow */
+    OPTION_LIMITS = 1 << 19,     /**< --max-messages, --max-bytes, --overflow */
+    OPTION_SERVER = 1 << 20,     /**< --url of a configuration server, --token-file */
+    OPTION_FORMAT = 1 << 21,
+    OPTION_REPO = 1 << 22,
+    OPTION_LABEL = 1 << 23,
+    OPTION_SHOW_SECRETS = 1 << 24,
+    OPTION_PROPERTY = 1 << 25, /**< --key of a configuration */
+    OPTION_KEYS = 1 << 26,     /**< --key-file, --keystore, ...; a --key is refused */
+    OPTION_UTF8 = 1 << 27      /**< --utf8-properties */
 };
 
 #define OPTIONS_HEADERS_MAX 32
@@ -62,6 +72,24 @@ typedef struct options_message {
     size_t n_headers;
 } options_message;
 
+/** Of "godwit config"; NULL: not given. */
+typedef struct options_config {
+    const char *server; /**< of --url, otherwise of the environment */
+    const char *token_file;
+    const char *format;
+    const char *repo;
+    const char *label;
+    const char *property;
+    const char *key_file;
+    const char *keystore;
+    const char *keystore_password_file;
+    const char *alias;
+    const char *salt;
+    bool oaep;
+    bool show_secrets;
+    bool utf8_properties;
+} options_config;
+
 typedef struct options {
     const char *url;     /**< of --url or --to, otherwise of the environment; NULL: neither */
     unsigned timeout_ms; /**< OPTIONS_TIMEOUT_MS unless given */
@@ -82,13 +110,15 @@ typedef struct options {
     const char *max_messages; /**< these three: NULL: not given */
     const char *max_bytes;
     const char *overflow;
+    options_config config;
     bool help;
     const char **words; /**< the other words */
     int n_words;
 } options;
 
 /**
- * Read the arguments. A URL with a password is refused: others can read the command line.
+ * Read the arguments. A URL with a password is refused, and so is a key: others can read the
+ * command line.
  *
  * @param argv rearranged: ret_options->words points into it.
  * @param fault one line that names the option that is wrong.

@@ -10,20 +10,23 @@
 #include <godwit/version.h>
 
 #include "bus.h"
+#include "config.h"
 #include "dead.h"
 #include "outbox.h"
 #include "text.h"
 
 #define MESSAGE_MAX 2048
 
-static const command_group *const groups[] = {&bus_group, &dead_group, &outbox_group};
+static const command_group *const groups[] = {&bus_group, &config_group, &dead_group,
+                                              &outbox_group};
 
 static const char help[] =
-    "godwit: messages of services, by hand\n"
+    "godwit: messages and configuration of services, by hand\n"
     "\n"
     "usage: godwit GROUP COMMAND [option]... [argument]...\n"
     "\n"
     "  bus       the embedded bus: status, list, peek, publish, consume, backup, ...\n"
+    "  config    configuration: get, explain, encrypt, decrypt, lint\n"
     "  dead      messages that a service gave up: list, show, putback, drop, export\n"
     "  outbox    messages that it has not delivered: list, show, resend, drop, export\n"
     "\n"
