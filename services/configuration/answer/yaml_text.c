@@ -228,6 +228,9 @@ static bool means_itself(cs_yaml_text *w, cs_text text)
     if (text.len == 0 || cs_text_is(text, "=")) {
         return false;
     }
+    if (strchr("yYnNtTfFoO~<.+-0123456789", text.bytes[0]) == NULL) {
+        return true; /* no word and no number begins so */
+    }
     if (text.len < sizeof(copy)) {
         memcpy(copy, text.bytes, text.len);
         copy[text.len] = '\0';
