@@ -12,162 +12,23 @@
 
 #include "answer/activation.h"
 #include "answer/import.h"
+#include "answer/ranking.h"
 #include "files/format.h"
 
 #define SHARED      "application"
 #define N_NAMES_MAX (CS_APPLICATIONS_MAX + 1)
 
-typedef enum pass { PASS_NONE, PASS_PLAIN, PASS_PROFILES } pass;
-
-/* A document between its neighbours in precedence. */
-typedef struct node {
-    const cs_file *file;
-    size_t number;
-    bool is_profile_specific; /* its file has a profile in its name */
-    bool has_directives;
-    bool is_active;
-    pass visited;
-    unsigned depth; /* of imports */
-    const struct node *importer;
-    struct node *top_import; /* the highest of what it imports */
-    struct node *above;
-    struct node *below;
-} node;
-
 typedef struct selector {
     const cs_place *place;
-    cs_arena *arena;
-    cs_open_files *files;
-    size_t first_file;          /* of this tree in `files` */
+    cs_ranking ranking;
     cs_text names[N_NAMES_MAX]; /* "application" first */
     size_t n_names;
     cs_profiles requested;
     cs_profiles profiles;
-    pass pass;
-    node *top;
-    size_t n_nodes;
+    cs_pass pass;
     size_t n_imports;
     gw_error *err;
 } selector;
-
-static gw_status out_of_memory(const selector *s)
-{
-    return gw_error_set(s->err, GW_E_NOMEM, 0, "out of memory");
-}
-
-/* ---- files ------------------------------------------------------------------------ */
-
-void cs_open_files_dispose(cs_open_files *files)
-{
-    for (size_t i = 0; i < files->n_items; i++) {
-        cs_tree_release(files->items[i]);
-    }
-    free(files->items);
-    *files = (cs_open_files){.items = NULL};
-}
-
-static bool make_room(cs_open_files *files)
-{
-    if (files->n_items < files->cap) {
-        return true;
-    }
-    size_t cap = files->cap == 0 ? 16 : files->cap * 2;
-    const cs_file **items = realloc(files->items, cap * sizeof(*items));
-    if (items == NULL) {
-        return false;
-    }
-    files->items = items;
-    files->cap = cap;
-    return true;
-}
-
-static gw_status open_file(selector *s, const cs_tree_entry *entry, const cs_file **ret_file)
-{
-    if (s->files->n_items >= CS_ANSWER_FILES_MAX) {
-        return gw_error_set(s->err, GW_E_LIMIT, 0, "%s: more than %u files make up the answer",
-                            entry->path, CS_ANSWER_FILES_MAX);
-    }
-    s->files->n_bytes += entry->size;
-    if (s->files->n_bytes > CS_ENVIRONMENT_BYTES_MAX) {
-        return gw_error_set(s->err, GW_E_LIMIT, 0, "%s: the files are larger than %zu MiB",
-                            entry->path, CS_ENVIRONMENT_BYTES_MAX >> 20);
-    }
-    if (!make_room(s->files)) {
-        return out_of_memory(s);
-    }
-    gw_status st = cs_tree_parse(s->place->tree, entry, ret_file, s->err);
-    if (st == GW_OK) {
-        s->files->items[s->files->n_items++] = *ret_file;
-    }
-    return st;
-}
-
-static bool is_open(const selector *s, const char *path)
-{
-    for (size_t i = s->first_file; i < s->files->n_items; i++) {
-        if (strcmp(s->files->items[i]->path, path) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- documents in their order ------------------------------------------------------- */
-
-/* The highest of a document and all that came in by it. */
-static node *top_of(node *at)
-{
-    while (at->top_import != NULL) {
-        at = at->top_import;
-    }
-    return at;
-}
-
-static void link_above(selector *s, node *below, node *added)
-{
-    added->below = below;
-    added->above = below == NULL ? NULL : below->above;
-    if (below != NULL) {
-        below->above = added;
-    }
-    if (added->above == NULL) {
-        s->top = added;
-    } else {
-        added->above->below = added;
-    }
-}
-
-/* Add a file's documents: on top of all, or above the document that imports it. */
-static gw_status add_documents(selector *s, const cs_file *file, bool is_profile_specific,
-                               node *importer)
-{
-    for (size_t i = 0; i < file->n_documents; i++) {
-        if (s->n_nodes >= CS_ANSWER_SOURCES_MAX) {
-            return gw_error_set(s->err, GW_E_LIMIT, 0,
-                                "%s: more than %u documents make up the "
-                                "answer",
-                                file->path, CS_ANSWER_SOURCES_MAX);
-        }
-        node *added = cs_arena_alloc(s->arena, sizeof(*added));
-        if (added == NULL) {
-            return out_of_memory(s);
-        }
-        *added = (node){
-            .file = file,
-            .number = i,
-            .is_profile_specific = is_profile_specific,
-            .has_directives = cs_document_has_directives(&file->documents[i]),
-            .depth = importer == NULL ? 0 : importer->depth + 1,
-            .importer = importer,
-        };
-        link_above(s, importer == NULL ? s->top : top_of(importer), added);
-        if (importer != NULL) {
-            importer->top_import = added;
-        }
-        s->n_nodes++;
-    }
-    return GW_OK;
-}
 
 /* ---- files by their names ------------------------------------------------------------- */
 
@@ -204,14 +65,10 @@ static gw_status add_named(selector *s, const char *dir, cs_text name, const cs_
     for (size_t i = 0; (extension = cs_format_extension(i)) != NULL; i++) {
         strcpy(path + len, extension);
         const cs_tree_entry *entry = cs_tree_find(tree, path);
-        if (entry == NULL || is_open(s, path)) {
+        if (entry == NULL || cs_ranking_has(&s->ranking, path)) {
             continue;
         }
-        const cs_file *file = NULL;
-        gw_status st = open_file(s, entry, &file);
-        if (st == GW_OK) {
-            st = add_documents(s, file, profile != NULL, NULL);
-        }
+        gw_status st = cs_ranking_add(&s->ranking, entry, profile != NULL, NULL, s->err);
         if (st != GW_OK) {
             return st;
         }
@@ -235,9 +92,9 @@ static gw_status add_group(selector *s, const cs_text *profile)
 
 /* ---- imports ------------------------------------------------------------------------------ */
 
-static bool is_loop(const node *importer, const char *path)
+static bool is_loop(const cs_ranked *importer, const char *path)
 {
-    for (const node *at = importer; at != NULL; at = at->importer) {
+    for (const cs_ranked *at = importer; at != NULL; at = at->importer) {
         if (strcmp(at->file->path, path) == 0) {
             return true;
         }
@@ -245,7 +102,8 @@ static bool is_loop(const node *importer, const char *path)
     return false;
 }
 
-static gw_status check_import(const selector *s, const node *importer, const cs_property *property)
+static gw_status check_import(const selector *s, const cs_ranked *importer,
+                              const cs_property *property)
 {
     if (importer->depth >= CS_IMPORT_DEPTH_MAX) {
         return gw_error_set(s->err, GW_E_LIMIT, 0, "%s:%u: imports nested more than %u deep",
@@ -260,7 +118,7 @@ static gw_status check_import(const selector *s, const node *importer, const cs_
 
 /* A file that is not there is passed over, as Spring Cloud Config has it; so is one that came up
  * before. */
-static gw_status import_path(selector *s, node *importer, const cs_property *property,
+static gw_status import_path(selector *s, cs_ranked *importer, const cs_property *property,
                              const char *path, bool is_profile_specific)
 {
     const cs_tree_entry *entry = cs_tree_find(s->place->tree, path);
@@ -271,20 +129,17 @@ static gw_status import_path(selector *s, node *importer, const cs_property *pro
         return gw_error_set(s->err, GW_E_INVALID, 0, "%s:%u: the import of '%s' is a loop",
                             importer->file->path, property->line, path);
     }
-    if (is_open(s, path)) {
+    if (cs_ranking_has(&s->ranking, path)) {
         return GW_OK;
     }
     gw_status st = check_import(s, importer, property);
-    const cs_file *file = NULL;
-    if (st == GW_OK) {
-        st = open_file(s, entry, &file);
-    }
     s->n_imports++;
-    return st == GW_OK ? add_documents(s, file, is_profile_specific, importer) : st;
+    return st == GW_OK ? cs_ranking_add(&s->ranking, entry, is_profile_specific, importer, s->err)
+                       : st;
 }
 
 /* "a.yml" brings "a-<profile>.yml" with it. */
-static gw_status import_profiles(selector *s, node *importer, const cs_property *property,
+static gw_status import_profiles(selector *s, cs_ranked *importer, const cs_property *property,
                                  const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -308,7 +163,7 @@ static gw_status import_profiles(selector *s, node *importer, const cs_property 
 }
 
 /* The items of one property: a comma list, or one item of a list. */
-static gw_status import_list(selector *s, node *importer, const cs_property *property)
+static gw_status import_list(selector *s, cs_ranked *importer, const cs_property *property)
 {
     cs_text rest = property->value;
     cs_text location;
@@ -318,7 +173,7 @@ static gw_status import_list(selector *s, node *importer, const cs_property *pro
         if (st == GW_OK) {
             st = import_path(s, importer, property, path, false);
         }
-        if (st == GW_OK && s->pass == PASS_PROFILES) {
+        if (st == GW_OK && s->pass == CS_PASS_PROFILES) {
             st = import_profiles(s, importer, property, path);
         }
         if (st != GW_OK) {
@@ -328,7 +183,7 @@ static gw_status import_list(selector *s, node *importer, const cs_property *pro
     return GW_OK;
 }
 
-static gw_status follow_imports(selector *s, node *importer)
+static gw_status follow_imports(selector *s, cs_ranked *importer)
 {
     const cs_document *doc = &importer->file->documents[importer->number];
     const cs_property *property = NULL;
@@ -344,7 +199,7 @@ static gw_status follow_imports(selector *s, node *importer)
 
 /* ---- the passes --------------------------------------------------------------------------- */
 
-static gw_status visit(selector *s, node *at)
+static gw_status visit(selector *s, cs_ranked *at)
 {
     const cs_document *doc = &at->file->documents[at->number];
     at->visited = s->pass;
@@ -352,14 +207,14 @@ static gw_status visit(selector *s, node *at)
         at->is_active = true;
         return GW_OK;
     }
-    if (s->pass == PASS_PLAIN && cs_document_depends_on_profile(doc)) {
+    if (s->pass == CS_PASS_PLAIN && cs_document_depends_on_profile(doc)) {
         return GW_OK;
     }
     gw_status st = cs_document_is_active(at->file, doc, &s->profiles, &at->is_active, s->err);
     if (st != GW_OK || !at->is_active) {
         return st;
     }
-    if (s->pass == PASS_PROFILES) {
+    if (s->pass == CS_PASS_PROFILES) {
         st = cs_document_check(at->file, doc, at->is_profile_specific, s->err);
     }
     return st == GW_OK ? follow_imports(s, at) : st;
@@ -368,7 +223,7 @@ static gw_status visit(selector *s, node *at)
 /* From the top down; what a document brings in lies above it, and comes next. */
 static gw_status visit_all(selector *s)
 {
-    for (node *at = s->top; at != NULL;) {
+    for (cs_ranked *at = s->ranking.top; at != NULL;) {
         if (at->visited == s->pass) {
             at = at->below;
             continue;
@@ -377,12 +232,12 @@ static gw_status visit_all(selector *s)
         if (st != GW_OK) {
             return st;
         }
-        at = top_of(at);
+        at = cs_ranked_top(at);
     }
     return GW_OK;
 }
 
-static gw_status add_profiles(selector *s, const node *at, cs_directive which)
+static gw_status add_profiles(selector *s, const cs_ranked *at, cs_directive which)
 {
     const cs_document *doc = &at->file->documents[at->number];
     const cs_property *property = NULL;
@@ -401,7 +256,7 @@ static gw_status add_profiles(selector *s, const node *at, cs_directive which)
 static gw_status add_active(selector *s)
 {
     size_t i = 0;
-    const node *at = s->top;
+    const cs_ranked *at = s->ranking.top;
     for (; at != NULL; at = at->below) {
         i = 0;
         if (at->is_active && at->has_directives &&
@@ -432,7 +287,8 @@ static gw_status settle_profiles(selector *s)
     for (size_t i = 0; i < s->requested.n; i++) {
         s->profiles.items[s->profiles.n++] = s->requested.items[i];
     }
-    for (const node *at = s->top; at != NULL && !is_default && st == GW_OK; at = at->below) {
+    for (const cs_ranked *at = s->ranking.top; at != NULL && !is_default && st == GW_OK;
+         at = at->below) {
         if (at->is_active && at->has_directives) {
             st = add_profiles(s, at, CS_DIRECTIVE_INCLUDE);
         }
@@ -470,7 +326,7 @@ static gw_status read_request(selector *s, const cs_request *req)
 
 static gw_status run_passes(selector *s)
 {
-    s->pass = PASS_PLAIN;
+    s->pass = CS_PASS_PLAIN;
     gw_status st = add_group(s, NULL);
     if (st == GW_OK) {
         st = visit_all(s);
@@ -478,7 +334,7 @@ static gw_status run_passes(selector *s)
     if (st == GW_OK) {
         st = settle_profiles(s);
     }
-    s->pass = PASS_PROFILES;
+    s->pass = CS_PASS_PROFILES;
     for (size_t i = 0; st == GW_OK && i < s->profiles.n; i++) {
         st = add_group(s, &s->profiles.items[i]);
     }
@@ -490,7 +346,13 @@ gw_status cs_selection_make(const cs_place *place, const cs_request *req, cs_are
                             size_t *ret_n_documents, gw_error *err)
 {
     selector s = {
-        .place = place, .arena = arena, .files = files, .first_file = files->n_items, .err = err};
+        .place = place,
+        .ranking = {.tree = place->tree,
+                    .arena = arena,
+                    .files = files,
+                    .first_file = files->n_items},
+        .err = err,
+    };
     gw_status st = read_request(&s, req);
     if (st == GW_OK) {
         st = run_passes(&s);
@@ -498,12 +360,13 @@ gw_status cs_selection_make(const cs_place *place, const cs_request *req, cs_are
     if (st != GW_OK) {
         return st;
     }
-    cs_selected *documents = cs_arena_alloc(arena, (s.n_nodes + 1) * sizeof(*documents));
+    cs_selected *documents =
+        cs_arena_alloc(arena, (s.ranking.n_documents + 1) * sizeof(*documents));
     if (documents == NULL) {
-        return out_of_memory(&s);
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
     }
     size_t n = 0;
-    for (const node *at = s.top; at != NULL; at = at->below) {
+    for (const cs_ranked *at = s.ranking.top; at != NULL; at = at->below) {
         if (at->is_active) {
             documents[n++] = (cs_selected){at->file, at->number};
         }
