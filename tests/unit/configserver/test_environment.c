@@ -615,6 +615,16 @@ static void files_and_documents_are_counted(void **state)
     expect_names("documents", load_names(view, NULL, names, "x", NULL),
                  "a8.yml: more than 2048 documents make up the answer");
     view_double_free(view);
+
+    files[5].path = NULL; /* 1280 of each label */
+    double_label two[] = {
+        {.name = "main", .version = "c0", .files = files},
+        {.name = "next", .version = "c1", .files = files},
+    };
+    view = view_double_new(two, N_OF(two));
+    expect_names("labels", load_names(view, NULL, names, "x", "main,next"),
+                 "the labels come to more than 2048 documents");
+    view_double_free(view);
     free(documents);
 }
 

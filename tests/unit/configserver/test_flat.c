@@ -420,6 +420,36 @@ static void placeholders_are_resolved_from_the_environment(void **state)
            "{\"x\":\"1\",\"a\":\"${b}\",\"b\":\"${a}\"}");
 }
 
+/* A value of a megabyte, many times. */
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    char *large = repeat("x", (size_t)1 << 20);
+    gw_buf text;
+    gw_buf_init(&text, 0);
+    gw_buf_addf(&text, "large=%s\n", large);
+    for (size_t i = 0; i <= CS_FLAT_MEMORY_MAX >> 20; i++) {
+        gw_buf_addf(&text, "k%zu=${large}\n", i);
+    }
+    double_file files[] = {{"foo.properties", text.data}, {NULL, NULL}};
+    expect("memory", files, CS_FLAT_JSON, true, "!the flat form of the environment: ");
+    /* what is not resolved is small, but for the one value */
+    char *got = flatten(files, CS_FLAT_JSON, false);
+    assert_int_equal(got[0], '{');
+    free(got);
+    /* no text longer than an answer may be */
+    gw_buf_clear(&text);
+    gw_buf_addf(&text, "large=%s\nmany=", large);
+    for (size_t i = 0; i <= CS_ENVIRONMENT_BYTES_MAX >> 20; i++) {
+        gw_buf_add_str(&text, "${large}");
+    }
+    files[0].text = text.data;
+    expect("one value", files, CS_FLAT_JSON, true,
+           "!foo.properties:2: the value of 'many': placeholders: what they come to: ");
+    gw_buf_dispose(&text);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +459,7 @@ int main(void)
         cmocka_unit_test(keys_are_quoted_where_they_must),
         cmocka_unit_test(properties_say_what_java_reads),
         cmocka_unit_test(placeholders_are_resolved_from_the_environment),
+        cmocka_unit_test(memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
