@@ -297,26 +297,6 @@ gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const 
     return GW_OK;
 }
 
-cs_text cs_override_value(cs_arena *arena, cs_text text)
-{
-    char *value = cs_arena_alloc(arena, text.len + 1);
-    if (value == NULL) {
-        return (cs_text){NULL, 0};
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const char *rest = text.bytes + i + 1;
-        size_t n_rest = text.len - i - 1;
-        bool is_escape =
-            text.bytes[i] == '\\' &&
-            ((n_rest >= 1 && rest[0] == '{') || (n_rest >= 2 && rest[0] == '$' && rest[1] == '{'));
-        if (!is_escape) {
-            value[n++] = text.bytes[i];
-        }
-    }
-    return (cs_text){value, n};
-}
-
 void cs_environment_dispose(cs_environment *env)
 {
     inside *in = env->inside;

@@ -56,10 +56,6 @@ typedef struct cs_environment {
 gw_status cs_environment_load(const cs_view *view, const cs_rules *rules, const cs_request *req,
                               cs_environment *ret_env, gw_error *err);
 
-/* The value of an override as it is meant: "\{" and "\${", which keep a server's own placeholders
- * from being resolved, without the backslash. {NULL, 0} when the arena has no room. */
-cs_text cs_override_value(cs_arena *arena, cs_text text);
-
 /* Accepts a zeroed struct. */
 void cs_environment_dispose(cs_environment *env);
 

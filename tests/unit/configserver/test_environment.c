@@ -749,23 +749,6 @@ static void overrides_come_first(void **state)
     expect_names("what there is is not", load_names(view, &rules, "foo", "default", NULL),
                  "overrides foo.yml");
     view_double_free(view);
-
-    static const struct {
-        const char *text, *value;
-    } cases[] = {
-        {"plain", "plain"},   {"\\${a}", "${a}"}, {"\\{cipher}x", "{cipher}x"},
-        {"a\\b\\", "a\\b\\"}, {"\\$a", "\\$a"},   {"x\\${a\\}", "x${a\\}"},
-        {"\\\\{a}", "\\{a}"}, {"", ""},
-    };
-    cs_arena arena;
-    cs_arena_init(&arena, 4096);
-    for (size_t i = 0; i < N_OF(cases); i++) {
-        cs_text text = {cases[i].text, strlen(cases[i].text)};
-        cs_text value = cs_override_value(&arena, text);
-        assert_string_equal(value.bytes, cases[i].value);
-        assert_int_equal(value.len, strlen(cases[i].value));
-    }
-    cs_arena_dispose(&arena);
 }
 
 static void a_directory_has_no_version(void **state)
