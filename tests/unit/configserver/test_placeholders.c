@@ -120,7 +120,10 @@ static bool find_doubled(void *ctx, cs_text key, cs_text *ret_value)
     static char text[64];
     (void)ctx;
     unsigned n = (unsigned)strtoul(key.bytes + 1, NULL, 10);
-    snprintf(text, sizeof(text), n < 25 ? "${n%u}${n%u}" : "", n + 1, n + 1);
+    text[0] = '\0';
+    if (n < 25) {
+        snprintf(text, sizeof(text), "${n%u}${n%u}", n + 1, n + 1);
+    }
     static const char *kept[64];
     if (kept[n] == NULL) {
         kept[n] = strdup(text);
