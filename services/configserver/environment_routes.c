@@ -11,6 +11,7 @@
 #include <godwit/clock.h>
 
 #include "app.h"
+#include "files/bounds.h"
 #include "poll.h"
 #include "problem.h"
 
@@ -59,6 +60,14 @@ static void format_date(int64_t unix_s, char ret[DATE_SIZE])
         strftime(ret, DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0) {
         ret[0] = '\0';
     }
+}
+
+/* So a client learns that it can wait here for a change, and how long. */
+static void set_wait(gw_http_response *res)
+{
+    char most_s[24];
+    snprintf(most_s, sizeof(most_s), "%u", CS_WAIT_MAX_S);
+    gw_http_set_header(res, "X-Godwit-Wait", most_s);
 }
 
 /* What a client or a cache keeps with the answer; the same for 200 and 304. */
@@ -121,6 +130,7 @@ static void send_answer(const gw_http_request *req, gw_http_response *res, const
         format_date(answer->modified_s, date);
     }
     set_validators(query, res, answer, date);
+    set_wait(res);
     if (cs_poll_has(poll, answer) || is_unmodified(req, query, poll, date)) {
         gw_http_set_status(res, 304);
         return;

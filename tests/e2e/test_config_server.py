@@ -167,6 +167,7 @@ def test_what_a_client_has_is_not_sent_again(server):
     etag = first.headers["ETag"]
     again = server("/foo/dev", If_None_Match=etag)
     assert again.status_code == 304 and again.headers["ETag"] == etag and not again.content
+    assert first.headers["X-Godwit-Wait"] == again.headers["X-Godwit-Wait"] == "60"
     server.world.write_config("other.yml", "a: 1\n")
     other = server("/foo/dev", If_None_Match=etag)
     assert other.status_code == 200
