@@ -14,8 +14,9 @@
  *   5. serves the program's routes with GET /health, /health/live, /health/ready, /metrics and
  * /config, and POST /actuator/refresh, on `server_port`;
  *   6. waits for SIGTERM or SIGINT. SIGHUP reloads the configuration;
- *   7. drains: no new connections, requests in flight answered, handlers finished, outbox emptied,
- * spec->stop, exit status 0; all within `shutdown_timeout`. A second signal exits at once.
+ *   7. drains: no new connections, requests in flight answered, spec->drain, handlers finished,
+ * outbox emptied, spec->stop, exit status 0; all within `shutdown_timeout`. A second signal exits
+ * at once.
  */
 #ifndef GODWIT_SERVICE_H
 #define GODWIT_SERVICE_H
@@ -82,12 +83,15 @@ typedef struct gw_service_spec {
     size_t n_routes;
 
     /** Set keys with gw_config_set() that a settings file of the program's own has, before the
-     * configuration is loaded; those of flags come above them. A failure is as that of start. May be
-     * NULL. */
+     * configuration is loaded; those of flags come above them. A failure is as that of start. May
+     * be NULL. */
     gw_status (*configure)(void *ctx, gw_service *service, gw_error *err);
     /** Open what the program needs. A failure ends the program with status 1 and the error's text.
      * May be NULL. */
     gw_status (*start)(void *ctx, gw_service *service, gw_error *err);
+    /** End what publishes on its own: called after a successful start, when the last request was
+     * answered and before the broker's connection is closed. May be NULL. */
+    void (*drain)(void *ctx, gw_service *service);
     /** Close it. Called after a successful start; no handler is running or will be called. May be
      * NULL. */
     void (*stop)(void *ctx, gw_service *service);

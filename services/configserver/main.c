@@ -67,6 +67,15 @@ static gw_status connect_bus(program *self, gw_service *service, gw_error *err)
     return GW_OK;
 }
 
+/* Who waits for a repository is told to the end, on a client that is there. */
+static void drain(void *ctx, gw_service *service)
+{
+    (void)service;
+    program *self = ctx;
+    cs_estate_close(self->app.estate);
+    self->app.estate = NULL;
+}
+
 static void stop(void *ctx, gw_service *service)
 {
     (void)service;
@@ -241,6 +250,7 @@ int main(int argc, char **argv)
         .health_style = GW_HEALTH_JSON,
         .configure = configure,
         .start = start,
+        .drain = drain,
         .stop = stop,
     };
     code = gw_service_run(&spec, argc, argv, &self);

@@ -543,6 +543,9 @@ static bool shut_down(gw_service *service, bool started)
     gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
     unfollow(service);
     gw_http_server_stop(service->http, timeout_ms / 2);
+    if (started && service->spec->drain != NULL) {
+        service->spec->drain(service->ctx, service);
+    }
     uint64_t now_ms = gw_clock_ms();
     gw_error err = GW_ERROR_INIT;
     gw_status st = gw_close(service->client,
