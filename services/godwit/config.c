@@ -38,7 +38,7 @@ static const command commands[] = {
              "  godwit config get accountservice/test --url http://127.0.0.1:8888\n",
      .run = config_get},
     {.name = "explain",
-     .options = OPTION_SERVER | OPTION_SHOW_SECRETS | OPTION_JSON | OPTION_TIMEOUT,
+     .options = OPTION_SERVER | OPTION_REPO | OPTION_SHOW_SECRETS | OPTION_JSON | OPTION_TIMEOUT,
      .n_words_min = 1,
      .n_words_max = 2,
      .help = "godwit config explain: which file each value comes from, and what it hides\n"
@@ -51,7 +51,7 @@ static const command commands[] = {
              "With KEY only the keys that hold this text.\n"
              "\n"
              "example:\n"
-             "  godwit config explain accountservice/test server_port\n",
+             "  godwit config explain accountservice/test server_port --repo .\n",
      .run = config_explain},
     {.name = "encrypt",
      .options = OPTION_KEYS,

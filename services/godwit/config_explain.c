@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* "godwit config explain": a server's explanation, for people. */
+/* "godwit config explain": the explanation of a server, or of a repository, for people. */
 #include <stdlib.h>
 #include <string.h>
 
 #include <godwit/url.h>
 
 #include "config_commands.h"
+#include "config_repo.h"
 #include "config_server.h"
 #include "config_show.h"
 #include "text.h"
@@ -165,7 +166,9 @@ int config_explain(const options *given, FILE *out, FILE *err)
         return tool_fail(err, TOOL_USAGE, "%s", fault.text);
     }
     gw_buf_init(&it.text, 0);
-    int status = ask_server(&it, &req, key, err);
+    int status = given->config.repo != NULL
+                     ? config_repo_explain(given, &req, key, &it.root, &it.environment, err)
+                     : ask_server(&it, &req, key, err);
     if (status == TOOL_OK) {
         status = given->json ? write_json(&it, out, err) : write_text(&it, out, err);
     }

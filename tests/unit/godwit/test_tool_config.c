@@ -252,6 +252,44 @@ static void secrets_are_asked_for(void **state)
           "--show-secrets", "--url", server_url(server));
 }
 
+static void put(const char *name, const char *text)
+{
+    char path[400];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Files as they lie there; with a label, the commit. */
+static void a_repository_is_explained_without_a_server(void **state)
+{
+    (void)state;
+    put("application.yml", "a: 1\ndb.password: hunter2\n");
+    put("foo-dev.yml", "x: 0\na: 2\n");
+    CHECK(NULL, 0, "a = 2  (foo-dev.yml:2)\n    hides 1  (application.yml:1)\n", "", "explain",
+          "foo/dev", "--repo", dir);
+    CHECK(NULL, 0, "db.password = ***  (application.yml:2)\n", "", "explain", "foo/dev", "passw",
+          "--repo", dir);
+    CHECK(NULL, 0, "db.password = hunter2  (application.yml:2)\n", "", "explain", "foo/dev",
+          "--show-secrets", "--repo", dir);
+    CHECK(NULL, 1, "", "no key holds this text", "explain", "foo/dev", "nope", "--repo", dir);
+    CHECK(NULL, 1, "", "/nowhere", "explain", "foo/dev", "--repo", "/nowhere");
+    char command[600];
+    snprintf(command, sizeof(command),
+             "cd %s && git init -q -b main . && git add -A && git -c user.name=t -c "
+             "user.email=t@example.org commit -q -m t",
+             dir);
+    assert_int_equal(system(command), 0);
+    put("foo-dev.yml", "x: 0\na: 3\n");
+    CHECK(NULL, 0, "a = 3  (foo-dev.yml:2)\n", "", "explain", "foo/dev", "--repo", dir);
+    CHECK(NULL, 0, "a = 2  (foo-dev.yml:2)\n", "", "explain", "foo/dev/main", "--repo", dir);
+    CHECK(NULL, 1, "", "nope", "explain", "foo/dev/nope", "--repo", dir);
+    put("foo.yml", "a: 1\na: 2\n");
+    CHECK(NULL, 1, "", "foo.yml:2: duplicate key 'a'", "explain", "foo/dev", "--repo", dir);
+}
+
 static void nothing_to_explain_is_a_failure(void **state)
 {
     (void)state;
@@ -292,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_token_comes_from_a_file),
         cmocka_unit_test(an_explanation_says_what_is_hidden),
         cmocka_unit_test(secrets_are_asked_for),
+        cmocka_unit_test(a_repository_is_explained_without_a_server),
         cmocka_unit_test(nothing_to_explain_is_a_failure),
         cmocka_unit_test(help_fits_a_screen),
     };
