@@ -110,11 +110,19 @@ void lint_profiles(lint_findings *findings, const cs_file *file, const cs_docume
         return;
     }
     gw_error err = GW_ERROR_INIT;
-    /* "foo-bar.yml" may be the application foo-bar, so its name does not make it specific. */
     if (cs_document_check(file, doc, false, &err) != GW_OK) {
         lint_fault(findings, file->path, &err);
         return;
     }
+    /* "foo-bar.yml" may be the application foo-bar, or foo with the profile bar. */
+    const char *slash = strrchr(file->path, '/');
+    if (strchr(slash != NULL ? slash : file->path, '-') != NULL &&
+        cs_document_check(file, doc, true, &err) != GW_OK) {
+        lint_add(findings, LINT_WARNING, file->path, line_of(doc),
+                 "refused where what follows the '-' in the file's name is a profile: "
+                 "spring.profiles.active, include and default are for files of all profiles");
+    }
+    err = (gw_error)GW_ERROR_INIT;
     if (!may_apply(file, doc, &err)) {
         if (err.text[0] != '\0') {
             lint_fault(findings, file->path, &err);

@@ -156,6 +156,8 @@ static void documents_that_never_apply(void **state)
     put("c.properties", "spring.config.activate.on-cloud-platform=kubernetes\nk=1\n");
     put("d.yml", "spring.config.activate.on-profile: \"-odd-\"\nk: 1\n");
     put("e.yml", "spring.profiles: old\nk: 1\n");
+    put("foo-dev.yml", "k: 1\nspring.profiles.include: x\n");
+    put("foo.yml", "spring.profiles.include: x\n");
     tool_output got = tool_output_of((const char *const[]){"lint", dir, NULL}, NULL);
     static const char never[] = "warning: this document never applies: ";
     assert_int_equal(got.status, 1);
@@ -165,6 +167,8 @@ static void documents_that_never_apply(void **state)
                      0);
     assert_int_equal(strncmp(strstr(got.out, "d.yml:1: ") + 9, never, sizeof(never) - 1), 0);
     assert_non_null(strstr(got.out, "e.yml:1: error: "));
+    assert_non_null(strstr(got.out, "foo-dev.yml:1: warning: refused where what follows the '-'"));
+    assert_null(strstr(got.out, "foo.yml"));
     tool_output_free(&got);
 }
 
