@@ -29,6 +29,21 @@ static void lint_tab(lint_findings *findings, const char *path, unsigned number,
     }
 }
 
+/* "key: {cipher}..." begins a map for YAML. */
+static void lint_unquoted(lint_findings *findings, const char *path, unsigned number, cs_text line)
+{
+    const char *found = memmem(line.bytes, line.len, "{cipher}", 8);
+    const char *before = found;
+    while (before != NULL && before > line.bytes && before[-1] == ' ') {
+        before--;
+    }
+    if (before != NULL && before < found && before > line.bytes &&
+        strchr(":-", before[-1]) != NULL) {
+        lint_add(findings, LINT_WARNING, path, number,
+                 "a {cipher} value needs quotes in YAML: '{cipher}...'");
+    }
+}
+
 static void lint_properties_line(lint_findings *findings, const char *path, unsigned number,
                                  cs_text line)
 {
@@ -135,6 +150,7 @@ void lint_unread(lint_findings *findings, const char *path, const char *text, si
     lint_fault(findings, path, err);
     if (has_extension(path, "yml") || has_extension(path, "yaml")) {
         for_lines(findings, path, text, len, lint_tab);
+        for_lines(findings, path, text, len, lint_unquoted);
     }
 }
 

@@ -20,7 +20,7 @@ void lint_name(lint_findings *findings, const char *path);
 /** A fault of a reader: "path:line: what". */
 void lint_fault(lint_findings *findings, const char *path, const gw_error *err);
 
-/** A file that could not be parsed, and tabs that may be why. */
+/** A file that could not be parsed, and what may be why: tabs, {cipher} without quotes. */
 void lint_unread(lint_findings *findings, const char *path, const char *text, size_t len,
                  const gw_error *err);
 

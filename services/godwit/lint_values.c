@@ -58,6 +58,14 @@ static bool is_harmless(const cs_property *item)
            (item->value.len > 1 && memcmp(item->value.bytes, "${", 2) == 0);
 }
 
+/* As people write it in .properties, who know it from YAML. */
+static bool is_quoted_cipher(cs_text value)
+{
+    const cs_text inner = {value.bytes + 1, value.len > 0 ? value.len - 1 : 0};
+    return value.len > 0 && strchr("'\"", value.bytes[0]) != NULL && value.bytes[0] != '\0' &&
+           cs_value_is_cipher(inner);
+}
+
 static void lint_value(lint_findings *findings, const cs_file *file, const cs_property *item,
                        const gw_cipher *cipher)
 {
@@ -68,6 +76,10 @@ static void lint_value(lint_findings *findings, const cs_file *file, const cs_pr
             lint_add(findings, LINT_ERROR, file->path, item->line,
                      "the value of '%.*s' cannot be decrypted with this key", len, key);
         }
+    } else if (is_quoted_cipher(item->value)) {
+        lint_add(findings, LINT_ERROR, file->path, item->line,
+                 "the quotes are part of the value of '%.*s', which therefore is not decrypted",
+                 len, key);
     } else if (memmem(item->value.bytes, item->value.len, "PRIVATE KEY-----", 16) != NULL) {
         lint_add(findings, LINT_WARNING, file->path, item->line,
                  "'%.*s' is a private key: encrypt it (godwit config encrypt)", len, key);

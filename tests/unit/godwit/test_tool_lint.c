@@ -215,6 +215,22 @@ static void encrypted_values_are_tried(void **state)
     CHECK(NULL, 1, "", "/nowhere: ", "lint", "--key-file", "/nowhere", dir);
 }
 
+/* Quotes are needed in YAML, and are part of the value in .properties. */
+static void quotes_around_encrypted_values(void **state)
+{
+    (void)state;
+    put("a.yml", "a: 1\nb: {cipher}" MYSECRET "\n");
+    put("b.properties", "a='{cipher}" MYSECRET "'\n");
+    put("c.yml", "a: '{cipher}" MYSECRET "'\n");
+    tool_output got = tool_output_of((const char *const[]){"lint", dir, NULL}, NULL);
+    assert_int_equal(got.status, 1);
+    assert_non_null(strstr(got.out, "a.yml:2: warning: a {cipher} value needs quotes in YAML"));
+    assert_non_null(strstr(got.out, "b.properties:1: error: the quotes are part of the value of "
+                                    "'a'"));
+    assert_null(strstr(got.out, "c.yml"));
+    tool_output_free(&got);
+}
+
 static void lists_that_are_replaced(void **state)
 {
     (void)state;
@@ -365,6 +381,7 @@ int main(void)
         TEST(imports_that_leave_the_repository),
         TEST(secrets_that_anybody_can_read),
         TEST(encrypted_values_are_tried),
+        TEST(quotes_around_encrypted_values),
         TEST(lists_that_are_replaced),
         TEST(links_and_large_files),
         TEST(what_is_shown_does_not_act),
