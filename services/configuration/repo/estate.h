@@ -33,7 +33,8 @@ typedef struct cs_estate_options {
      * cs_estate_open(), and on a thread of the estate for what a URI's placeholders stand for. */
     gw_status (*open)(const cs_repo_options *options, cs_backend **ret_backend, gw_error *err);
     void (*free_memo_value)(void *value);
-    /* A view is in force. Any thread of the estate, no lock held; must not block. */
+    /* A view is in force, which cs_estate_view() has, without waiting. Any thread of the estate, no
+     * lock held; must not block. Ends with cs_estate_leave() if it looked. */
     void (*on_change)(void *ctx);
     void *ctx;
 } cs_estate_options;

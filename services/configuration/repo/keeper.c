@@ -21,6 +21,8 @@
 #define SPIN_GUARD_MS  100u  /* after a failure that left the watch as it was */
 #define CATCH_UP_MS    1000u /* how long a request waits for a sync */
 
+static _Thread_local bool is_here;
+
 /* ---- jobs ------------------------------------------------------------------------ */
 
 void cs_job_settle(cs_job *job, gw_status st, const gw_error *err)
@@ -184,6 +186,45 @@ void cs_keeper_join(cs_keeper *keeper)
     pthread_join(keeper->thread, NULL);
 }
 
+/* ---- metrics ---------------------------------------------------------------------- */
+
+static void add_gauges(cs_keeper *keeper)
+{
+    gw_buf labels;
+    gw_buf_init(&labels, 0);
+    gw_metrics_label(&labels, "repository", keeper->options->name);
+    keeper->fresh = gw_metrics_gauge("godwit_config_repository_fresh",
+                                     "1 while the repository is up to date.", labels.data);
+    keeper->synced = gw_metrics_gauge(
+        "godwit_config_repository_synced_timestamp_seconds",
+        "When the repository was last found up to date, in unix time; 0 for never.", labels.data);
+    keeper->faulty = gw_metrics_gauge("godwit_config_faulty_files",
+                                      "Configuration files at the default label that are at fault.",
+                                      labels.data);
+    gw_buf_dispose(&labels);
+}
+
+static void count_sync(cs_keeper *keeper, gw_status st)
+{
+    if (keeper->is_expanded) {
+        return;
+    }
+    if (keeper->fresh == NULL) {
+        add_gauges(keeper);
+    }
+    gw_gauge_set(keeper->fresh, st == GW_OK);
+    if (st == GW_OK) {
+        gw_gauge_set(keeper->synced, (int64_t)(gw_clock_unix_ns() / GW_NS_PER_S));
+    }
+}
+
+static void count_faulty(cs_keeper *keeper)
+{
+    if (keeper->faulty != NULL && keeper->moment != NULL) {
+        gw_gauge_set(keeper->faulty, (int64_t)atomic_load(&keeper->moment->n_faulty));
+    }
+}
+
 /* ---- a sync ------------------------------------------------------------------------ */
 
 /* One that was made on demand is opened here, where it may take its time. */
@@ -319,6 +360,7 @@ static void sync_once(cs_keeper *keeper)
     if (st != GW_OK && !atomic_load(&keeper->is_stopping)) {
         on_bad_sync(keeper, st, &err);
     }
+    count_sync(keeper, st);
     keeper->n_failures = st == GW_OK ? 0 : keeper->n_failures + 1;
     keeper->due_ms = gw_clock_ms() + jittered(delay_ms(keeper));
     pthread_mutex_lock(&keeper->lock);
@@ -386,13 +428,17 @@ static void wait_for_work(cs_keeper *keeper)
         if (fds[1].revents != 0 || gw_clock_ms() >= keeper->due_ms) {
             return;
         }
-        has_files = has_files && cs_checker_step(&keeper->checker);
+        if (has_files) {
+            has_files = cs_checker_step(&keeper->checker);
+            count_faulty(keeper);
+        }
     }
 }
 
 static void *run(void *arg)
 {
     cs_keeper *keeper = arg;
+    is_here = true;
     while (!atomic_load(&keeper->is_stopping)) {
         sync_once(keeper);
         wait_for_work(keeper);
@@ -420,6 +466,11 @@ gw_status cs_keeper_start(cs_keeper *keeper, gw_error *err)
 }
 
 /* ---- those who read ------------------------------------------------------------------ */
+
+bool cs_keeper_is_here(void)
+{
+    return is_here;
+}
 
 static bool is_ringing(const cs_keeper *keeper)
 {

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <godwit/metrics.h>
+
 #include "repo/backend.h"
 #include "repo/checker.h"
 #include "repo/moment.h"
@@ -64,6 +66,9 @@ typedef struct cs_keeper {
     pthread_cond_t has_done;
     cs_job_link *jobs;
     /* The thread's own. */
+    gw_gauge *fresh; /* NULL of one made on demand: these come and go, gauges stay */
+    gw_gauge *synced;
+    gw_gauge *faulty;
     cs_moment *moment;
     unsigned n_failures; /* in a row */
     uint64_t due_ms;
@@ -94,6 +99,9 @@ bool cs_keeper_ask(cs_keeper *keeper, cs_job_link *link);
 
 /* Wait until as many syncs are done, or the thread has ended. */
 void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms);
+
+/* Whether this thread is one of a keeper's, which must not wait for itself. */
+bool cs_keeper_is_here(void);
 
 /* Whether a sync runs. */
 bool cs_keeper_is_behind(cs_keeper *keeper);

@@ -555,6 +555,56 @@ static void faults_are_counted_on_load(void **state)
     finish(estate);
 }
 
+/* What is told of a change sees it, and does not wait for the sync that tells it. */
+typedef struct looker {
+    _Atomic(cs_estate *) estate;
+    _Atomic(uint64_t) number;
+    _Atomic(uint64_t) longest_ms;
+} looker;
+
+static void look_at_change(void *ctx)
+{
+    looker *look = ctx;
+    cs_estate *estate = atomic_load(&look->estate);
+    if (estate == NULL) {
+        return;
+    }
+    uint64_t began = gw_clock_ms();
+    atomic_store(&look->number, cs_view_number(cs_estate_view(estate)));
+    cs_estate_leave(estate);
+    uint64_t took = gw_clock_ms() - began;
+    if (took > atomic_load(&look->longest_ms)) {
+        atomic_store(&look->longest_ms, took);
+    }
+}
+
+static void who_is_told_may_look(void **state)
+{
+    (void)state;
+    static script s;
+    static looker look;
+    script_init(&s, "/srv/r", true);
+    script_push_text(&s, "main", "a: 0");
+    cs_repo_options repo = {.uri = s.uri};
+    cs_estate_options options = {
+        .repos = &repo,
+        .n_repos = 1,
+        .open = script_open,
+        .free_memo_value = free,
+        .on_change = look_at_change,
+        .ctx = &look,
+    };
+    cs_estate *estate = NULL;
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(cs_estate_open(&options, &estate, &err), GW_OK);
+    atomic_store(&look.estate, estate);
+    script_push_text(&s, "main", "a: 1");
+    assert_int_equal(sync_now(estate, NULL), GW_OK);
+    assert_int_equal(atomic_load(&look.number), cs_view_number(cs_estate_view(estate)));
+    assert_true(atomic_load(&look.longest_ms) < 1000); /* so long a request waits for a sync */
+    finish(estate);
+}
+
 static void a_full_memo_begins_anew(void **state)
 {
     (void)state;
@@ -783,6 +833,7 @@ int main(void)
         cmocka_unit_test(it_stops_while_a_sync_hangs),
         cmocka_unit_test(syncs_are_for_what_they_name),
         cmocka_unit_test(faults_are_counted_on_load),
+        cmocka_unit_test(who_is_told_may_look),
         cmocka_unit_test(a_full_memo_begins_anew),
         cmocka_unit_test(old_views_are_freed),
         cmocka_unit_test(hundreds_read_while_it_changes),
