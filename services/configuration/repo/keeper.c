@@ -330,17 +330,22 @@ static uint64_t jittered(uint64_t ms)
     return ms * 9 / 10 + random % (ms / 5 + 1);
 }
 
-static uint64_t delay_ms(const cs_keeper *keeper)
+uint64_t cs_keeper_delay_ms(unsigned refresh_s, unsigned n_failures, bool is_ready)
 {
-    uint64_t interval = (uint64_t)keeper->options->refresh_s * 1000;
-    if (keeper->n_failures == 0) {
+    uint64_t interval = (uint64_t)refresh_s * 1000;
+    if (n_failures == 0) {
         return interval;
     }
-    unsigned shift = keeper->n_failures < 16 ? keeper->n_failures : 16;
-    bool is_ready = keeper->moment != NULL && keeper->moment->refs != NULL;
+    unsigned shift = n_failures < 16 ? n_failures : 16;
     uint64_t first = is_ready || interval < FIRST_RETRY_MS ? interval : FIRST_RETRY_MS;
     uint64_t delay = first << (is_ready ? shift : shift - 1);
     return delay < interval * BACKOFF_MAX ? delay : interval * BACKOFF_MAX;
+}
+
+static uint64_t delay_ms(const cs_keeper *keeper)
+{
+    bool is_ready = keeper->moment != NULL && keeper->moment->refs != NULL;
+    return cs_keeper_delay_ms(keeper->options->refresh_s, keeper->n_failures, is_ready);
 }
 
 static void sync_once(cs_keeper *keeper)

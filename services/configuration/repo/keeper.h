@@ -100,6 +100,12 @@ bool cs_keeper_ask(cs_keeper *keeper, cs_job_link *link);
 /* Wait until as many syncs are done, or the thread has ended. */
 void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms);
 
+/*
+ * How long after a sync the next one is due, but for the jitter: the interval; after failures twice
+ * that, four times, at most ten times. While there is nothing to serve it begins with a second.
+ */
+uint64_t cs_keeper_delay_ms(unsigned refresh_s, unsigned n_failures, bool is_ready);
+
 /* Whether this thread is one of a keeper's, which must not wait for itself. */
 bool cs_keeper_is_here(void);
 

@@ -19,6 +19,7 @@
 #include "configserver/scripted_backend.h"
 #include "files/bounds.h"
 #include "repo/estate.h"
+#include "repo/keeper.h"
 #include "repo/parsed.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -358,6 +359,43 @@ static void a_remote_is_tried_again(void **state)
     wait_for(&seen.n_changes, 2);
     assert_string_equal(value_at(estate, NULL, NULL), "1");
     finish(estate);
+}
+
+static void a_remote_is_looked_at_again_and_again(void **state)
+{
+    (void)state;
+    static script s;
+    script_init(&s, "https://git.example.org/r.git", false);
+    script_push_text(&s, "main", "a: 1");
+    cs_repo_options repo = {.uri = s.uri, .refresh_s = 1};
+    cs_estate *estate = estate_of(&repo, 1);
+    wait_for(&seen.n_changes, 1);
+    assert_string_equal(value_at(estate, NULL, NULL), "1");
+    script_push_text(&s, "main", "a: 2");
+    wait_for(&seen.n_changes, 2);
+    assert_string_equal(value_at(estate, NULL, NULL), "2");
+    finish(estate);
+}
+
+static void failures_make_it_patient(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned refresh_s;
+        unsigned n_failures;
+        bool is_ready;
+        uint64_t want_ms;
+    } cases[] = {
+        {30, 0, true, 30000},      {30, 1, true, 60000},     {30, 2, true, 120000},
+        {30, 4, true, 300000},     {30, 1000, true, 300000}, {30, 0, false, 30000},
+        {30, 1, false, 1000},      {30, 2, false, 2000},     {30, 5, false, 16000},
+        {30, 1000, false, 300000}, {1, 3, true, 8000},       {1, 4, true, 10000},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        assert_int_equal(
+            cs_keeper_delay_ms(cases[i].refresh_s, cases[i].n_failures, cases[i].is_ready),
+            cases[i].want_ms);
+    }
 }
 
 static void what_was_good_is_served_while_git_is_away(void **state)
@@ -827,6 +865,8 @@ int main(void)
         cmocka_unit_test(a_remote_is_busy_then_ready),
         cmocka_unit_test(a_remote_that_fails_is_unavailable),
         cmocka_unit_test(a_remote_is_tried_again),
+        cmocka_unit_test(a_remote_is_looked_at_again_and_again),
+        cmocka_unit_test(failures_make_it_patient),
         cmocka_unit_test(what_was_good_is_served_while_git_is_away),
         cmocka_unit_test(a_commit_that_cannot_be_read_leaves_the_old_one),
         cmocka_unit_test(a_hung_repository_holds_up_no_other),
