@@ -315,8 +315,8 @@ const cs_view *cs_estate_view(cs_estate *estate)
         for (size_t i = 0; i < pin->view->n_watched; i++) {
             cs_keeper_catch_up(pin->view->watchers[i]);
         }
-        refresh(pin);
     }
+    refresh(pin); /* also if nothing is behind any more: what was may be in force since */
     if (cs_memo_is_full(pin->view->memo)) {
         renew(estate);
         refresh(pin);
