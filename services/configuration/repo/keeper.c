@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <godwit/clock.h>
@@ -19,39 +18,10 @@
 #define FIRST_RETRY_MS 1000u /* while there is nothing to serve */
 #define BACKOFF_MAX    10u   /* times the interval */
 #define SPIN_GUARD_MS  100u  /* after a failure that left the watch as it was */
-#define CATCH_UP_MS    1000u /* how long a request waits for a sync */
 
 static _Thread_local bool is_here;
 
 /* ---- jobs ------------------------------------------------------------------------ */
-
-void cs_job_settle(cs_job *job, gw_status st, const gw_error *err)
-{
-    pthread_mutex_lock(&job->lock);
-    if (st != GW_OK && job->first.status == GW_OK) {
-        job->first = *err;
-        job->first.status = st;
-    }
-    pthread_mutex_unlock(&job->lock);
-    if (atomic_fetch_sub(&job->n_left, 1) != 1) {
-        return;
-    }
-    if (job->done != NULL) {
-        job->done(job->ctx, job->first.status, &job->first);
-    }
-    pthread_mutex_destroy(&job->lock);
-    free(job);
-}
-
-static void settle_jobs(cs_job_link *jobs, gw_status st, const gw_error *err)
-{
-    cs_job_link *next = NULL;
-    for (; jobs != NULL; jobs = next) {
-        next = jobs->next;
-        cs_job_settle(jobs->job, st, err);
-        free(jobs);
-    }
-}
 
 static cs_job_link *take_jobs(cs_keeper *keeper)
 {
@@ -372,7 +342,7 @@ static void sync_once(cs_keeper *keeper)
     atomic_store(&keeper->n_done, number);
     pthread_cond_broadcast(&keeper->has_done);
     pthread_mutex_unlock(&keeper->lock);
-    settle_jobs(jobs, st, &err);
+    cs_job_settle_all(jobs, st, &err);
 }
 
 /* ---- the thread -------------------------------------------------------------------- */
@@ -457,7 +427,7 @@ static void *run(void *arg)
     pthread_mutex_unlock(&keeper->lock);
     gw_error err = GW_ERROR_INIT;
     gw_status st = gw_error_set(&err, GW_E_CLOSED, 0, "the server stops");
-    settle_jobs(take_jobs(keeper), st, &err);
+    cs_job_settle_all(take_jobs(keeper), st, &err);
     return NULL;
 }
 
@@ -470,58 +440,7 @@ gw_status cs_keeper_start(cs_keeper *keeper, gw_error *err)
     return GW_OK;
 }
 
-/* ---- those who read ------------------------------------------------------------------ */
-
 bool cs_keeper_is_here(void)
 {
     return is_here;
-}
-
-static bool is_ringing(const cs_keeper *keeper)
-{
-    struct pollfd fd = {.fd = keeper->watch_fd, .events = POLLIN};
-    return keeper->watch_fd >= 0 && poll(&fd, 1, 0) > 0;
-}
-
-bool cs_keeper_is_behind(cs_keeper *keeper)
-{
-    uint64_t n_done = atomic_load(&keeper->n_done);
-    return n_done < atomic_load(&keeper->n_begun);
-}
-
-void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms)
-{
-    struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
-                             .tv_nsec = (long)(deadline_ms % 1000) * (long)GW_NS_PER_MS};
-    int code = 0;
-    pthread_mutex_lock(&keeper->lock);
-    while (code == 0 && !atomic_load(&keeper->is_finished) &&
-           atomic_load(&keeper->n_done) < n_syncs) {
-        code = pthread_cond_timedwait(&keeper->has_done, &keeper->lock, &until);
-    }
-    pthread_mutex_unlock(&keeper->lock);
-}
-
-/*
- * A sync counts itself as begun before it drains the watch, and as done when its moment is in
- * force. So a watch that is silent and then no sync in between: all is in force. One that rings
- * while a sync runs may ring for what that sync will see, or for what it missed: look again when it
- * is done.
- */
-void cs_keeper_catch_up(cs_keeper *keeper)
-{
-    for (int round = 0; round < 2; round++) {
-        bool rings = is_ringing(keeper);
-        uint64_t n_done = atomic_load(&keeper->n_done);
-        uint64_t n_begun = atomic_load(&keeper->n_begun);
-        bool runs = n_done < n_begun;
-        if (!rings && !runs) {
-            return;
-        }
-        uint64_t since = runs ? atomic_load(&keeper->began_ms) : gw_clock_ms();
-        cs_keeper_wait(keeper, runs ? n_begun : n_begun + 1, since + CATCH_UP_MS);
-        if (!rings || !runs) {
-            return;
-        }
-    }
 }

@@ -16,22 +16,8 @@
 
 #include "repo/backend.h"
 #include "repo/checker.h"
+#include "repo/job.h"
 #include "repo/moment.h"
-
-/* One call of cs_estate_sync(): ends when the last repository it concerns has been synced. */
-typedef struct cs_job {
-    atomic_uint n_left;
-    void (*done)(void *ctx, gw_status st, const gw_error *err);
-    void *ctx;
-    pthread_mutex_t lock; /* of what follows */
-    gw_error first;       /* what failed */
-} cs_job;
-
-/* A job in a keeper's list. */
-typedef struct cs_job_link {
-    struct cs_job_link *next;
-    cs_job *job;
-} cs_job_link;
 
 /* The estate's side, called on the keeper's thread, no lock held. */
 typedef struct cs_keeper_events {
@@ -115,8 +101,5 @@ bool cs_keeper_is_behind(cs_keeper *keeper);
 /* Wait until what was changed before the call is in force; at most a second, and not for a sync
  * that has run for longer already. */
 void cs_keeper_catch_up(cs_keeper *keeper);
-
-/* The job has one sync less to wait for. */
-void cs_job_settle(cs_job *job, gw_status st, const gw_error *err);
 
 #endif

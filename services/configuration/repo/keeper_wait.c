@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The side of a keeper that requests see: whether a local repository has changed, and the wait for
+ * the sync that reads it. */
+#include <poll.h>
+#include <time.h>
+
+#include <godwit/clock.h>
+
+#include "repo/keeper.h"
+
+#define CATCH_UP_MS 1000u /* how long a request waits for a sync */
+
+static bool is_ringing(const cs_keeper *keeper)
+{
+    struct pollfd fd = {.fd = keeper->watch_fd, .events = POLLIN};
+    return keeper->watch_fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+bool cs_keeper_is_behind(cs_keeper *keeper)
+{
+    uint64_t n_done = atomic_load(&keeper->n_done);
+    return n_done < atomic_load(&keeper->n_begun);
+}
+
+void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
+                             .tv_nsec = (long)(deadline_ms % 1000) * (long)GW_NS_PER_MS};
+    int code = 0;
+    pthread_mutex_lock(&keeper->lock);
+    while (code == 0 && !atomic_load(&keeper->is_finished) &&
+           atomic_load(&keeper->n_done) < n_syncs) {
+        code = pthread_cond_timedwait(&keeper->has_done, &keeper->lock, &until);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+/*
+ * A sync counts itself as begun before it drains the watch, and as done when its moment is in
+ * force. So a watch that is silent and then no sync in between: all is in force. One that rings
+ * while a sync runs may ring for what that sync will see, or for what it missed: look again when it
+ * is done.
+ */
+void cs_keeper_catch_up(cs_keeper *keeper)
+{
+    for (int round = 0; round < 2; round++) {
+        bool rings = is_ringing(keeper);
+        uint64_t n_done = atomic_load(&keeper->n_done);
+        uint64_t n_begun = atomic_load(&keeper->n_begun);
+        bool runs = n_done < n_begun;
+        if (!rings && !runs) {
+            return;
+        }
+        uint64_t since = runs ? atomic_load(&keeper->began_ms) : gw_clock_ms();
+        cs_keeper_wait(keeper, runs ? n_begun : n_begun + 1, since + CATCH_UP_MS);
+        if (!rings || !runs) {
+            return;
+        }
+    }
+}
