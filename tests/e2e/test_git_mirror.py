@@ -580,6 +580,48 @@ def test_readers_are_not_disturbed_by_fetches_and_tidying(origin, served, closin
     assert probe.read("main", "a.yml") == "ok a: 9"
 
 
+def test_objects_that_are_not_sound_are_refused(origin, served, closing):
+    """A tree in which a name leads out of it; git itself makes none."""
+    server = closing(HttpServer(served))
+    probe = closing(Probe(server.url()))
+    assert probe.sync() == "ok 1"
+    blob = bytes.fromhex(git(origin.work, "rev-parse", "HEAD:a.yml"))
+    (origin.work / "tree").write_bytes(b"100644 ..\0" + blob)
+    tree = git(origin.bare, "hash-object", "-t", "tree", "-w", "--literally", str(origin.work / "tree"))
+    commit = git(origin.bare, "commit-tree", "-m", "evil", tree)
+    git(origin.bare, "update-ref", "refs/heads/evil", commit)
+    answer = probe.sync()
+    assert re.match(r"GW_E_UNAVAILABLE .*: what it sent is not sound, and refused: .*[dD]ot", answer), answer
+    assert probe.read("main", "a.yml") == "ok a: 1"
+
+
+def test_without_git_the_error_says_so(origin, served, closing, monkeypatch):
+    server = closing(HttpServer(served))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    probe = closing(Probe(server.url()))
+    answer = probe.sync()
+    assert re.match(r"GW_E_IO .*: remote repositories need the program git", answer), answer
+
+
+def test_the_users_configuration_of_git_is_not_read(origin, served, closing, monkeypatch, tmp_path):
+    """One that would send git elsewhere, and run a program."""
+    server = closing(HttpServer(served))
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text(f"""[url "http://127.0.0.1:1/"]\n\tinsteadOf = {server.url("")}
+[core]\n\thooksPath = {home}\n[credential]\n\thelper = !touch {home}/ran\n""")
+    (home / "reference-transaction").write_text(f"#!/bin/sh\ntouch {home}/ran\n")
+    (home / "reference-transaction").chmod(0o755)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_DIR", str(home))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.hooksPath")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(home))
+    probe = closing(Probe(server.url()))
+    assert probe.sync() == "ok 1"
+    assert not (home / "ran").exists()
+
+
 # ---- what is not for git ---------------------------------------------------------------------
 
 @pytest.mark.parametrize("uri, wanted", [

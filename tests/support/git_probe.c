@@ -3,12 +3,15 @@
  * A program that does with a git repository what it is told, line by line, so that tests in Python
  * can play the other side:
  *
- *     set NAME VALUE   before "open": uri, basedir, username, password, private-key (with "\n" for
- *                      ends of lines), private-key-file, passphrase, known-hosts-file,
- * any-host-key, ca-file, skip-tls, timeout open             ok | STATUS TEXT begin starts a sync;
- * "end" waits for it: end              ok N | STATUS TEXT recall           the same, of what an
- * earlier process left refs             KIND NAME COMMIT, a line each, then "." read LABEL PATH  ok
- * TEXT | STATUS TEXT stop, close
+ *     set NAME VALUE   before "open": an option, as set() names them; "\n" ends a line of it
+ *     open             ok | STATUS TEXT
+ *     begin            starts a sync; "end" waits for it:
+ *     end              ok N | STATUS TEXT
+ *     recall           the same, of what an earlier process left
+ *     refs             KIND NAME COMMIT, a line each, then "."
+ *     read LABEL PATH  ok TEXT | STATUS TEXT
+ *     stop
+ *     close            ok
  */
 #include <pthread.h>
 #include <stdbool.h>

@@ -40,6 +40,7 @@ static const meaning MEANINGS[] = {
      "it says that it is elsewhere, which is not followed: correct the uri"},
     {"returned error: 30", GW_E_UNAVAILABLE,
      "it says that it is elsewhere, which is not followed: correct the uri"},
+    {"fsck error", GW_E_UNAVAILABLE, "what it sent is not sound, and refused"},
     {"ssh cannot be run", GW_E_IO, "ssh repositories need the program ssh: install it"},
     {"Repository not found", GW_E_NOT_FOUND, "there is no such repository"},
     {"not found", GW_E_NOT_FOUND, "there is no such repository"},

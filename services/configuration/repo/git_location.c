@@ -206,12 +206,12 @@ static gw_status set_scp(cs_git_location *location, const char *text, const char
     if (colon[1] == '\0' || colon[1] == '-' || !is_path(colon + 1)) {
         return refuse(GW_E_INVALID, text, "the path is not one of a repository", err);
     }
+    if (strchr(colon, '@') != NULL) { /* "user:password@host:path" */
+        return refuse(GW_E_INVALID, text, "a password has no place in it", err);
+    }
     gw_status st = GW_OK;
     if (at != NULL) {
         st = set_user(location, text, text, (size_t)(at - text), err);
-    }
-    if (location->password != NULL) {
-        return refuse(GW_E_INVALID, text, "a password has no place in it", err);
     }
     return st == GW_OK ? set_url(location, "", host, (size_t)(colon - host), colon, err) : st;
 }

@@ -645,6 +645,61 @@ static void a_bomb_of_directories_is_a_limit(void **state)
     free(script);
 }
 
+static void write_new(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void a_path_has_an_end(void **state)
+{
+    (void)state;
+    fixture fix;
+    fixture_make(&fix, true);
+    static const char script[] =
+        "alias.deep=!set -e; b=$(git hash-object -w --stdin </dev/null); "
+        "t=$(printf '100644 blob %s\\tf\\n' $b | git mktree); for i in $(seq 110); do "
+        "t=$(printf '040000 tree %s\\ta-directory\\n' $t | git mktree); done; "
+        "git update-ref refs/heads/main $(git commit-tree -m deep $t)";
+    GIT(fix.repo, "-c", script, "deep");
+    cs_backend *repo = open_repo(fix.repo);
+    cs_commit commit;
+    cs_tree *tree = NULL;
+    gw_error err = GW_ERROR_INIT;
+    strcpy(commit.id, commit_of(repo, "main"));
+    assert_int_equal(repo->class->tree(repo, &commit, NULL, &tree, &err), GW_E_LIMIT);
+    assert_non_null(strstr(err.text, "a path longer than 1024 bytes, below 'a-directory/"));
+    close_repo(repo);
+    fixture_remove(&fix);
+}
+
+static void there_are_only_so_many_refs(void **state)
+{
+    (void)state;
+    fixture fix;
+    char id[41];
+    fixture_make(&fix, true);
+    fixture_commit_file(&fix, "main", "a.yml", "a: 1\n", id);
+    gw_buf packed;
+    gw_buf_init(&packed, 0);
+    gw_buf_add_str(&packed, "# pack-refs with: peeled fully-peeled sorted \n");
+    for (size_t i = 0; i <= CS_REFS_MAX; i++) {
+        gw_buf_addf(&packed, "%s refs/heads/b%05zu\n", id, i);
+    }
+    write_new(fix.repo, "packed-refs", packed.data);
+    gw_buf_dispose(&packed);
+    cs_backend *repo = open_repo(fix.repo);
+    cs_refs *refs = NULL;
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(repo->class->sync(repo, &refs, &err), GW_E_LIMIT);
+    assert_non_null(strstr(err.text, ": more than 20000 branches and tags"));
+    close_repo(repo);
+    fixture_remove(&fix);
+}
+
 /* What is in the working tree but not committed is not configuration. */
 static void the_working_tree_is_not_looked_at(void **state)
 {
@@ -652,11 +707,7 @@ static void the_working_tree_is_not_looked_at(void **state)
     fixture fix;
     fixture_make(&fix, false);
     fixture_commit_file(&fix, "main", "a.yml", "a: 1\n", NULL);
-    char path[128];
-    snprintf(path, sizeof(path), "%s/b.yml", fix.repo);
-    int fd = open(path, O_CREAT | O_WRONLY, 0600);
-    assert_int_equal(write(fd, "b: 1\n", 5), 5);
-    close(fd);
+    write_new(fix.repo, "b.yml", "b: 1\n");
     cs_backend *repo = open_repo(fix.repo);
     gw_buf out;
     gw_buf_init(&out, 0);
@@ -737,16 +788,6 @@ static void other_locations_are_refused(void **state)
 
 /* ---- trouble --------------------------------------------------------------------- */
 
-static void write_file(const char *dir, const char *name, const char *text)
-{
-    char path[256];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    int fd = open(path, O_WRONLY | O_TRUNC);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
 static void a_repository_that_breaks_is_an_error_not_a_label(void **state)
 {
     (void)state;
@@ -764,11 +805,11 @@ static void a_repository_that_breaks_is_an_error_not_a_label(void **state)
     assert_string_equal(commit.id, id);
     assert_int_equal(repo->class->tree(repo, &commit, NULL, &tree, &err), GW_E_IO);
     assert_non_null(strstr(err.text, id));
-    write_file(fix.repo, "refs/heads/main", "garbage\n");
+    write_new(fix.repo, "refs/heads/main", "garbage\n");
     assert_true(is_ringing(repo));
     expect_failure(repo, "refs/heads/main: ");
     snprintf(line, sizeof(line), "%s\n", id);
-    write_file(fix.repo, "refs/heads/main", line);
+    write_new(fix.repo, "refs/heads/main", line);
     expect_change(repo, "the repair", "main", id);
     close_repo(repo);
     fixture_remove(&fix);
@@ -870,6 +911,8 @@ int main(void)
         cmocka_unit_test(submodules_are_left_out),
         cmocka_unit_test(a_huge_file_is_not_read),
         cmocka_unit_test(a_bomb_of_directories_is_a_limit),
+        cmocka_unit_test(a_path_has_an_end),
+        cmocka_unit_test(there_are_only_so_many_refs),
         cmocka_unit_test(the_working_tree_is_not_looked_at),
         cmocka_unit_test(locations_are_paths_or_file_uris),
         cmocka_unit_test(other_locations_are_refused),
