@@ -420,6 +420,15 @@ def test_a_basedir_is_kept(origin, served, closing, tmp_path):
     assert second.read("main", "a.yml") == "ok a: 1"
 
 
+def test_a_repository_that_is_not_there_leaves_nothing_behind(served, closing, tmp_path):
+    server = closing(HttpServer(served))
+    base = tmp_path / "mirrors"
+    probe = closing(Probe(server.url("none.git"), basedir=base))
+    assert probe.sync().startswith("GW_E_NOT_FOUND")
+    probe.end()
+    assert list(base.iterdir()) == []
+
+
 def test_two_servers_do_not_share_a_mirror(origin, served, closing, tmp_path):
     server = closing(HttpServer(served))
     base = tmp_path / "mirrors"

@@ -26,8 +26,8 @@ typedef struct cs_backend_class {
 
     /*
      * What a sync of an earlier process left: so that a server that starts while the remote is away
-     * has something to serve. Reaches nothing but the disk; before the first sync, on the same
-     * thread. NULL for what is local: its sync does not fail for others' faults.
+     * has something to serve. Reaches nothing but the disk; as long as no sync was good, on the
+     * same thread. NULL for what is local: its sync does not fail for others' faults.
      *
      * @return GW_OK; GW_E_NOT_FOUND when there is nothing; as sync.
      */

@@ -130,12 +130,24 @@ static void remove_all(const char *path)
     nftw(path, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Whether something was ever fetched. */
+static bool is_filled(const cs_git_mirror *mirror)
+{
+    char *filled = join(mirror->path, "filled");
+    bool is_there = filled != NULL && access(filled, F_OK) == 0;
+    free(filled);
+    return is_there;
+}
+
+/* An empty one goes as well: clients can ask for any number of repositories that do not exist,
+ * where the URI holds {application}. */
 void cs_git_mirror_free(cs_git_mirror *mirror)
 {
     if (mirror == NULL) {
         return;
     }
-    if (mirror->basedir == NULL && mirror->dir != NULL) {
+    bool is_private = mirror->basedir == NULL && mirror->dir != NULL;
+    if (is_private || (mirror->dir_fd >= 0 && !is_filled(mirror))) {
         remove_all(mirror->dir);
     }
     if (mirror->dir_fd >= 0) {
@@ -351,9 +363,7 @@ gw_status cs_git_mirror_prepare(cs_git_mirror *mirror, bool *ret_is_new, gw_erro
         mirror->is_interrupted = false;
     }
     if (st == GW_OK) {
-        char *filled = join(mirror->path, "filled");
-        *ret_is_new = filled == NULL || access(filled, F_OK) != 0;
-        free(filled);
+        *ret_is_new = !is_filled(mirror);
     }
     return st;
 }
