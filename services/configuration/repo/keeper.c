@@ -265,6 +265,21 @@ static gw_status on_good_sync(cs_keeper *keeper, cs_refs *refs, gw_error *err)
     return st;
 }
 
+/* What an earlier process has fetched: old, and better than nothing. */
+static cs_refs *recall(cs_keeper *keeper)
+{
+    cs_backend *backend = keeper->backend;
+    cs_refs *refs = NULL;
+    gw_error ignored = GW_ERROR_INIT;
+    if (backend == NULL || backend->class->recall == NULL ||
+        backend->class->recall(backend, &refs, &ignored) != GW_OK) {
+        return NULL;
+    }
+    gw_log_warn("repository", "%s: what was fetched before the start is served",
+                keeper->options->name);
+    return refs;
+}
+
 /* What was there goes on being served; why it is not fresh is logged when that changes. */
 static void on_bad_sync(cs_keeper *keeper, gw_status st, const gw_error *why)
 {
@@ -275,7 +290,8 @@ static void on_bad_sync(cs_keeper *keeper, gw_status st, const gw_error *why)
     bool is_invented = keeper->is_expanded && st == GW_E_NOT_FOUND;
     gw_log_at(is_invented ? GW_LOG_DEBUG : GW_LOG_ERROR, "repository", "%s: %s",
               keeper->options->name, why->text);
-    cs_refs *refs = before == NULL || before->refs == NULL ? NULL : cs_refs_ref(before->refs);
+    bool is_ready = before != NULL && before->refs != NULL;
+    cs_refs *refs = is_ready ? cs_refs_ref(before->refs) : recall(keeper);
     cs_moment *moment = cs_moment_new(keeper, refs, st, why->text);
     gw_error ignored = GW_ERROR_INIT;
     if (moment == NULL) {
