@@ -99,20 +99,21 @@ def test_news_are_fetched_and_an_outage_is_survived(programs, origin, tmp_path, 
     assert environment["version"] == git(origin.work, "rev-parse", "HEAD")
     origin.commit({"app.yml": "a: 2\n"})
     server.wait_for_value(2)
-    remote.status = 503
-    seen = remote.n_requests
-    remote.wait_for_requests(seen + 2)
-    assert server.value() == 2
-    remote.status = None
     remote.hangs = True
-    seen = remote.n_requests
-    remote.wait_for_requests(seen + 1)
+    remote.wait_for_requests(remote.n_requests + 1)
     began = time.monotonic()
     assert server.value() == 2
     assert time.monotonic() - began < 0.9  # less than the fetch that hangs at this moment
     remote.hangs = False
     origin.commit({"app.yml": "a: 3\n"})
     server.wait_for_value(3)
+    remote.status = 503
+    remote.wait_for_requests(remote.n_requests + 1)
+    server.wait(lambda: "the host cannot answer" in server.log_path.read_text(), "the log does not say what is wrong")
+    assert server.value() == 3
+    remote.status = None
+    origin.commit({"app.yml": "a: 4\n"})
+    server.wait_for_value(4)
     assert "s3cret" not in server.log_path.read_text()
     assert server.get("/app/default/nowhere").status_code == 404
 
