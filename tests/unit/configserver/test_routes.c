@@ -497,6 +497,73 @@ static void a_stale_answer_says_so(void **state)
     assert_string_equal(header(&got, "Retry-After"), "5");
 }
 
+/* Every handler asks; a plain file of one application may be another's secret, so it is a right of
+ * its own. */
+static void every_route_asks_who_may(void **state)
+{
+    world *w = *state;
+    static const char *const apps[] = {"foo"};
+    cs_user users[] = {
+        {.name = "reader",
+         .has_secret = true,
+         .actions = CS_ACTION_READ,
+         .applications = apps,
+         .n_applications = 1},
+        {.name = "pusher", .has_secret = true, .actions = CS_ACTION_REFRESH},
+    };
+    for (size_t i = 0; i < N_OF(users); i++) {
+        assert_int_equal(cs_access_digest("pw", 2, users[i].digest, NULL), GW_OK);
+    }
+    cs_access *access = cs_access_new(users, N_OF(users));
+    w->app.access = access;
+    static const char reader[] = "Authorization: Basic cmVhZGVyOnB3\r\n";
+    static const char pusher[] = "Authorization: Basic cHVzaGVyOnB3\r\n";
+    static const struct {
+        const char *method, *path, *headers;
+        int status;
+    } cases[] = {
+        {"GET", "/foo/dev", "", 401},
+        {"GET", "/foo/dev", reader, 200},
+        {"GET", "/foo/dev", pusher, 403},
+        {"GET", "/foo/dev/main", "", 401},
+        {"GET", "/foo-dev.yml", "", 401},
+        {"GET", "/foo-dev.yml", reader, 200},
+        {"GET", "/main/foo-dev.json", reader, 200},
+        {"GET", "/bar-dev.yml", reader, 403},
+        {"GET", "/foo,bar/dev", reader, 403},
+        {"GET", "/foo/dev/main/nginx.conf", "", 401},
+        {"GET", "/foo/dev/main/nginx.conf", reader, 403},
+        {"GET", "/foo/dev/nginx.conf?useDefaultLabel", reader, 403},
+        {"GET", "/explain/foo/dev", "", 401},
+        {"GET", "/explain/foo/dev", reader, 403},
+        {"POST", "/monitor", "", 401},
+        {"POST", "/monitor", reader, 403},
+        {"POST", "/monitor", pusher, 200},
+        {"POST", "/actuator/busrefresh", "", 401},
+        {"POST", "/actuator/busrefresh", pusher, 204},
+        {"POST", "/actuator/busenv", reader, 403},
+        {"GET", "/actuator/health", "", 200},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        reply got = call(w, cases[i].method, cases[i].path, cases[i].headers,
+                         cases[i].method[0] == 'P' ? "{}" : "");
+        if (got.status != cases[i].status) {
+            fail_msg("%s %s with '%s' gave %d, wanted %d", cases[i].method, cases[i].path,
+                     cases[i].headers, got.status, cases[i].status);
+        }
+        assert_true(got.status == 200 || strstr(got.body, "server_port") == NULL);
+    }
+    /* Where pushes are signed, a user needs no signature, and a signature no user. */
+    static const cs_webhook_rules rules = {.secret = "s"};
+    w->app.hook_rules = &rules;
+    assert_int_equal(call(w, "POST", "/monitor", "", "{}").status, 403);
+    assert_int_equal(call(w, "POST", "/monitor", pusher, "{}").status, 200);
+    assert_int_equal(call(w, "POST", "/monitor", reader, "{}").status, 403);
+    w->app.access = NULL; /* credentials that nobody checks prove nothing */
+    assert_int_equal(call(w, "POST", "/monitor", pusher, "{}").status, 403);
+    cs_access_free(access);
+}
+
 /* ---- waiting ----------------------------------------------------------------------------- */
 
 static const double_label after[] = {{.name = "main", .version = OTHER, .files = changed}};
@@ -836,6 +903,7 @@ int main(void)
         TEST(what_a_client_has_is_not_sent_again),
         TEST(files_can_be_asked_for_by_date),
         TEST(a_stale_answer_says_so),
+        TEST(every_route_asks_who_may),
         TEST(a_client_waits_for_a_change),
         TEST(a_wait_ends_with_the_current_etag),
         TEST(the_first_mirror_is_waited_for),
