@@ -25,8 +25,9 @@ class ConfigServer:
         config.write_text("\n".join(lines) + "\n")
         self._log = open(self.log_path, "wb")
         env = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-        self._process = subprocess.Popen([os.path.join(programs, "configserver"), "-config", str(config), "-port", "0"],
-                                         env=env, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        program = os.path.join(programs, "configserver")
+        self._process = subprocess.Popen([program, "-config", str(config), "-port", "0"], env=env,
+                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.port = None
         self.wait(lambda: self._find_port(), "it does not serve HTTP")
 

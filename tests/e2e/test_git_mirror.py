@@ -306,6 +306,13 @@ def test_secrets_are_nowhere_to_be_seen(origin, served, closing, private_tmp):
     for path in private_tmp.rglob("*"):
         if path.is_file():
             assert b"s3cret" not in path.read_bytes(), path
+    # What else it must not have, or exceed.
+    limits = pathlib.Path(f"/proc/{min(children)}/limits").read_text()
+    assert re.search(r"Max file size +1073741824 +1073741824", limits), limits
+    assert re.search(r"Max core file size +0 +0", limits), limits
+    environment = pathlib.Path(f"/proc/{min(children)}/environ").read_bytes().decode().split("\0")
+    assert "GIT_ALLOW_PROTOCOL=http" in environment
+    assert f"HOME={os.environ.get('HOME')}" not in environment
     probe.send("stop")
     probe.ask("end")
 
