@@ -2,6 +2,8 @@
 #include "health.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 void cs_health_update(gw_health *component, const cs_view *view)
@@ -97,4 +99,91 @@ bool cs_health_write(gw_buf *out, const cs_view *view)
     gw_buf_add_str(out, "}}");
     gw_buf_dispose(&report);
     return is_up;
+}
+
+/* ---- the watch ------------------------------------------------------------------------ */
+
+struct cs_health_watch {
+    cs_estate *estate;
+    gw_health *component;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of the two below */
+    pthread_cond_t is_told;
+    bool has_news;
+    bool is_stopping;
+};
+
+static void look(cs_health_watch *watch)
+{
+    cs_health_update(watch->component, cs_estate_view(watch->estate));
+    cs_estate_leave(watch->estate);
+}
+
+/* Whether there is something to look at; false at the end. */
+static bool wait_for_news(cs_health_watch *watch)
+{
+    pthread_mutex_lock(&watch->lock);
+    while (!watch->has_news && !watch->is_stopping) {
+        pthread_cond_wait(&watch->is_told, &watch->lock);
+    }
+    watch->has_news = false;
+    bool goes_on = !watch->is_stopping;
+    pthread_mutex_unlock(&watch->lock);
+    return goes_on;
+}
+
+static void *run(void *ctx)
+{
+    cs_health_watch *watch = ctx;
+    while (wait_for_news(watch)) {
+        look(watch);
+    }
+    return NULL;
+}
+
+gw_status cs_health_watch_start(cs_estate *estate, cs_health_watch **ret_watch, gw_error *err)
+{
+    cs_health_watch *watch = calloc(1, sizeof(*watch));
+    if (watch == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
+    }
+    watch->estate = estate;
+    watch->component = gw_health_add("repository", true);
+    pthread_mutex_init(&watch->lock, NULL);
+    pthread_cond_init(&watch->is_told, NULL);
+    look(watch);
+    int code = pthread_create(&watch->thread, NULL, run, watch);
+    if (code != 0) {
+        cs_health_watch_free(watch);
+        return gw_error_set_errno(err, code, "the watch of the repositories");
+    }
+    *ret_watch = watch;
+    return GW_OK;
+}
+
+void cs_health_watch_tell(cs_health_watch *watch)
+{
+    pthread_mutex_lock(&watch->lock);
+    watch->has_news = true;
+    pthread_cond_signal(&watch->is_told);
+    pthread_mutex_unlock(&watch->lock);
+}
+
+void cs_health_watch_stop(cs_health_watch *watch)
+{
+    pthread_mutex_lock(&watch->lock);
+    watch->is_stopping = true;
+    pthread_cond_signal(&watch->is_told);
+    pthread_mutex_unlock(&watch->lock);
+    pthread_join(watch->thread, NULL);
+}
+
+void cs_health_watch_free(cs_health_watch *watch)
+{
+    if (watch != NULL) {
+        gw_health_remove(watch->component);
+        pthread_cond_destroy(&watch->is_told);
+        pthread_mutex_destroy(&watch->lock);
+        free(watch);
+    }
 }

@@ -23,8 +23,8 @@ typedef struct program {
     cs_rules rules;
     cs_keys *keys;
     cs_access *access;
-    gw_health *health;
-    atomic_bool is_open; /* the estate is there */
+    cs_health_watch *health;
+    atomic_bool is_watched; /* `health` is there */
 } program;
 
 /* @thread the HTTP server's and the estate's */
@@ -72,28 +72,31 @@ static void drain(void *ctx, gw_service *service)
 {
     (void)service;
     program *self = ctx;
+    if (self->health != NULL) {
+        cs_health_watch_stop(self->health);
+    }
     cs_estate_close(self->app.estate);
+    cs_health_watch_free(self->health);
+    self->health = NULL;
     self->app.estate = NULL;
 }
 
 static void stop(void *ctx, gw_service *service)
 {
-    (void)service;
     program *self = ctx;
-    cs_estate_close(self->app.estate);
+    drain(self, service); /* when the start failed it was not called */
     cs_lookup_free(self->app.lookup);
     gw_http_channel_free(self->app.channel);
     cs_keys_free(self->keys);
     cs_access_free(self->access);
 }
 
-/* A view is in force. @thread the estate's, and once that of start() */
+/* A view is in force. @thread the estate's */
 static void on_change(void *ctx)
 {
     program *self = ctx;
-    if (atomic_load(&self->is_open)) {
-        cs_health_update(self->health, cs_estate_view(self->app.estate));
-        cs_estate_leave(self->app.estate);
+    if (atomic_load(&self->is_watched)) {
+        cs_health_watch_tell(self->health);
     }
     gw_http_channel_wake(self->app.channel);
 }
@@ -131,7 +134,6 @@ static gw_status open_app(program *self, gw_error *err)
     app->crypt = (cs_crypt){.keys = self->keys, .access = self->access};
     app->channel = gw_http_channel_new();
     app->lookup = cs_lookup_new(&self->rules);
-    self->health = gw_health_add("repository", true);
     if ((settings->n_users > 0 && self->access == NULL) || app->channel == NULL ||
         app->lookup == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");
@@ -146,8 +148,11 @@ static gw_status open_app(program *self, gw_error *err)
     };
     gw_status st = cs_estate_open(&options, &app->estate, err);
     if (st == GW_OK) {
-        atomic_store(&self->is_open, true);
-        on_change(self);
+        st = cs_health_watch_start(app->estate, &self->health, err);
+    }
+    if (st == GW_OK) {
+        atomic_store(&self->is_watched, true);
+        on_change(self); /* what came in between */
     }
     return st;
 }

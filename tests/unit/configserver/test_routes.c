@@ -871,6 +871,29 @@ static void health_tells_fresh_from_stale(void **state)
     gw_health_remove(component);
 }
 
+static void health_follows_the_estate(void **state)
+{
+    world *w = *state;
+    static const cs_repo_state missing[] = {{.name = "team", .uri = "x", .reason = "away"}};
+    cs_health_watch *watch = NULL;
+    assert_int_equal(cs_health_watch_start(w->estate, &watch, NULL), GW_OK);
+    assert_true(gw_health_is_ready());
+    estate_double_set_repos(w->estate, missing, 1);
+    cs_health_watch_tell(watch);
+    while (gw_health_is_ready()) {
+        usleep(1000);
+    }
+    estate_double_set_repos(w->estate, NULL, 0);
+    cs_health_watch_tell(watch);
+    while (!gw_health_is_ready()) {
+        usleep(1000);
+    }
+    cs_health_watch_stop(watch);
+    cs_health_watch_tell(watch); /* as an estate that is closed then may */
+    cs_health_watch_free(watch);
+    cs_health_watch_free(NULL);
+}
+
 static void routes_can_have_a_prefix(void **state)
 {
     world *w = *state;
@@ -914,6 +937,7 @@ int main(void)
         TEST(the_bus_is_told),
         TEST(methods_are_told),
         TEST(health_tells_fresh_from_stale),
+        TEST(health_follows_the_estate),
         cmocka_unit_test_setup_teardown(routes_can_have_a_prefix, setup_prefixed, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
