@@ -202,10 +202,9 @@ class SshServer:
             f"AuthorizedKeysFile {authorized}", f"PidFile {directory}/sshd.pid", "StrictModes no",
             "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
             "PermitRootLogin yes", "AcceptEnv GIT_PROTOCOL", "LogLevel DEBUG", ""]))
-        # What the system's service makes for a root's sshd.
-        self._made = os.geteuid() == 0 and not os.path.isdir("/run/sshd")
-        if self._made:
-            os.mkdir("/run/sshd", 0o755)
+        if os.geteuid() == 0:
+            # As the system's service makes it for a root's sshd. It stays: another test's may need it.
+            os.makedirs("/run/sshd", 0o755, exist_ok=True)
         self._log = open(directory / "sshd.log", "wb")
         self._process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)],
                                          stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
@@ -236,5 +235,3 @@ class SshServer:
         self._process.terminate()
         self._process.wait()
         self._log.close()
-        if self._made:
-            os.rmdir("/run/sshd")
