@@ -9,37 +9,46 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* It stays below where it is put. */
 static void check_path(const char *path)
 {
-    if (path[0] == '/' || path[0] == '-' || path[0] == '\0' || strstr(path, "..") != NULL ||
+    if (path[0] == '/' || path[0] == '\0' || strstr(path, "..") != NULL ||
         strstr(path, "//") != NULL || strpbrk(path, "\\%#:?*\n\r\t") != NULL ||
         path[strlen(path) - 1] == '/') {
         abort();
     }
 }
 
+/* A name or a label might become an argument, too. */
+static void check_name(const char *name)
+{
+    if (name[0] == '-' || strpbrk(name, "~^") != NULL) {
+        abort();
+    }
+    check_path(name);
+}
+
 static void check_names(cs_request *req)
 {
     char *names = req->name;
     for (char *part = strsep(&names, ","); part != NULL; part = strsep(&names, ",")) {
-        check_path(part);
+        check_name(part);
     }
     char *labels = req->has_label ? req->label : NULL;
     for (char *part = strsep(&labels, ","); part != NULL; part = strsep(&labels, ",")) {
-        check_path(part);
+        check_name(part);
     }
     if (strpbrk(req->profiles, "/\\%#()") != NULL) {
         abort();
     }
 }
 
-/* The path of a file may begin with a '-': it is looked up in a tree, and is no argument. */
 static void check_query(gw_status st, cs_query *query, const gw_error *err)
 {
     if (st == GW_OK) {
         check_names(&query->names);
         if (query->path[0] != '\0') {
-            check_path(query->path[0] == '-' ? query->path + 1 : query->path);
+            check_path(query->path);
         }
     } else if (err->text[0] == '\0' || (st != GW_E_INVALID && st != GW_E_NOT_FOUND)) {
         abort();
