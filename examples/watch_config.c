@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     options.url = argc > 1 ? argv[1] : "http://127.0.0.1:8888";
     options.app = "greeter";
     options.cache_file = argc > 2 ? argv[2] : NULL;
-    options.timeout_ms = 2000; /* for the server; after that the file has to do */
+    options.timeout_ms = 2000;            /* for the server; after that the file has to do */
     options.watch = GW_CONFIG_WATCH_AUTO; /* there is no bus, so it does */
     gw_config *config = NULL;
     gw_error err = GW_ERROR_INIT;

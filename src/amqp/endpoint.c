@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define HEARTBEAT_MAX_S 3600
 #define NAME_MAX_LEN    255
 

@@ -13,9 +13,9 @@
 #include <godwit/clock.h>
 #include <godwit/id.h>
 
-#include "files/bounds.h"
 #include "configserver/rendering.h"
 #include "event.h"
+#include "files/bounds.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

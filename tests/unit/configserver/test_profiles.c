@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "answer/activation.h"
-#include "configserver/rendering.h"
 #include "answer/profiles.h"
+#include "configserver/rendering.h"
 #include "files/yaml_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))

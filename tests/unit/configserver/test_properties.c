@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "files/bounds.h"
 #include "configserver/rendering.h"
+#include "files/bounds.h"
 #include "files/properties_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))

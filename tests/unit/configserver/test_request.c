@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "configserver/rendering.h"
 #include "answer/request.h"
+#include "configserver/rendering.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 

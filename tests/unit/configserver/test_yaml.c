@@ -12,8 +12,8 @@
 
 #include <godwit/buf.h>
 
-#include "files/bounds.h"
 #include "configserver/rendering.h"
+#include "files/bounds.h"
 #include "files/yaml_reader.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
