@@ -8,6 +8,8 @@
 
 #include <godwit/log.h>
 
+#define EVERYBODY_FILE "application.yml"
+
 typedef struct announcement {
     const cs_app *app;
     atomic_size_t n_open; /* syncs that are not over, and one while they are begun */
@@ -47,25 +49,25 @@ static announcement *make_announcement(const cs_app *app, const cs_names *names)
     return self;
 }
 
-/* Those who wait at this server are woken as well: their answer may differ without a new view. */
-static void tell(const announcement *self)
+static void tell(const cs_app *app, char *const *destinations)
 {
     gw_error err = GW_ERROR_INIT;
     gw_status st = GW_OK;
-    for (char **item = self->destinations; st == GW_OK && *item != NULL; item++) {
-        st = cs_bus_refresh(&self->app->bus, *item, &err);
+    for (; st == GW_OK && *destinations != NULL; destinations++) {
+        st = cs_bus_refresh(&app->bus, *destinations, &err);
     }
     if (st != GW_OK) {
         gw_log_error("monitor", "services are not told of a change: %s", err.text);
     }
 }
 
-/* @thread the handler's, or the estate's */
+/* Those who wait at this server are woken as well: their answer may differ without a new view.
+ * @thread the handler's, or the estate's */
 static void leave(announcement *self)
 {
     if (atomic_fetch_sub(&self->n_open, 1) == 1) {
         if (self->app->bus.publish != NULL) {
-            tell(self);
+            tell(self->app, self->destinations);
         }
         gw_http_channel_wake(self->app->channel);
         free_announcement(self);
@@ -113,4 +115,42 @@ gw_status cs_announce(const cs_app *app, const cs_push *push, gw_error *err)
     }
     leave(self);
     return GW_OK;
+}
+
+/* What files stand for; with too many, and when there is no memory for it, everybody. */
+static void collect(cs_names *names, const cs_changed *changed)
+{
+    gw_status st = changed->is_too_many ? GW_E_LIMIT : GW_OK;
+    for (size_t i = 0; st == GW_OK && i < changed->n; i++) {
+        st = cs_names_add_path(names, (cs_text){changed->paths[i], strlen(changed->paths[i])});
+    }
+    if (st != GW_OK) {
+        cs_names_dispose(names);
+        cs_names_init(names);
+        st = cs_names_add_path(names, (cs_text){EVERYBODY_FILE, strlen(EVERYBODY_FILE)});
+    }
+    if (st != GW_OK) {
+        gw_log_error("monitor", "services are not told of a change: out of memory");
+    }
+}
+
+void cs_announce_files(const cs_app *app, const cs_changed *changed)
+{
+    if (app->bus.publish == NULL) {
+        return;
+    }
+    cs_names names;
+    cs_names_init(&names);
+    collect(&names, changed);
+    announcement *self = make_announcement(app, &names);
+    if (self != NULL) {
+        gw_log_info("monitor", "%zu %s changed, %zu %s refreshed", changed->n,
+                    changed->n == 1 ? "file has" : "files have", names.n,
+                    names.n == 1 ? "name" : "names");
+        tell(app, self->destinations);
+        free_announcement(self);
+    } else {
+        gw_log_error("monitor", "services are not told of a change: out of memory");
+    }
+    cs_names_dispose(&names);
 }

@@ -21,4 +21,8 @@
  */
 gw_status cs_announce(const cs_app *app, const cs_push *push, gw_error *err);
 
+/* Tell those who are concerned by files that changed without a push that told of it; for the
+ * estate's on_files. Does nothing without a bus. @thread the estate's */
+void cs_announce_files(const cs_app *app, const cs_changed *changed);
+
 #endif

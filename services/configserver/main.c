@@ -8,6 +8,7 @@
 #include <godwit/service.h>
 #include <godwit/url.h>
 
+#include "announce.h"
 #include "files/format.h"
 #include "health.h"
 #include "repo/git_helper.h"
@@ -101,6 +102,15 @@ static void on_change(void *ctx)
     gw_http_channel_wake(self->app.channel);
 }
 
+/* @thread the estate's */
+static void on_files(void *ctx, const cs_changed *changed)
+{
+    program *self = ctx;
+    if (!self->settings.is_quiet) {
+        cs_announce_files(&self->app, changed);
+    }
+}
+
 static gw_status open_keys(program *self, gw_error *err)
 {
     const cs_settings *settings = &self->settings;
@@ -144,6 +154,7 @@ static gw_status open_app(program *self, gw_error *err)
         .open = cs_backend_open,
         .free_memo_value = cs_lookup_free_memo_value,
         .on_change = on_change,
+        .on_files = on_files,
         .ctx = self,
     };
     gw_status st = cs_estate_open(&options, &app->estate, err);

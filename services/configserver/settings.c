@@ -394,6 +394,7 @@ typedef struct switches {
     bool skip_failing_labels;
     bool keep_ciphers;
     bool encrypt_plain_text;
+    bool is_quiet;
     const char *prefix;
     const char *encoding;
 } switches;
@@ -466,6 +467,7 @@ static gw_status read_switches(const reader *r)
         SWITCH("spring.cloud.config.server.encrypt.plain-text-encrypt", FLAG, encrypt_plain_text),
         SWITCH("spring.cloud.config.server.prefix", TEXT, prefix),
         SWITCH("godwit.properties-encoding", TEXT, encoding),
+        SWITCH("godwit.events-on-change", NOT_FLAG, is_quiet),
         WITHOUT("spring.cloud.config.server.strip-document-from-yaml", REFUSED_IF_FALSE),
         WITHOUT("spring.cloud.config.server.bootstrap", IGNORED),
         WITHOUT("spring.cloud.config.server.health.enabled", IGNORED),
@@ -490,6 +492,7 @@ static gw_status read_switches(const reader *r)
     settings->prefix = found.prefix;
     settings->keep_ciphers = found.keep_ciphers;
     settings->encrypt_plain_text = found.encrypt_plain_text;
+    settings->is_quiet = found.is_quiet;
     settings->rules.refuse_empty = found.refuse_empty;
     settings->rules.skip_failing_labels = found.skip_failing_labels;
     settings->rules.is_utf8_properties = is_utf8;

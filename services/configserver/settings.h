@@ -46,6 +46,7 @@ typedef struct cs_settings {
     bool encrypt_plain_text;
 
     cs_webhook_rules webhook;
+    bool is_quiet;  /* no events for changes that no webhook told of */
     cs_user *users; /* none: everybody may everything */
     size_t n_users;
 

@@ -44,6 +44,12 @@ def test_a_commit_and_monitor_make_another_account_vip(running):
     assert running.account.pid == pid and running.account.exit_code is None
 
 
+def test_a_commit_alone_reaches_the_services(running):
+    """Nobody posts to /monitor: configserver sees the change of its local repository and tells of it."""
+    running.set_vip_accounts("10003")
+    becomes_vip(running, "10003")
+
+
 def test_the_event_is_what_spring_sends(running):
     with running.channel() as channel:
         queue = bus_queue(channel)

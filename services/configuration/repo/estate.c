@@ -52,6 +52,14 @@ static gw_status on_moment(void *arg, cs_moment *moment, gw_error *err)
     return st;
 }
 
+static void on_files(void *arg, const cs_changed *changed)
+{
+    cs_estate *estate = arg;
+    if (estate->on_files != NULL) {
+        estate->on_files(estate->ctx, changed);
+    }
+}
+
 static void on_idle(void *arg)
 {
     cs_view_free_retired(arg);
@@ -155,8 +163,15 @@ static cs_estate *estate_new(const cs_estate_options *options)
         pthread_mutex_init(&estate->lock, NULL);
         estate->free_memo_value = options->free_memo_value;
         estate->on_change = options->on_change;
+        estate->on_files = options->on_files;
         estate->ctx = options->ctx;
-        estate->events = (cs_keeper_events){options->open, on_moment, on_idle, estate};
+        estate->events = (cs_keeper_events){
+            .open = options->open,
+            .on_moment = on_moment,
+            .on_files = on_files,
+            .on_idle = on_idle,
+            .estate = estate,
+        };
     }
     return estate;
 }

@@ -16,6 +16,7 @@
 #include <godwit/error.h>
 
 #include "repo/backend.h"
+#include "repo/changed.h"
 #include "repo/memo.h"
 #include "repo/search_dirs.h"
 #include "repo/tree.h"
@@ -36,6 +37,11 @@ typedef struct cs_estate_options {
     /* A view is in force, which cs_estate_view() has, without waiting. Any thread of the estate, no
      * lock held; must not block. Ends with cs_estate_leave() if it looked. */
     void (*on_change)(void *ctx);
+    /* Files differ from what was served before, at labels in use, and no call of cs_estate_sync()
+     * had asked for that sync: a commit to a local repository, a change of a directory, a fetch
+     * that was due, or the first good one after failures. After on_change. May be NULL; on a thread
+     * of the estate; may block briefly. */
+    void (*on_files)(void *ctx, const cs_changed *changed);
     void *ctx;
 } cs_estate_options;
 

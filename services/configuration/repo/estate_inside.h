@@ -40,6 +40,7 @@ struct cs_estate {
     size_t n_sites;
     void (*free_memo_value)(void *value);
     void (*on_change)(void *ctx);
+    void (*on_files)(void *ctx, const cs_changed *changed);
     void *ctx;
     cs_keeper_events events;
     atomic_uint_fast64_t number; /* of the view in force */

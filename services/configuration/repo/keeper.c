@@ -234,6 +234,16 @@ static gw_status put_in_force(cs_keeper *keeper, cs_moment *moment, gw_error *er
     return GW_OK;
 }
 
+static void tell_changes(cs_keeper *keeper, const cs_moment *before)
+{
+    cs_changed changed = {.paths = NULL};
+    cs_moment_compare(before, keeper->moment, &changed);
+    if (changed.n > 0 || changed.is_too_many) {
+        keeper->events.on_files(keeper->events.estate, &changed);
+    }
+    cs_changed_dispose(&changed);
+}
+
 /* What labels name now, and their trees. The old moment stays when something cannot be read. */
 static gw_status on_good_sync(cs_keeper *keeper, cs_refs *refs, gw_error *err)
 {
@@ -337,6 +347,7 @@ static uint64_t delay_ms(const cs_keeper *keeper)
 static void sync_once(cs_keeper *keeper)
 {
     cs_job_link *jobs = take_jobs(keeper);
+    cs_moment *before = keeper->moment == NULL ? NULL : cs_moment_ref(keeper->moment);
     atomic_store(&keeper->began_ms, gw_clock_ms());
     uint64_t number = atomic_fetch_add(&keeper->n_begun, 1) + 1;
     gw_error err = GW_ERROR_INIT;
@@ -358,6 +369,10 @@ static void sync_once(cs_keeper *keeper)
     atomic_store(&keeper->n_done, number);
     pthread_cond_broadcast(&keeper->has_done);
     pthread_mutex_unlock(&keeper->lock);
+    if (st == GW_OK && jobs == NULL && before != NULL && before->refs != NULL) {
+        tell_changes(keeper, before); /* whoever had it synced knows */
+    }
+    cs_moment_unref(before);
     cs_job_settle_all(jobs, st, &err);
 }
 

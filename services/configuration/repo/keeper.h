@@ -15,6 +15,7 @@
 #include <godwit/metrics.h>
 
 #include "repo/backend.h"
+#include "repo/changed.h"
 #include "repo/checker.h"
 #include "repo/job.h"
 #include "repo/moment.h"
@@ -24,6 +25,8 @@ typedef struct cs_keeper_events {
     gw_status (*open)(const cs_repo_options *options, cs_backend **ret_backend, gw_error *err);
     /* A new moment, borrowed: put it in force. */
     gw_status (*on_moment)(void *estate, cs_moment *moment, gw_error *err);
+    /* Files changed that nobody had told of. */
+    void (*on_files)(void *estate, const cs_changed *changed);
     /* Something may be there to be freed. */
     void (*on_idle)(void *estate);
     void *estate;

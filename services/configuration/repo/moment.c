@@ -322,3 +322,15 @@ gw_status cs_moment_load(cs_moment *moment, cs_moment *before, gw_error *err)
     }
     return st;
 }
+
+void cs_moment_compare(const cs_moment *before, const cs_moment *after, cs_changed *changed)
+{
+    label_tree *first = atomic_load_explicit(&before->labels, memory_order_acquire);
+    label_tree *item = atomic_load_explicit(&after->labels, memory_order_acquire);
+    for (; item != NULL; item = item->next) {
+        const label_tree *old = find_label(first, item->name);
+        if (old != NULL && old->tree != item->tree) {
+            cs_changed_add(changed, old->tree, item->tree);
+        }
+    }
+}

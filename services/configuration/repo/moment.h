@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "repo/backend.h"
+#include "repo/changed.h"
 
 struct cs_keeper;
 struct cs_label_tree;
@@ -66,6 +67,9 @@ uint64_t cs_moment_age_ms(const cs_moment *moment);
 
 /* The commit that a label names: one of the refs. NULL if it names none. */
 const cs_ref *cs_moment_find_ref(const cs_moment *moment, const char *label);
+
+/* Which files differ, at the labels that both have in memory. Paths are the moments'. */
+void cs_moment_compare(const cs_moment *before, const cs_moment *after, cs_changed *changed);
 
 /* The tree of the default label, if it is loaded. Borrowed. */
 cs_tree *cs_moment_default_tree(const cs_moment *moment);

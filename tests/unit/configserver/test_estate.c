@@ -32,6 +32,8 @@ typedef struct events {
     unsigned n_changes;
     unsigned n_done;
     gw_error done;
+    unsigned n_told; /* of files */
+    char files[256]; /* of the last time, with blanks between */
 } events;
 
 static events seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -41,6 +43,21 @@ static void on_change(void *ctx)
     events *all = ctx;
     pthread_mutex_lock(&all->lock);
     all->n_changes++;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void on_files(void *ctx, const cs_changed *changed)
+{
+    events *all = ctx;
+    pthread_mutex_lock(&all->lock);
+    all->files[0] = '\0';
+    for (size_t i = 0; i < changed->n; i++) {
+        size_t len = strlen(all->files);
+        snprintf(all->files + len, sizeof(all->files) - len, "%s%s", i == 0 ? "" : " ",
+                 changed->paths[i]);
+    }
+    all->n_told++;
     pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
 }
@@ -69,12 +86,14 @@ static cs_estate *estate_of(const cs_repo_options *repos, size_t n_repos)
 {
     seen.n_changes = 0;
     seen.n_done = 0;
+    seen.n_told = 0;
     cs_estate_options options = {
         .repos = repos,
         .n_repos = n_repos,
         .open = script_open,
         .free_memo_value = free,
         .on_change = on_change,
+        .on_files = on_files,
         .ctx = &seen,
     };
     cs_estate *estate = NULL;
@@ -643,6 +662,63 @@ static void who_is_told_may_look(void **state)
     finish(estate);
 }
 
+static void files_that_change_unasked_are_told(void **state)
+{
+    (void)state;
+    script s;
+    script_init(&s, "/local", true);
+    static const script_file first[] = {{"a.yml", "a: 1"}, {"b.yml", "b: 1"}, {"c.yml", "c: 1"}};
+    static const script_file second[] = {{"a.yml", "a: 1"}, {"b.yml", "b: 2"}, {"d.yml", "d: 1"}};
+    script_push(&s, "main", first, 3);
+    script_push(&s, "dev", first, 1);
+    cs_estate *estate = estate_of_one(&s);
+    assert_string_equal(value_at(estate, "main", NULL), "1");
+    assert_int_equal(seen.n_told, 0);  /* what is there at the start is no change */
+    script_push(&s, "dev", second, 1); /* nobody asked for this label */
+    script_push(&s, "main", second, 3);
+    wait_for(&seen.n_told, 1);
+    assert_string_equal(seen.files, "b.yml c.yml d.yml");
+    cs_estate_close(estate);
+    script_dispose_all();
+}
+
+static void who_has_it_synced_is_not_told_of_files(void **state)
+{
+    (void)state;
+    script s;
+    script_init(&s, "https://host/repo.git", false);
+    script_push_text(&s, "main", "a: 1");
+    cs_estate *estate = estate_of_one(&s);
+    assert_int_equal(sync_now(estate, NULL), GW_OK);
+    script_push_text(&s, "main", "a: 2");
+    assert_int_equal(sync_now(estate, NULL), GW_OK);
+    assert_string_equal(value_at(estate, "main", NULL), "2");
+    assert_int_equal(seen.n_told, 0);
+    cs_estate_close(estate);
+    script_dispose_all();
+}
+
+/* A push of which a webhook told while the remote was away: it is told when it is there. */
+static void what_a_failed_sync_missed_is_told_later(void **state)
+{
+    (void)state;
+    script s;
+    script_init(&s, "https://host/repo.git", false);
+    script_push_text(&s, "main", "a: 1");
+    cs_repo_options repo = {.uri = s.uri, .refresh_s = 1};
+    cs_estate *estate = estate_of(&repo, 1);
+    assert_int_equal(sync_now(estate, NULL), GW_OK);
+    script_fail(&s, GW_E_UNAVAILABLE, "away");
+    script_push_text(&s, "main", "a: 2");
+    assert_int_equal(sync_now(estate, NULL), GW_E_UNAVAILABLE);
+    assert_int_equal(seen.n_told, 0);
+    script_fail(&s, GW_OK, "");
+    wait_for(&seen.n_told, 1);
+    assert_string_equal(seen.files, "a.yml");
+    cs_estate_close(estate);
+    script_dispose_all();
+}
+
 static void a_full_memo_begins_anew(void **state)
 {
     (void)state;
@@ -874,6 +950,9 @@ int main(void)
         cmocka_unit_test(syncs_are_for_what_they_name),
         cmocka_unit_test(faults_are_counted_on_load),
         cmocka_unit_test(who_is_told_may_look),
+        cmocka_unit_test(files_that_change_unasked_are_told),
+        cmocka_unit_test(who_has_it_synced_is_not_told_of_files),
+        cmocka_unit_test(what_a_failed_sync_missed_is_told_later),
         cmocka_unit_test(a_full_memo_begins_anew),
         cmocka_unit_test(old_views_are_freed),
         cmocka_unit_test(hundreds_read_while_it_changes),
