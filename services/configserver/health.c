@@ -6,18 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cs_health_update(gw_health *component, const cs_view *view)
+/* One with patterns is for some applications only: the others are served without it. */
+static bool is_required(const cs_repo_state *repo)
+{
+    return !repo->has_patterns;
+}
+
+/* The first repository that is required and has nothing to serve. */
+static bool find_missing(const cs_view *view, cs_repo_state *ret_repo)
 {
     for (size_t i = 0; i < cs_view_n_repos(view); i++) {
-        cs_repo_state repo;
-        cs_view_repo(view, i, &repo);
-        if (!repo.is_ready) {
-            gw_health_down(component, "%s: %s", repo.name,
-                           repo.reason[0] != '\0' ? repo.reason : "not mirrored yet");
-            return;
+        cs_view_repo(view, i, ret_repo);
+        if (!ret_repo->is_ready && is_required(ret_repo)) {
+            return true;
         }
     }
-    gw_health_up(component);
+    return false;
+}
+
+void cs_health_update(gw_health *component, const cs_view *view)
+{
+    cs_repo_state repo;
+    if (find_missing(view, &repo)) {
+        gw_health_down(component, "%s: %s", repo.name,
+                       repo.reason[0] != '\0' ? repo.reason : "not mirrored yet");
+    } else {
+        gw_health_up(component);
+    }
 }
 
 static void add_member(gw_buf *out, const char *name, const char *value)
@@ -45,17 +60,6 @@ static void write_repo(gw_buf *out, const cs_repo_state *repo)
         add_member(out, "reason", repo->reason);
     }
     gw_buf_add_char(out, '}');
-}
-
-static bool are_all_ready(const cs_view *view)
-{
-    bool are_ready = true;
-    for (size_t i = 0; i < cs_view_n_repos(view); i++) {
-        cs_repo_state repo;
-        cs_view_repo(view, i, &repo);
-        are_ready = are_ready && repo.is_ready;
-    }
-    return are_ready;
 }
 
 static void write_config_server(gw_buf *out, const cs_view *view, bool is_up)
@@ -89,10 +93,11 @@ bool cs_health_write(gw_buf *out, const cs_view *view)
     gw_buf report;
     gw_buf_init(&report, 0);
     bool is_up = gw_health_write_json(&report, true);
-    bool are_ready = are_all_ready(view);
-    is_up = is_up && are_ready && gw_buf_status(&report) == GW_OK;
+    cs_repo_state missing;
+    bool can_serve = !find_missing(view, &missing);
+    is_up = is_up && can_serve && gw_buf_status(&report) == GW_OK;
     gw_buf_addf(out, "{\"status\":\"%s\",\"components\":{", is_up ? "UP" : "DOWN");
-    write_config_server(out, view, are_ready);
+    write_config_server(out, view, can_serve);
     if (gw_buf_status(&report) == GW_OK) {
         add_registry(out, &report);
     }

@@ -10,8 +10,9 @@
 
 #include "repo/estate.h"
 
-/* Set a component of /health: down while a repository has nothing to serve. One that is stale is
- * up: what it serves is better than nothing, and restarting the server would not help. */
+/* Set a component of /health: down while the repository without patterns has nothing to serve. One
+ * with patterns takes down only what it is for. One that is stale is up: what it serves is better
+ * than nothing, and restarting the server would not help. */
 void cs_health_update(gw_health *component, const cs_view *view);
 
 /*

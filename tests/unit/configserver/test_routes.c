@@ -871,6 +871,24 @@ static void health_tells_fresh_from_stale(void **state)
     gw_health_remove(component);
 }
 
+static void health_is_up_without_a_repository_of_some(void **state)
+{
+    world *w = *state;
+    static const cs_repo_state repos[] = {
+        {.name = "default", .uri = "https://host/a.git", .is_ready = true, .is_fresh = true},
+        {.name = "team", .uri = "ssh://host/b.git", .has_patterns = true, .reason = "away"},
+    };
+    estate_double_set_repos(w->estate, repos, N_OF(repos));
+    gw_health *component = gw_health_add("repository", true);
+    cs_health_update(component, cs_estate_view(w->estate));
+    assert_true(gw_health_is_ready());
+    reply got = get(w, "/actuator/health", "");
+    assert_int_equal(got.status, 200);
+    assert_non_null(strstr(got.body, "\"configServer\":{\"status\":\"UP\""));
+    assert_non_null(strstr(got.body, "\"state\":\"missing\",\"reason\":\"away\""));
+    gw_health_remove(component);
+}
+
 static void health_follows_the_estate(void **state)
 {
     world *w = *state;
@@ -937,6 +955,7 @@ int main(void)
         TEST(the_bus_is_told),
         TEST(methods_are_told),
         TEST(health_tells_fresh_from_stale),
+        TEST(health_is_up_without_a_repository_of_some),
         TEST(health_follows_the_estate),
         cmocka_unit_test_setup_teardown(routes_can_have_a_prefix, setup_prefixed, teardown),
     };
