@@ -46,6 +46,7 @@ struct cs_estate {
     atomic_uint_fast64_t number; /* of the view in force */
     atomic_uint_fast64_t renewed_ms;
     _Atomic(cs_view *) retired;       /* to be freed by a keeper */
+    atomic_uint n_retired;
     struct cs_pin *pins;              /* under the lock of all pins */
     pthread_mutex_t lock;             /* of what follows */
     cs_view *view;                    /* in force; a reference */
@@ -66,7 +67,7 @@ gw_status cs_view_first(cs_estate *estate, gw_error *err);
 gw_status cs_view_change_locked(cs_estate *estate, cs_moment *moment, const cs_keeper *dropped,
                                 gw_error *err);
 
-/* Free views that nobody uses any more. Any thread but a serving one. */
+/* Free views that nobody uses any more, which takes its time. Any thread. */
 void cs_view_free_retired(cs_estate *estate);
 
 /* At the end: take the views away from all threads, and free them all. */

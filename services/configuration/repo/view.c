@@ -10,6 +10,7 @@
 
 #define ESTATES_A_THREAD 4
 #define RENEW_EVERY_MS   1000u
+#define RETIRED_MAX      1u /* views that wait for a keeper, while requests make new ones */
 
 enum pin_state {
     PIN_IDLE,
@@ -50,13 +51,13 @@ static void unref_view(cs_view *view)
         return;
     }
     cs_estate *estate = view->estate;
+    atomic_fetch_add_explicit(&estate->n_retired, 1, memory_order_relaxed);
     view->next_retired = atomic_load_explicit(&estate->retired, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&estate->retired, &view->next_retired, view,
                                                   memory_order_release, memory_order_relaxed)) {}
     for (size_t i = 0; i < estate->n_sites; i++) {
         if (estate->sites[i].keeper != NULL) {
-            cs_keeper_wake(estate->sites[i].keeper);
-            return;
+            cs_keeper_wake(estate->sites[i].keeper); /* each: one may hang */
         }
     }
 }
@@ -71,6 +72,7 @@ void cs_view_free_retired(cs_estate *estate)
     for (; view != NULL; view = next) {
         next = view->next_retired;
         free_view(view);
+        atomic_fetch_sub_explicit(&estate->n_retired, 1, memory_order_relaxed);
     }
 }
 
@@ -300,6 +302,9 @@ static void renew(cs_estate *estate)
     pthread_mutex_lock(&estate->lock);
     (void)cs_view_change_locked(estate, NULL, NULL, NULL);
     pthread_mutex_unlock(&estate->lock);
+    if (atomic_load_explicit(&estate->n_retired, memory_order_relaxed) > RETIRED_MAX) {
+        cs_view_free_retired(estate); /* every keeper is busy: git may hang */
+    }
 }
 
 const cs_view *cs_estate_view(cs_estate *estate)

@@ -772,6 +772,87 @@ static void old_views_are_freed(void **state)
     finish(estate);
 }
 
+/* Fill the memo of the view in force with values that are counted. */
+static atomic_uint n_values;
+
+static void free_value(void *value)
+{
+    atomic_fetch_sub(&n_values, 1);
+    free(value);
+}
+
+static void fill_memo(cs_estate *estate)
+{
+    cs_memo *memo = cs_view_memo(cs_estate_view(estate));
+    void *kept = NULL;
+    for (int k = 0; !cs_memo_is_full(memo); k++) {
+        void *value = malloc(1);
+        atomic_fetch_add(&n_values, 1);
+        if (!cs_memo_put(memo, &k, sizeof(k), value, 1 << 20, &kept)) {
+            free_value(value);
+        }
+    }
+}
+
+/* The only thread that frees views hangs, and clients ask for ever new things. */
+static void old_answers_are_freed_while_git_hangs(void **state)
+{
+    (void)state;
+    static script s;
+    script_init(&s, "https://git.example.org/r.git", false);
+    script_push_text(&s, "main", "a: 0");
+    cs_repo_options repo = {.uri = s.uri};
+    cs_estate_options options = {
+        .repos = &repo, .n_repos = 1, .open = script_open, .free_memo_value = free_value};
+    cs_estate *estate = NULL;
+    assert_int_equal(cs_estate_open(&options, &estate, NULL), GW_OK);
+    assert_int_equal(sync_now(estate, NULL), GW_OK);
+    script_hang(&s, true);
+    unsigned n_syncs = s.n_syncs;
+    cs_estate_sync(estate, NULL, NULL, NULL);
+    script_wait_for_syncs(&s, n_syncs + 1);
+    unsigned n_before = 0;
+    do {
+        fill_memo(estate);
+        n_before = atomic_load(&n_values);
+        usleep(10000);
+        cs_estate_view(estate);
+    } while (atomic_load(&n_values) >= n_before);
+    cs_estate_close(estate);
+    script_dispose_all();
+    assert_int_equal(atomic_load(&n_values), 0);
+}
+
+static void a_view_is_freed_while_another_repository_hangs(void **state)
+{
+    (void)state;
+    static script hung;
+    static script other;
+    script_init(&hung, "https://git.example.org/hung.git", false);
+    script_init(&other, "https://git.example.org/other.git", false);
+    script_push_text(&hung, "main", "a: hung");
+    script_push_text(&other, "main", "a: 0");
+    const char *patterns[] = {"x*"};
+    cs_repo_options repos[] = {
+        {.name = "hung", .uri = hung.uri, .patterns = patterns, .n_patterns = 1},
+        {.uri = other.uri, .refresh_s = 3600},
+    };
+    script_hang(&hung, true);
+    cs_estate *estate = estate_of(repos, 2);
+    script_wait_for_syncs(&hung, 1);
+    assert_int_equal(sync_now(estate, "default"), GW_OK);
+    assert_string_equal(value_at(estate, NULL, NULL), "0");
+    script_push_text(&other, "main", "a: 1");
+    assert_int_equal(sync_now(estate, "default"), GW_OK);
+    cs_estate_leave(estate);
+    pthread_mutex_lock(&other.lock);
+    while (other.n_alive > 1) {
+        pthread_cond_wait(&other.changed, &other.lock);
+    }
+    pthread_mutex_unlock(&other.lock);
+    finish(estate);
+}
+
 /* ---- many threads -------------------------------------------------------------------------- */
 
 typedef struct crowd {
@@ -955,6 +1036,8 @@ int main(void)
         cmocka_unit_test(what_a_failed_sync_missed_is_told_later),
         cmocka_unit_test(a_full_memo_begins_anew),
         cmocka_unit_test(old_views_are_freed),
+        cmocka_unit_test(old_answers_are_freed_while_git_hangs),
+        cmocka_unit_test(a_view_is_freed_while_another_repository_hangs),
         cmocka_unit_test(hundreds_read_while_it_changes),
         cmocka_unit_test(estates_stand_beside_each_other),
         cmocka_unit_test(options_are_checked),
