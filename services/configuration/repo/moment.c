@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <godwit/clock.h>
+#include <godwit/log.h>
 
 #include "repo/keeper.h"
 
@@ -291,20 +292,25 @@ static gw_status load_label(cs_moment *moment, const char *label, const label_tr
     return GW_OK;
 }
 
-/* A label that has not been asked for in a while, or is gone, is read when it is asked for. */
-static gw_status carry(cs_moment *moment, const label_tree *item, gw_error *err)
+/* A label that has not been asked for in a while, is gone, or cannot be read, is read when it is
+ * asked for: a branch that somebody broke is no reason to keep the others as they were. */
+static void carry(cs_moment *moment, const label_tree *item)
 {
     bool was_asked = atomic_load_explicit(&item->is_asked, memory_order_relaxed);
     unsigned n_rests = was_asked ? 0 : item->n_rests + 1;
     if (n_rests > CS_LABEL_RESTS_MAX || find_label(moment->labels, item->name) != NULL) {
-        return GW_OK;
+        return;
     }
     const cs_ref *ref = cs_moment_find_ref(moment, item->name);
-    if (ref == NULL) {
-        return item->is_commit ? load_label(moment, item->name, item, &item->commit, n_rests, err)
-                               : GW_OK;
+    if (ref == NULL && !item->is_commit) {
+        return;
     }
-    return load_label(moment, item->name, item, &ref->commit, n_rests, err);
+    gw_error why = GW_ERROR_INIT;
+    const cs_commit *commit = ref == NULL ? &item->commit : &ref->commit;
+    if (load_label(moment, item->name, item, commit, n_rests, &why) != GW_OK) {
+        gw_log_error("repository", "%s: label '%s': %s", moment->keeper->options->name, item->name,
+                     why.text);
+    }
 }
 
 gw_status cs_moment_load(cs_moment *moment, cs_moment *before, gw_error *err)
@@ -318,7 +324,7 @@ gw_status cs_moment_load(cs_moment *moment, cs_moment *before, gw_error *err)
         st = load_label(moment, label, find_label(first, label), &ref->commit, 0, err);
     }
     for (label_tree *item = first; st == GW_OK && item != NULL; item = item->next) {
-        st = carry(moment, item, err);
+        carry(moment, item);
     }
     return st;
 }

@@ -123,6 +123,13 @@ void script_break_trees(script *s, bool is_broken)
     pthread_mutex_unlock(&s->lock);
 }
 
+void script_break_label(script *s, const char *label)
+{
+    pthread_mutex_lock(&s->lock);
+    snprintf(s->broken_label, sizeof(s->broken_label), "%s", label);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void script_hang(script *s, bool is_hung)
 {
     pthread_mutex_lock(&s->lock);
@@ -260,7 +267,12 @@ static gw_status tree(cs_backend *backend, const cs_commit *commit, const cs_tre
         st = gw_error_set(err, GW_E_IO, 0, "an object is missing");
     }
     for (size_t i = 0; !s->is_tree_broken && i < s->n_commits; i++) {
-        if (strcmp(s->commits[i].id, commit->id) == 0) {
+        if (strcmp(s->commits[i].id, commit->id) != 0) {
+            continue;
+        }
+        if (strcmp(s->commits[i].label, s->broken_label) == 0) {
+            st = gw_error_set(err, GW_E_LIMIT, 0, "too many files");
+        } else {
             st = make_tree_locked(s, i, before, ret_tree, err);
         }
     }

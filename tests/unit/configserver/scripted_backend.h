@@ -40,6 +40,7 @@ typedef struct script {
     bool is_hung;
     bool is_stopped;
     bool is_tree_broken;
+    char broken_label[32]; /* the same for its commits only */
     gw_status fail;
     char why[64];
     script_commit commits[SCRIPT_COMMITS_MAX];
@@ -70,6 +71,7 @@ void script_delete(script *s, const char *label);
 /* From now on syncs fail, or succeed with GW_OK; nobody is told. */
 void script_fail(script *s, gw_status st, const char *why);
 void script_break_trees(script *s, bool is_broken);
+void script_break_label(script *s, const char *label);
 
 /* From now on syncs hang, or go on. */
 void script_hang(script *s, bool is_hung);

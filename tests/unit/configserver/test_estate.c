@@ -476,6 +476,26 @@ static void a_commit_that_cannot_be_read_leaves_the_old_one(void **state)
     finish(estate);
 }
 
+static void a_branch_that_cannot_be_read_holds_up_no_other(void **state)
+{
+    (void)state;
+    static script s;
+    script_init(&s, "/srv/r", true);
+    script_push_text(&s, "main", "a: 1");
+    script_push_text(&s, "dev", "a: dev");
+    cs_estate *estate = estate_of_one(&s);
+    assert_string_equal(value_at(estate, "dev", NULL), "dev");
+    script_break_label(&s, "dev");
+    script_push_text(&s, "dev", "a: broken");
+    script_push_text(&s, "main", "a: 2");
+    assert_string_equal(value_at(estate, NULL, NULL), "2");
+    assert_true(state_of(estate, 0).is_fresh);
+    assert_int_equal(status_at(estate, "dev"), GW_E_LIMIT);
+    script_break_label(&s, "");
+    assert_string_equal(value_at(estate, "dev", NULL), "broken");
+    finish(estate);
+}
+
 static void a_hung_repository_holds_up_no_other(void **state)
 {
     (void)state;
@@ -1026,6 +1046,7 @@ int main(void)
         cmocka_unit_test(failures_make_it_patient),
         cmocka_unit_test(what_was_good_is_served_while_git_is_away),
         cmocka_unit_test(a_commit_that_cannot_be_read_leaves_the_old_one),
+        cmocka_unit_test(a_branch_that_cannot_be_read_holds_up_no_other),
         cmocka_unit_test(a_hung_repository_holds_up_no_other),
         cmocka_unit_test(it_stops_while_a_sync_hangs),
         cmocka_unit_test(syncs_are_for_what_they_name),
