@@ -8,6 +8,8 @@
 
 #include <godwit/log.h>
 
+#include "files/bounds.h"
+
 #define EVERYBODY_FILE "application.yml"
 
 typedef struct announcement {
@@ -16,6 +18,9 @@ typedef struct announcement {
     char **destinations;  /* NULL at their end */
 } announcement;
 
+/* A repository may take minutes, and whoever sends pushes sends more of them meanwhile. */
+static atomic_size_t n_waiting;
+
 static void free_announcement(announcement *self)
 {
     for (char **item = self->destinations; item != NULL && *item != NULL; item++) {
@@ -23,6 +28,7 @@ static void free_announcement(announcement *self)
     }
     free(self->destinations);
     free(self);
+    atomic_fetch_sub(&n_waiting, 1);
 }
 
 static announcement *make_announcement(const cs_app *app, const cs_names *names)
@@ -31,6 +37,7 @@ static announcement *make_announcement(const cs_app *app, const cs_names *names)
     if (self == NULL) {
         return NULL;
     }
+    atomic_fetch_add(&n_waiting, 1);
     self->app = app;
     atomic_init(&self->n_open, 1);
     self->destinations = calloc(names->n + 1, sizeof(*self->destinations));
@@ -43,7 +50,7 @@ static announcement *make_announcement(const cs_app *app, const cs_names *names)
         }
     }
     if (self->destinations == NULL) {
-        free(self);
+        free_announcement(self);
         return NULL;
     }
     return self;
@@ -102,6 +109,11 @@ static size_t begin_named(announcement *self, cs_text url)
 
 gw_status cs_announce(const cs_app *app, const cs_push *push, gw_error *err)
 {
+    if (atomic_load(&n_waiting) >= CS_PUSHES_WAITING_MAX) {
+        return gw_error_set(err, GW_E_BUSY, 0,
+                            "%u pushes wait for a repository already: send it again later",
+                            CS_PUSHES_WAITING_MAX);
+    }
     announcement *self = make_announcement(app, &push->names);
     if (self == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "out of memory");

@@ -17,7 +17,7 @@
  * @param app  outlives it: the estate is closed before.
  * @param push copied. Repositories are known in any spelling; if it names none that the estate has,
  *             all are brought up to date.
- * @return GW_OK; GW_E_NOMEM.
+ * @return GW_OK; GW_E_BUSY when CS_PUSHES_WAITING_MAX wait already; GW_E_NOMEM.
  */
 gw_status cs_announce(const cs_app *app, const cs_push *push, gw_error *err);
 

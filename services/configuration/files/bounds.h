@@ -48,6 +48,7 @@
 #define CS_WEBHOOK_NAMES_MAX     512u
 #define CS_WEBHOOK_URLS_MAX      16u /* of the repository that was pushed to; more are passed over */
 #define CS_WEBHOOK_REASON_MAX    320u
+#define CS_PUSHES_WAITING_MAX    128u /* for repositories to be brought up to date */
 #define CS_DESTINATION_BYTES_MAX 255u
 #define CS_CHANGE_BYTES_MAX      65536u /* of a value that is sent over the bus */
 

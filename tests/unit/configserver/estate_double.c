@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #define N_VIEWS 64
-#define N_SYNCS 16
+#define N_SYNCS 160
 
 typedef struct sync {
     void (*done)(void *ctx, gw_status st, const gw_error *err);

@@ -22,6 +22,7 @@
 #include <godwit/log.h>
 
 #include "configserver/estate_double.h"
+#include "files/bounds.h"
 #include "health.h"
 #include "routes.h"
 
@@ -712,6 +713,20 @@ static void a_push_syncs_and_then_tells(void **state)
     }
 }
 
+static void only_so_many_pushes_wait(void **state)
+{
+    world *w = *state;
+    static const char json[] = "Content-Type: application/json\r\n";
+    estate_double_hold_syncs(w->estate);
+    for (unsigned i = 0; i < CS_PUSHES_WAITING_MAX; i++) {
+        assert_int_equal(call(w, "POST", "/monitor", json, "{\"path\":\"foo.yml\"}").status, 200);
+    }
+    expect(w, "POST", "/monitor", "{\"path\":\"foo.yml\"}", 503, "send it again later");
+    estate_double_end_syncs(w->estate, GW_OK);
+    forget_events(w);
+    expect(w, "POST", "/monitor", "{\"path\":\"foo.yml\"}", 200, "[\"foo\"]");
+}
+
 /* With a secret a push without a signature is refused, and nothing happens. */
 static void a_push_must_be_signed(void **state)
 {
@@ -950,6 +965,7 @@ int main(void)
         TEST(the_first_mirror_is_waited_for),
         TEST(who_waits_is_answered_at_the_end),
         TEST(a_push_syncs_and_then_tells),
+        TEST(only_so_many_pushes_wait),
         TEST(a_push_must_be_signed),
         TEST(a_push_needs_no_bus),
         TEST(the_bus_is_told),
