@@ -18,6 +18,9 @@
 #define FIRST_RETRY_MS 1000u /* while there is nothing to serve */
 #define BACKOFF_MAX    10u   /* times the interval */
 #define SPIN_GUARD_MS  100u  /* after a failure that left the watch as it was */
+#define REST_MIN_MS    2u    /* after a sync, in case somebody writes without end */
+#define REST_MAX_MS    400u
+#define REST_FACTOR    4u /* times what the sync took: a fifth of the time at most is spent on it */
 
 static _Thread_local bool is_here;
 
@@ -344,6 +347,15 @@ static uint64_t delay_ms(const cs_keeper *keeper)
     return cs_keeper_delay_ms(keeper->options->refresh_s, keeper->n_failures, is_ready);
 }
 
+/* A sync that failed may not have seen to the watch, and one that did may be rung for at once: the
+ * watch is not believed for a moment. */
+static uint64_t rest_ms(uint64_t took_ms, gw_status st)
+{
+    uint64_t rest = REST_MIN_MS + took_ms * REST_FACTOR;
+    rest = rest < REST_MAX_MS ? rest : REST_MAX_MS;
+    return st == GW_OK || rest > SPIN_GUARD_MS ? rest : SPIN_GUARD_MS;
+}
+
 static void sync_once(cs_keeper *keeper)
 {
     cs_job_link *jobs = take_jobs(keeper);
@@ -364,7 +376,9 @@ static void sync_once(cs_keeper *keeper)
     }
     count_sync(keeper, st);
     keeper->n_failures = st == GW_OK ? 0 : keeper->n_failures + 1;
-    keeper->due_ms = gw_clock_ms() + jittered(delay_ms(keeper));
+    uint64_t now = gw_clock_ms();
+    keeper->due_ms = now + jittered(delay_ms(keeper));
+    keeper->rests_until_ms = now + rest_ms(now - atomic_load(&keeper->began_ms), st);
     pthread_mutex_lock(&keeper->lock);
     atomic_store(&keeper->n_done, number);
     pthread_cond_broadcast(&keeper->has_done);
@@ -400,15 +414,13 @@ static int timeout_until(uint64_t due_ms)
     return left > 3600000 ? 3600000 : (int)left;
 }
 
-/* A sync that failed may not have seen to the watch: it is not believed for a moment. */
-static nfds_t watch_if_good(cs_keeper *keeper, struct pollfd fds[2], int *timeout_ms)
+static nfds_t watch_if_rested(cs_keeper *keeper, struct pollfd fds[2], int *timeout_ms)
 {
     if (keeper->watch_fd < 0) {
         return 1;
     }
-    uint64_t rested = gw_clock_ms() - atomic_load(&keeper->began_ms);
-    if (keeper->n_failures > 0 && rested < SPIN_GUARD_MS) {
-        int left = (int)(SPIN_GUARD_MS - rested);
+    int left = timeout_until(keeper->rests_until_ms);
+    if (left > 0) {
         *timeout_ms = *timeout_ms < left ? *timeout_ms : left;
         return 1;
     }
@@ -424,7 +436,7 @@ static void wait_for_work(cs_keeper *keeper)
         keeper->events.on_idle(keeper->events.estate);
         struct pollfd fds[2] = {{.fd = keeper->wake_fd, .events = POLLIN}};
         int timeout_ms = has_files ? 0 : timeout_until(keeper->due_ms);
-        nfds_t n = watch_if_good(keeper, fds, &timeout_ms);
+        nfds_t n = watch_if_rested(keeper, fds, &timeout_ms);
         if (poll(fds, n, timeout_ms) < 0 && errno != EINTR) {
             return; /* looked at once more */
         }

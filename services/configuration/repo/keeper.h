@@ -61,6 +61,7 @@ typedef struct cs_keeper {
     cs_moment *moment;
     unsigned n_failures; /* in a row */
     uint64_t due_ms;
+    uint64_t rests_until_ms;
     cs_checker checker;
 } cs_keeper;
 
@@ -101,8 +102,10 @@ bool cs_keeper_is_here(void);
 /* Whether a sync runs. */
 bool cs_keeper_is_behind(cs_keeper *keeper);
 
-/* Wait until what was changed before the call is in force; at most a second, and not for a sync
- * that has run for longer already. */
-void cs_keeper_catch_up(cs_keeper *keeper);
+#define CS_CATCH_UP_MS 1000u /* how long a request waits for all local repositories */
+
+/* Wait until what was changed before the call is in force; not past the deadline, and not for a
+ * sync that has run for longer than CS_CATCH_UP_MS already. */
+void cs_keeper_catch_up(cs_keeper *keeper, uint64_t deadline_ms);
 
 #endif

@@ -8,8 +8,6 @@
 
 #include "repo/keeper.h"
 
-#define CATCH_UP_MS 1000u /* how long a request waits for a sync */
-
 static bool is_ringing(const cs_keeper *keeper)
 {
     struct pollfd fd = {.fd = keeper->watch_fd, .events = POLLIN};
@@ -41,7 +39,7 @@ void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms)
  * while a sync runs may ring for what that sync will see, or for what it missed: look again when it
  * is done.
  */
-void cs_keeper_catch_up(cs_keeper *keeper)
+void cs_keeper_catch_up(cs_keeper *keeper, uint64_t deadline_ms)
 {
     for (int round = 0; round < 2; round++) {
         bool rings = is_ringing(keeper);
@@ -51,8 +49,9 @@ void cs_keeper_catch_up(cs_keeper *keeper)
         if (!rings && !runs) {
             return;
         }
-        uint64_t since = runs ? atomic_load(&keeper->began_ms) : gw_clock_ms();
-        cs_keeper_wait(keeper, runs ? n_begun : n_begun + 1, since + CATCH_UP_MS);
+        uint64_t until_ms = runs ? atomic_load(&keeper->began_ms) + CS_CATCH_UP_MS : deadline_ms;
+        until_ms = until_ms < deadline_ms ? until_ms : deadline_ms;
+        cs_keeper_wait(keeper, runs ? n_begun : n_begun + 1, until_ms);
         if (!rings || !runs) {
             return;
         }

@@ -317,8 +317,9 @@ const cs_view *cs_estate_view(cs_estate *estate)
     refresh(pin);
     /* on_change() is called by a keeper, whose sync is not over. */
     if (!cs_keeper_is_here() && is_behind(pin->view)) {
+        uint64_t deadline_ms = gw_clock_ms() + CS_CATCH_UP_MS;
         for (size_t i = 0; i < pin->view->n_watched; i++) {
-            cs_keeper_catch_up(pin->view->watchers[i]);
+            cs_keeper_catch_up(pin->view->watchers[i], deadline_ms);
         }
     }
     refresh(pin); /* also if nothing is behind any more: what was may be in force since */

@@ -496,6 +496,37 @@ static void a_branch_that_cannot_be_read_holds_up_no_other(void **state)
     finish(estate);
 }
 
+/* A watch that rings at once again after every sync, as that of a file that is written to. */
+static void *ring_on(void *arg)
+{
+    script *s = arg;
+    const uint64_t one = 1;
+    for (unsigned n = 0; n < 300;) {
+        if (write(s->watch_fd, &one, sizeof(one)) < 0) {
+            break;
+        }
+        pthread_mutex_lock(&s->lock);
+        n = s->n_syncs;
+        pthread_mutex_unlock(&s->lock);
+    }
+    return NULL;
+}
+
+static void what_is_written_without_end_is_read_now_and_then(void **state)
+{
+    (void)state;
+    static script s;
+    script_init(&s, "/srv/r", true);
+    script_push_text(&s, "main", "a: 1");
+    cs_estate *estate = estate_of_one(&s);
+    pthread_t writer;
+    uint64_t began = gw_clock_ms();
+    assert_int_equal(pthread_create(&writer, NULL, ring_on, &s), 0);
+    pthread_join(writer, NULL);
+    assert_true(gw_clock_ms() - began >= 290);
+    finish(estate);
+}
+
 static void a_hung_repository_holds_up_no_other(void **state)
 {
     (void)state;
@@ -528,6 +559,32 @@ static void a_hung_repository_holds_up_no_other(void **state)
     }
     /* The hung one serves what it had. */
     assert_string_equal(value_at(estate, NULL, NULL), "hung");
+    finish(estate);
+}
+
+static void many_that_hang_are_waited_for_once(void **state)
+{
+    (void)state;
+    enum { N = 8 };
+    static script hung[N];
+    const char *patterns[] = {"x*"};
+    cs_repo_options repos[N] = {{.name = NULL}};
+    for (size_t i = 0; i < N; i++) {
+        char uri[32];
+        snprintf(uri, sizeof(uri), "/srv/hung%zu", i);
+        script_init(&hung[i], uri, true);
+        script_push_text(&hung[i], "main", "a: 1");
+        repos[i] = (cs_repo_options){
+            .name = "x", .uri = hung[i].uri, .patterns = patterns, .n_patterns = i > 0};
+    }
+    cs_estate *estate = estate_of(repos, N);
+    for (size_t i = 0; i < N; i++) {
+        script_hang(&hung[i], true);
+        script_push_text(&hung[i], "main", "a: never");
+    }
+    uint64_t began = gw_clock_ms();
+    assert_string_equal(value_at(estate, NULL, NULL), "1");
+    assert_true(gw_clock_ms() - began < N * CS_CATCH_UP_MS / 2);
     finish(estate);
 }
 
@@ -1047,7 +1104,9 @@ int main(void)
         cmocka_unit_test(what_was_good_is_served_while_git_is_away),
         cmocka_unit_test(a_commit_that_cannot_be_read_leaves_the_old_one),
         cmocka_unit_test(a_branch_that_cannot_be_read_holds_up_no_other),
+        cmocka_unit_test(what_is_written_without_end_is_read_now_and_then),
         cmocka_unit_test(a_hung_repository_holds_up_no_other),
+        cmocka_unit_test(many_that_hang_are_waited_for_once),
         cmocka_unit_test(it_stops_while_a_sync_hangs),
         cmocka_unit_test(syncs_are_for_what_they_name),
         cmocka_unit_test(faults_are_counted_on_load),
