@@ -79,7 +79,7 @@ static gw_status sync_directory(cs_backend *backend, cs_refs **ret_refs, gw_erro
         return gw_error_set(err, GW_E_CLOSED, 0, "the server stops");
     }
     gw_status st = read_all(dir, &files, err);
-    warn_partial(dir, !cs_directory_watch_settle(dir->watch));
+    warn_partial(dir, !cs_directory_watch_settle(dir->watch, st == GW_OK));
     if (st != GW_OK) {
         return gw_error_prefix(err, st, "%s", dir->uri);
     }

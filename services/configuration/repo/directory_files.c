@@ -207,21 +207,30 @@ static void read_link(int dir, const char *name, char *ret_text, size_t size)
     ret_text[n < 0 || (size_t)n >= size ? 0 : n] = '\0';
 }
 
-/* "..2026_11_25_20_00_00.123": a directory beside the link, and hidden like it. */
+/* Whether an open failed for a reason that says nothing of the file. */
+static bool is_of_the_process(int errnum)
+{
+    return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
+}
+
+/* "..2026_11_25_20_00_00.123": a directory beside the link, and hidden like it. -1 with errno when
+ * there is none. */
 static int open_data(int root)
 {
     char text[NAME_MAX + 1];
     read_link(root, DATA_LINK, text, sizeof(text));
     bool is_good = strncmp(text, "..", 2) == 0 && text[2] != '\0' && strchr(text, '/') == NULL;
+    errno = 0;
     return is_good ? openat(root, text, OPEN_DIR) : -1;
 }
 
-/* "..data/a/b": from there on name by name. -1 when it is another, or leads nowhere. */
+/* "..data/a/b": from there on name by name. -1 with errno when it is another, or leads nowhere. */
 static int open_link(const reader *read, int dir, const char *name)
 {
     char text[CS_PATH_BYTES_MAX + 1];
     read_link(dir, name, text, sizeof(text));
     size_t prefix_len = strlen(DATA_LINK "/");
+    errno = 0;
     if (read->data_fd < 0 || strncmp(text, DATA_LINK "/", prefix_len) != 0) {
         return -1;
     }
@@ -232,7 +241,9 @@ static int open_link(const reader *read, int dir, const char *name)
         bool is_name = part[0] != '\0' && strcmp(part, ".") != 0 && strcmp(part, "..") != 0;
         int next = is_name ? openat(at, part, rest == NULL ? OPEN_FILE : OPEN_DIR) : -1;
         if (at != read->data_fd) {
+            int errnum = errno;
             close(at);
+            errno = errnum;
         }
         if (next < 0) {
             return -1;
@@ -245,6 +256,9 @@ static int open_link(const reader *read, int dir, const char *name)
 static gw_status read_link_entry(reader *read, int dir, const char *name, unsigned depth)
 {
     int fd = depth == 0 ? open_link(read, dir, name) : -1;
+    if (depth == 0 && fd < 0 && is_of_the_process(errno)) {
+        return gw_error_set_errno(read->err, errno, "%.*s", (int)read->path_len, read->path);
+    }
     return fd < 0 ? add_unread(read, CS_ENTRY_LINK, 0) : read_opened(read, fd, depth + 1);
 }
 
@@ -345,6 +359,12 @@ gw_status cs_directory_files_read(int root, const cs_directory_visitor *visitor,
     atomic_init(&files->n_refs, 1);
     /* Opened once, so that all files are those of one version. */
     reader read = {.files = files, .visitor = visitor, .data_fd = open_data(root), .err = err};
+    if (read.data_fd < 0 && is_of_the_process(errno)) {
+        gw_status st = gw_error_set_errno(err, errno, DATA_LINK);
+        close(fd);
+        free(files);
+        return st;
+    }
     if (read.data_fd >= 0) {
         visitor->on_dir(visitor->ctx, read.data_fd);
     }

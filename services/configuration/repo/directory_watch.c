@@ -119,18 +119,29 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-bool cs_directory_watch_settle(cs_directory_watch *watch)
+static void sort(numbers *list)
 {
-    if (watch->now.n > 0) {
-        qsort(watch->now.items, watch->now.n, sizeof(int), compare);
+    if (list->n > 0) {
+        qsort(list->items, list->n, sizeof(int), compare);
     }
+}
+
+bool cs_directory_watch_settle(cs_directory_watch *watch, bool is_whole)
+{
+    sort(&watch->now);
+    size_t n = watch->now.n;
     for (size_t i = 0; i < watch->before.n; i++) {
-        const int *number = &watch->before.items[i];
-        if (watch->now.n == 0 ||
-            bsearch(number, watch->now.items, watch->now.n, sizeof(int), compare) == NULL) {
-            inotify_rm_watch(watch->fd, *number); /* the kernel may have done so */
+        int number = watch->before.items[i];
+        if (n > 0 && bsearch(&number, watch->now.items, n, sizeof(int), compare) != NULL) {
+            continue;
+        }
+        if (is_whole) {
+            inotify_rm_watch(watch->fd, number); /* the kernel may have done so */
+        } else {
+            push(&watch->now, number);
         }
     }
+    sort(&watch->now);
     numbers kept = watch->before;
     watch->before = watch->now;
     watch->now = kept;

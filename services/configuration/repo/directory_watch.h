@@ -29,8 +29,8 @@ void cs_directory_watch_add(cs_directory_watch *watch, int dir_fd);
 /* The same for the directory that holds `path`: to be told when that comes back or is exchanged. */
 void cs_directory_watch_add_parent(cs_directory_watch *watch, const char *path);
 
-/* After one looked: directories that were not added again are no more concern. False when some
- * could not be watched, because the user watches too many. */
-bool cs_directory_watch_settle(cs_directory_watch *watch);
+/* After one looked: directories that were not added again are no more concern, if all of it was
+ * seen. False when some could not be watched, because the user watches too many. */
+bool cs_directory_watch_settle(cs_directory_watch *watch, bool is_whole);
 
 #endif

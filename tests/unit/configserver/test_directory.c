@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -264,6 +265,37 @@ static void mounts_of_kubernetes_are_followed(void **state)
     close_served(estate);
 }
 
+/* A server that is out of descriptors serves what it had, not files that it takes for bad links. */
+static void running_out_of_descriptors_is_no_change(void **state)
+{
+    (void)state;
+    write_version("..2026_1", "1", "one");
+    put_link("..data", "..2026_1");
+    put_link("a.yml", "..data/a.yml");
+    put_link("b.yml", "..data/sub/b.yml");
+    cs_estate *estate = open_served();
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest = dup(0);
+    close(lowest);
+    put("new.yml", "x");
+    for (int n_left = 0; n_left < 6; n_left++) {
+        struct rlimit few = before;
+        few.rlim_cur = (rlim_t)lowest + (rlim_t)n_left;
+        assert_int_equal(utimensat(AT_FDCWD, at("new.yml"), NULL, 0), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        char one[16], two[16];
+        snprintf(one, sizeof(one), "%.15s", bytes_of(estate, "a.yml"));
+        snprintf(two, sizeof(two), "%.15s", bytes_of(estate, "b.yml"));
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_string_equal(one, "1");
+        assert_string_equal(two, "one");
+    }
+    put("new.yml", "y");
+    assert_string_equal(bytes_of(estate, "new.yml"), "y");
+    close_served(estate);
+}
+
 static void nothing_outside_is_read(void **state)
 {
     (void)state;
@@ -436,6 +468,7 @@ int main(void)
         TEST(each_change_is_in_the_next_answer),
         TEST(nothing_new_is_no_new_view),
         TEST(mounts_of_kubernetes_are_followed),
+        TEST(running_out_of_descriptors_is_no_change),
         TEST(nothing_outside_is_read),
         TEST(what_is_read_is_bounded),
         TEST(the_directory_itself_may_go_and_come),
