@@ -11,6 +11,7 @@
 
 #include "files/bounds.h"
 #include "repo/backend.h"
+#include "repo/git_location.h"
 
 #define DEPTH_MAX 64
 
@@ -144,6 +145,20 @@ gw_status config_files_of_directory(const char *dir, cs_tree **ret_tree, gw_erro
     return make_tree(&at, dir, ret_tree);
 }
 
+gw_status config_files_check_local(const char *dir, gw_error *err)
+{
+    cs_git_location location;
+    if (access(dir, F_OK) == 0 || cs_git_location_parse(dir, &location, NULL) != GW_OK) {
+        return GW_OK;
+    }
+    bool is_local = location.scheme == CS_GIT_LOCAL;
+    cs_git_location_dispose(&location);
+    return is_local ? GW_OK
+                    : gw_error_set(err, GW_E_UNSUPPORTED, 0,
+                                   "only what is on this machine is read: clone the repository "
+                                   "first");
+}
+
 /* ---- a commit ------------------------------------------------------------------- */
 
 static gw_status find_commit(cs_backend *git, const cs_refs *refs, const char *label,
@@ -168,7 +183,10 @@ gw_status config_files_of_label(const char *dir, const char *label, cs_tree **re
     cs_backend *git = NULL;
     cs_refs *refs = NULL;
     cs_commit commit;
-    gw_status st = cs_git_open(&options, &git, err);
+    gw_status st = config_files_check_local(dir, err);
+    if (st == GW_OK) {
+        st = cs_git_open(&options, &git, err);
+    }
     if (st != GW_OK) {
         return st;
     }

@@ -6,6 +6,7 @@
 #include "answer/explain.h"
 #include "answer/json.h"
 #include "answer/lookup.h"
+#include "config_files.h"
 #include "repo/estate.h"
 
 #define ANSWER_MAX (2 * CS_ENVIRONMENT_BYTES_MAX)
@@ -76,6 +77,9 @@ int config_repo_explain(const options *given, const cs_request *req, const char 
                                               .free_memo_value = cs_lookup_free_memo_value};
     cs_estate *estate = NULL;
     gw_error why = GW_ERROR_INIT;
+    if (config_files_check_local(repo.uri, &why) != GW_OK) {
+        return tool_fail(err, TOOL_USAGE, "--repo: %s", why.text);
+    }
     gw_status st = cs_estate_open(&estate_options, &estate, &why);
     if (st == GW_OK) {
         st = explain(given, estate, req, key, ret_explanation, ret_environment, &why);

@@ -276,6 +276,15 @@ static void a_repository_is_explained_without_a_server(void **state)
           "--show-secrets", "--repo", dir);
     CHECK(NULL, 1, "", "no key holds this text", "explain", "foo/dev", "nope", "--repo", dir);
     CHECK(NULL, 1, "", "/nowhere", "explain", "foo/dev", "--repo", "/nowhere");
+    static const char *const remotes[] = {"https://u:s3cret@git.example.org/x.git",
+                                          "ssh://git@git.example.org/x.git",
+                                          "git@git.example.org:x.git"};
+    for (size_t i = 0; i < sizeof(remotes) / sizeof(remotes[0]); i++) {
+        CHECK(NULL, 2, "", "clone the repository first", "explain", "foo/dev", "--repo",
+              remotes[i]);
+        CHECK(NULL, 2, "", "clone the repository first", "explain", "foo/dev/main", "--repo",
+              remotes[i]);
+    }
     char command[600];
     snprintf(command, sizeof(command),
              "cd %s && git init -q -b main . && git add -A && git -c user.name=t -c "

@@ -322,6 +322,8 @@ static void a_commit_is_checked_as_it_is(void **state)
     CHECK(NULL, 1, "a.yml:2: error: ", "", "lint", "--label", "main", dir);
     CHECK(NULL, 1, "1 file: 1 error", "", "lint", "--label", "v1", dir);
     CHECK(NULL, 1, "new.yml:2: error: ", "", "lint", dir);
+    CHECK(NULL, 1, "", "clone the repository first", "lint", "--label", "main",
+          "https://git.example.org/x.git");
     CHECK(NULL, 1, "", "no branch, tag or commit 'nope'", "lint", "--label", "nope", dir);
     CHECK(NULL, 1, "", "no branch, tag or commit '0123456789'", "lint", "--label", "0123456789",
           dir);
