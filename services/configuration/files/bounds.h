@@ -34,6 +34,7 @@
 #define CS_REFS_MAX              20000u             /* branches and tags */
 #define CS_MIRROR_FILE_BYTES_MAX ((size_t)1 << 30)  /* one file of a mirror: a fetched pack */
 #define CS_REPOS_MAX             64u                /* with those that {application} stands for */
+#define CS_FIRST_READS_MAX       16u /* of them, that are being read for the first time */
 #define CS_MEMO_BYTES_MAX        ((size_t)12 << 20) /* answers that are kept */
 #define CS_PARSED_BYTES_MAX      ((size_t)12 << 20) /* parsed files that are kept */
 #define CS_OPENED_BYTES_MAX      ((size_t)4 << 20)  /* decrypted values that are kept */

@@ -34,6 +34,24 @@ static bool has_moment_locked(const cs_estate *estate, const cs_keeper *keeper)
     return false;
 }
 
+/* Made on demand, and neither there nor known to fail. */
+static bool is_being_read_locked(const cs_estate *estate, const cs_keeper *keeper)
+{
+    return keeper->is_expanded && keeper->failed.status == GW_OK &&
+           !has_moment_locked(estate, keeper);
+}
+
+/* Each has a thread and runs git, and may be a name that somebody invents. They wait for each
+ * other, so that they do not drive out those that are there. */
+static bool are_enough_being_read_locked(const cs_estate *estate)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < estate->n_keepers; i++) {
+        n += is_being_read_locked(estate, estate->keepers[i]);
+    }
+    return n >= CS_FIRST_READS_MAX;
+}
+
 /*
  * Which one to drop: of those that cannot be read the one that was not needed for longest, else of
  * those that can. So names that somebody invents drive out each other. One that is being read for
@@ -45,10 +63,10 @@ static cs_keeper *least_needed_locked(cs_estate *estate)
     bool found_is_ready = false;
     for (size_t i = 0; i < estate->n_keepers; i++) {
         cs_keeper *keeper = estate->keepers[i];
-        bool is_ready = has_moment_locked(estate, keeper);
-        if (!keeper->is_expanded || (!is_ready && keeper->failed.status == GW_OK)) {
+        if (!keeper->is_expanded || is_being_read_locked(estate, keeper)) {
             continue;
         }
+        bool is_ready = has_moment_locked(estate, keeper);
         bool is_older =
             found == NULL || atomic_load(&keeper->used_ms) < atomic_load(&found->used_ms);
         if (found == NULL || (found_is_ready && !is_ready) ||
@@ -144,6 +162,11 @@ gw_status cs_estate_expand(cs_estate *estate, size_t index, const char *name, co
     if (keeper != NULL) {
         atomic_store(&keeper->used_ms, gw_clock_ms());
         st = fail_as(keeper, err);
+    } else if (are_enough_being_read_locked(estate)) {
+        st = gw_error_set(err, GW_E_BUSY, 0,
+                          "repository %s: waits for %u others, which are being read for the first "
+                          "time",
+                          name, CS_FIRST_READS_MAX);
     } else if (!estate->is_closing) {
         st = make_room_locked(estate, &dropped, err);
         if (st == GW_OK) {

@@ -304,6 +304,46 @@ static void the_repositories_on_demand_are_bounded(void **state)
     finish(estate);
 }
 
+/* Names that somebody invents, at a host that is slow to say that it does not know them. */
+static void only_so_many_are_read_at_once(void **state)
+{
+    (void)state;
+    enum { N_SLOW = CS_REPOS_MAX + 4 };
+    static script good;
+    static script slow[N_SLOW];
+    script_init(&good, "/srv/good", true);
+    script_push_text(&good, "main", "a: 1");
+    cs_repo_options repos[] = {{.uri = "/srv/{application}"}};
+    cs_estate *estate = estate_of(repos, 1);
+    assert_string_equal(when_read(estate, "good", "dev", NULL), "default:good");
+    for (size_t i = 0; i < N_SLOW; i++) {
+        char uri[64];
+        snprintf(uri, sizeof(uri), "/srv/slow%zu", i);
+        script_init(&slow[i], uri, false);
+        script_push_text(&slow[i], "main", "a: 1");
+        script_hang(&slow[i], true);
+    }
+    for (size_t i = 0; i < N_SLOW; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "slow%zu", i);
+        assert_string_equal(repo_for(estate, name, "dev", NULL), "GW_E_BUSY");
+        if (i < CS_FIRST_READS_MAX) {
+            script_wait_for_syncs(&slow[i], 1);
+        }
+    }
+    assert_string_equal(repo_for(estate, "good", "dev", NULL), "default:good");
+    assert_int_equal(slow[CS_FIRST_READS_MAX].n_opened, 0);
+    /* When one is there, the next may be read. */
+    script_hang(&slow[0], false);
+    script_hang(&slow[CS_FIRST_READS_MAX], false);
+    char name[32];
+    char want[48];
+    snprintf(name, sizeof(name), "slow%u", CS_FIRST_READS_MAX);
+    snprintf(want, sizeof(want), "default:%s", name);
+    assert_string_equal(when_read(estate, name, "dev", NULL), want);
+    finish(estate);
+}
+
 static void the_least_recently_used_is_dropped(void **state)
 {
     (void)state;
@@ -484,6 +524,7 @@ int main(void)
         cmocka_unit_test(placeholders_stand_for_many_repositories),
         cmocka_unit_test(names_cannot_lead_elsewhere),
         cmocka_unit_test(the_repositories_on_demand_are_bounded),
+        cmocka_unit_test(only_so_many_are_read_at_once),
         cmocka_unit_test(the_least_recently_used_is_dropped),
         cmocka_unit_test(uris_are_shown_without_secrets),
         cmocka_unit_test(search_paths_are_those_of_spring),
