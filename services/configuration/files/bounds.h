@@ -31,6 +31,8 @@
 #define CS_TREE_ENTRIES_MAX      200000u            /* files of one commit or directory */
 #define CS_TREE_PATHS_MAX        ((size_t)32 << 20) /* all their paths together */
 #define CS_DIRECTORY_BYTES_MAX   ((size_t)64 << 20) /* of a directory that is served, all files */
+#define CS_GIT_OBJECT_BYTES_MAX  ((size_t)32 << 20) /* a commit, a tag or one directory in git */
+#define CS_TAGS_OF_TAGS_MAX      16u
 #define CS_REFS_MAX              20000u             /* branches and tags */
 #define CS_MIRROR_FILE_BYTES_MAX ((size_t)1 << 30)  /* one file of a mirror: a fetched pack */
 #define CS_REPOS_MAX             64u                /* with those that {application} stands for */

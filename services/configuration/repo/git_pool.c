@@ -211,10 +211,27 @@ void cs_git_pool_renew_if_packed(cs_git_pool *pool, const char *common_dir)
     }
 }
 
+int cs_git_header(git_repository *git, const git_oid *id, git_object_t *ret_type)
+{
+    git_odb *odb = NULL;
+    size_t size = 0;
+    int code = git_repository_odb(&odb, git);
+    if (code == 0) {
+        code = git_odb_read_header(&size, ret_type, odb, id);
+    }
+    git_odb_free(odb);
+    if (code == 0 && *ret_type != GIT_OBJECT_BLOB && size > CS_GIT_OBJECT_BYTES_MAX) {
+        git_error_set_str(GIT_ERROR_ODB, "a commit, a tag or a directory of more than 32 MiB");
+        code = CS_GIT_TOO_LARGE;
+    }
+    return code;
+}
+
 gw_status cs_git_fail(const cs_git_pool *pool, gw_status st, int code, const char *what,
                       gw_error *err)
 {
     const git_error *last = git_error_last();
+    st = code == CS_GIT_TOO_LARGE ? GW_E_LIMIT : st;
     const char *reason = last == NULL || last->message == NULL ? "unknown reason" : last->message;
     return gw_error_set(err, st, code, "%s: %s: %s", pool->uri, what, reason);
 }

@@ -41,6 +41,17 @@ void cs_git_pool_renew(cs_git_pool *pool);
  * time. */
 void cs_git_pool_renew_if_packed(cs_git_pool *pool, const char *common_dir);
 
+/* Of cs_git_header() and others beside libgit2's own; a limit for cs_git_fail(). */
+#define CS_GIT_TOO_LARGE (-1000)
+
+/*
+ * What an object is, from its header: libgit2 inflates it whole when it is looked up, and some MiB
+ * of a repository can stand for GiB.
+ *
+ * @return 0; CS_GIT_TOO_LARGE for a commit, a tag or a directory; libgit2's failures.
+ */
+int cs_git_header(git_repository *git, const git_oid *id, git_object_t *ret_type);
+
 /* `st`, with "<uri>: <what>: " and what libgit2 says of its last failure on this thread, `code`. */
 gw_status cs_git_fail(const cs_git_pool *pool, gw_status st, int code, const char *what,
                       gw_error *err);

@@ -76,20 +76,24 @@ static gw_status note_loose(void *ctx, const char *path, const char *name, bool 
 
 int cs_git_peel(git_repository *git, git_oid *id)
 {
-    git_object *object = NULL;
-    git_object *commit = NULL;
-    int code = git_object_lookup(&object, git, id, GIT_OBJECT_ANY);
-    if (code == 0) {
-        code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+    for (unsigned n = 0; n <= CS_TAGS_OF_TAGS_MAX; n++) {
+        git_object_t type = GIT_OBJECT_INVALID;
+        git_tag *tag = NULL;
+        int code = cs_git_header(git, id, &type);
+        if (code != 0 || type == GIT_OBJECT_COMMIT) {
+            return code;
+        }
+        if (type != GIT_OBJECT_TAG) {
+            return GIT_ENOTFOUND;
+        }
+        code = git_tag_lookup(&tag, git, id);
+        if (code != 0) {
+            return code;
+        }
+        *id = *git_tag_target_id(tag);
+        git_tag_free(tag);
     }
-    if (code == 0) {
-        *id = *git_object_id(commit);
-    } else if (code == GIT_EPEEL || code == GIT_EINVALIDSPEC) {
-        code = GIT_ENOTFOUND;
-    }
-    git_object_free(commit);
-    git_object_free(object);
-    return code;
+    return GIT_ENOTFOUND;
 }
 
 /* The commit of a ref: 0, GIT_ENOTFOUND for one of something else, or for another name of a branch
@@ -273,16 +277,18 @@ static int check_commit(git_repository *git, const char *text)
 {
     git_oid id, tree_id;
     git_commit *commit = NULL;
-    git_tree *tree = NULL;
+    git_object_t type = GIT_OBJECT_INVALID;
     int code = git_oid_fromstr(&id, text);
+    if (code == 0) {
+        code = cs_git_header(git, &id, &type);
+    }
     if (code == 0) {
         code = git_commit_lookup(&commit, git, &id);
     }
     if (code == 0) {
         tree_id = *git_commit_tree_id(commit);
-        code = git_tree_lookup(&tree, git, &tree_id);
+        code = cs_git_header(git, &tree_id, &type);
     }
-    git_tree_free(tree);
     git_commit_free(commit);
     return code;
 }
@@ -316,16 +322,18 @@ static int find_prefix(git_repository *git, const char *prefix, git_oid *ret)
         return GIT_ENOTFOUND;
     }
     git_oid id;
-    git_object *object = NULL;
+    git_odb *odb = NULL;
     int code = git_oid_fromstrn(&id, prefix, len);
     if (code == 0) {
-        code = git_object_lookup_prefix(&object, git, &id, len, GIT_OBJECT_ANY);
+        code = git_repository_odb(&odb, git);
     }
     if (code == 0) {
-        *ret = *git_object_id(object);
+        code = git_odb_exists_prefix(ret, odb, &id, len);
+    }
+    if (code == 0) {
         code = cs_git_peel(git, ret);
     }
-    git_object_free(object);
+    git_odb_free(odb);
     return code == GIT_EAMBIGUOUS ? GIT_ENOTFOUND : code;
 }
 

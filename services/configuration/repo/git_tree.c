@@ -88,7 +88,11 @@ static gw_status walk_tree(tree_walk *walk, const git_oid *id, gw_error *err)
         return gw_error_set(err, GW_E_LIMIT, 0, "%s: more than %u directories",
                             cs_git_pool_uri(walk->pool), CS_TREE_ENTRIES_MAX);
     }
-    int code = git_tree_lookup(&tree, walk->git, id);
+    git_object_t type = GIT_OBJECT_INVALID;
+    int code = cs_git_header(walk->git, id, &type);
+    if (code == 0) {
+        code = git_tree_lookup(&tree, walk->git, id);
+    }
     if (code != 0) {
         return cs_git_fail(walk->pool, GW_E_IO, code, walk->path, err);
     }
@@ -174,7 +178,11 @@ static gw_status build(cs_git_pool *pool, git_repository *git, const char *id,
     tree_walk walk = {.pool = pool, .git = git, .before = before};
     git_oid oid;
     git_commit *commit = NULL;
+    git_object_t type = GIT_OBJECT_INVALID;
     int code = git_oid_fromstr(&oid, id);
+    if (code == 0) {
+        code = cs_git_header(git, &oid, &type);
+    }
     if (code == 0) {
         code = git_commit_lookup(&commit, git, &oid);
     }

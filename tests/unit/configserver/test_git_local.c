@@ -645,6 +645,41 @@ static void a_bomb_of_directories_is_a_limit(void **state)
     free(script);
 }
 
+/* A little of a repository can stand for GiB of memory: what is too large is not looked at. */
+static void huge_objects_are_limits(void **state)
+{
+    (void)state;
+    fixture fix;
+    fixture_make(&fix, true);
+    fixture_commit_file(&fix, "main", "a.yml", "a: 1\n", NULL);
+    static const char *const scripts[] = {
+        "alias.huge=!set -e; t=$(head -c 33554433 /dev/zero | git hash-object -w -t tree "
+        "--literally --stdin); git update-ref refs/heads/tree $(git commit-tree -m x $t)",
+        "alias.huge=!set -e; c=$( (git cat-file commit main; head -c 33554432 /dev/zero | "
+        "tr '\\0' x) | git hash-object -w -t commit --literally --stdin); "
+        "git update-ref refs/heads/commit $c",
+    };
+    for (size_t i = 0; i < N_OF(scripts); i++) {
+        GIT(fix.repo, "-c", scripts[i], "huge");
+    }
+    cs_backend *repo = open_repo(fix.repo);
+    static const char *const labels[] = {"tree", "commit"};
+    for (size_t i = 0; i < N_OF(labels); i++) {
+        cs_commit commit;
+        cs_tree *tree = NULL;
+        gw_error err = GW_ERROR_INIT;
+        strcpy(commit.id, commit_of(repo, labels[i]));
+        assert_int_equal(repo->class->tree(repo, &commit, NULL, &tree, &err), GW_E_LIMIT);
+        assert_non_null(strstr(err.text, "a commit, a tag or a directory of more than 32 MiB"));
+        /* Nor when it is asked for by its id. */
+        gw_status st = repo->class->find_commit(repo, commit.id, &commit, &err);
+        assert_int_equal(st, i == 0 ? GW_OK : GW_E_LIMIT);
+    }
+    expect_text(repo, "main", "a.yml", "a: 1\n");
+    close_repo(repo);
+    fixture_remove(&fix);
+}
+
 static void write_new(const char *dir, const char *name, const char *text)
 {
     char path[256];
@@ -911,6 +946,7 @@ int main(void)
         cmocka_unit_test(submodules_are_left_out),
         cmocka_unit_test(a_huge_file_is_not_read),
         cmocka_unit_test(a_bomb_of_directories_is_a_limit),
+        cmocka_unit_test(huge_objects_are_limits),
         cmocka_unit_test(a_path_has_an_end),
         cmocka_unit_test(there_are_only_so_many_refs),
         cmocka_unit_test(the_working_tree_is_not_looked_at),
