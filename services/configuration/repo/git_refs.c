@@ -108,7 +108,8 @@ static int find_target(git_repository *git, const git_reference *ref, bool is_ta
     const git_oid *peeled = git_reference_target_peel(direct);
     *ret = *(peeled != NULL ? peeled : git_reference_target(direct));
     git_reference_free(direct);
-    return is_tag ? cs_git_peel(git, ret) : 0;
+    code = is_tag ? cs_git_peel(git, ret) : 0;
+    return code == CS_GIT_TOO_LARGE ? 0 : code; /* whoever asks for it is told */
 }
 
 static gw_status add_item(ref_reading *read, const char *name, bool is_tag, const git_oid *id,
@@ -306,7 +307,7 @@ gw_status cs_git_check_refs(cs_git_pool *pool, const cs_refs *refs, const cs_ref
         const cs_ref *ref = cs_refs_at(refs, i);
         int code =
             is_same(ref, before) ? 0 : check_commit(cs_git_handle_git(handle), ref->commit.id);
-        if (code != 0) {
+        if (code != 0 && code != CS_GIT_TOO_LARGE) { /* of that whoever asks is told */
             st = cs_git_fail(pool, GW_E_IO, code, ref->name, err);
         }
     }

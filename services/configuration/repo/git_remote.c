@@ -193,7 +193,8 @@ static gw_status update(git_remote *repo, cs_refs **ret_refs, bool *ret_is_damag
         return st;
     }
     st = read_refs(repo, ret_refs, err);
-    *ret_is_damaged = st == GW_E_IO;
+    /* Or the process is out of descriptors, which is no fault of the mirror's. */
+    *ret_is_damaged = st == GW_E_IO && !is_new && is_damaged(repo);
     if (st == GW_OK && is_new) {
         cs_git_mirror_was_filled(repo->mirror);
     }

@@ -658,12 +658,15 @@ static void huge_objects_are_limits(void **state)
         "alias.huge=!set -e; c=$( (git cat-file commit main; head -c 33554432 /dev/zero | "
         "tr '\\0' x) | git hash-object -w -t commit --literally --stdin); "
         "git update-ref refs/heads/commit $c",
+        "alias.huge=!set -e; t=$( (printf 'object %s\\ntype commit\\ntag t\\ntagger t <t@x> 1 +0000"
+        "\\n\\n' $(git rev-parse main); head -c 33554432 /dev/zero | tr '\\0' x) | "
+        "git hash-object -w -t tag --literally --stdin); git update-ref refs/tags/tag $t",
     };
     for (size_t i = 0; i < N_OF(scripts); i++) {
         GIT(fix.repo, "-c", scripts[i], "huge");
     }
     cs_backend *repo = open_repo(fix.repo);
-    static const char *const labels[] = {"tree", "commit"};
+    static const char *const labels[] = {"tree", "commit", "tag"};
     for (size_t i = 0; i < N_OF(labels); i++) {
         cs_commit commit;
         cs_tree *tree = NULL;
