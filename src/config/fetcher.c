@@ -142,7 +142,8 @@ static uint64_t ms_until(uint64_t deadline_ms)
     return deadline_ms > now_ms ? deadline_ms - now_ms : 0;
 }
 
-/* How long the tries may take: when it is not patient each server has its time. */
+/* How long the tries may take: when it is not patient each server has its time, to which
+ * gw__fetcher_poll() adds what it may wait. */
 static gw__ask make_ask(const gw__fetcher *fetcher, bool patiently, const gw__known *known)
 {
     uint64_t once_ms = (uint64_t)fetcher->try_timeout_ms * fetcher->loader.places.n_servers;
@@ -187,6 +188,7 @@ gw_status gw__fetcher_poll(gw__fetcher *fetcher, const gw__known *known, unsigne
     gw__ask ask = make_ask(fetcher, false, known);
     ask.if_changed = known->etag[0] != '\0';
     ask.wait_s = ask.if_changed ? wait_s : 0;
+    ask.deadline_ms += (uint64_t)ask.wait_s * 1000 * fetcher->loader.places.n_servers;
     if (is_stopped(fetcher)) {
         return closed(err);
     }

@@ -15,6 +15,7 @@
 #include <godwit/config.h>
 #include <godwit/log.h>
 
+#include "config/fetcher.h"
 #include "config/pauses.h"
 #include "unit/config/client.h"
 #include "unit/config/scripted_server.h"
@@ -144,6 +145,33 @@ static void a_server_that_does_not_wait(void **state)
     assert_true(gw_clock_ms() - start_ms >= 700);
     gw_config_free(config);
     server_stop(server);
+}
+
+/* The time that a server was to wait is not taken from the next one: when the first hangs, the
+ * other has as long. */
+static void a_server_that_hangs_while_it_waits(void **state)
+{
+    (void)state;
+    scripted_server *first = server_start();
+    scripted_server *second = server_start();
+    server_close_gate(first);
+    server_close_gate(second);
+    char urls[256];
+    snprintf(urls, sizeof(urls), "%s,%s", server_url(first), server_url(second));
+    gw_config_options options = options_for(urls);
+    options.try_timeout_ms = 300;
+    gw__fetcher fetcher;
+    assert_int_equal(gw__fetcher_init(&fetcher, &options, NULL), GW_OK);
+    gw__known known = {.etag = "\"1\"", .wait_s = 1};
+    gw__answer answer = {.unchanged = false};
+    bool again = false;
+    uint64_t start_ms = gw_clock_ms();
+    assert_int_equal(gw__fetcher_poll(&fetcher, &known, 1, &answer, &again, NULL), GW_E_TIMEOUT);
+    assert_true(gw_clock_ms() - start_ms >= 2 * (1000 + 300));
+    assert_int_equal(server_count(second), 1);
+    gw__fetcher_dispose(&fetcher);
+    server_stop(second);
+    server_stop(first);
 }
 
 static void pauses_grow(void **state)
@@ -290,8 +318,10 @@ int main(void)
         cmocka_unit_test(plain_polling),
         cmocka_unit_test(failures_pass),
         cmocka_unit_test(a_server_that_does_not_wait),
+        cmocka_unit_test(a_server_that_hangs_while_it_waits),
         cmocka_unit_test(pauses_grow),
         cmocka_unit_test(the_bus_comes_first),
+        cmocka_unit_test(a_change_before_the_bus_is_there),
         cmocka_unit_test(without_a_bus_auto_watches),
         cmocka_unit_test(always_means_beside_the_bus),
         cmocka_unit_test(a_reload_beside_the_watch),
