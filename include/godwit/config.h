@@ -151,8 +151,9 @@ GW_API void gw_config_request_reload(gw_config *config);
 
 /**
  * There is a bus for refresh events, and it works or does not: for GW_CONFIG_WATCH_AUTO. When it
- * works again after it did not, the configuration is loaded again: events may have been missed. To
- * be called at each change; never called, there is no bus. Any thread; does not block.
+ * begins to work, or does again, after a load, the configuration is loaded again: events may have
+ * been missed. To be called at each change; never called, there is no bus. Any thread; does not
+ * block.
  */
 GW_API void gw_config_note_bus(gw_config *config, bool up);
 

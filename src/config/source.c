@@ -36,8 +36,8 @@ struct gw__source {
     gw__known known;      /* of the last answer */
     uint64_t n_answers;
     bool from_cache;
+    bool has_asked; /* the server, at least once */
     bool bus_up;
-    bool bus_was_up;
 
     bool reload_failing; /* the last one in the background; the refresher's thread alone */
     uint64_t said_ms;    /* when that was logged last; the same */
@@ -173,11 +173,13 @@ static gw_status fall_back(gw__source *source, gw_error *why)
 
 /* ---- loading ----------------------------------------------------------------------- */
 
+/* Before the server is asked. */
 static void copy_known(gw__source *source, gw__known *ret_known, uint64_t *ret_n_answers)
 {
     pthread_mutex_lock(&source->lock);
     *ret_known = source->known;
     *ret_n_answers = source->n_answers;
+    source->has_asked = true;
     pthread_mutex_unlock(&source->lock);
 }
 
@@ -352,9 +354,8 @@ static gw__sight look_for_changes(void *ctx)
 void gw__source_note_bus(gw__source *source, bool up)
 {
     pthread_mutex_lock(&source->lock);
-    bool missed = up && !source->bus_up && source->bus_was_up; /* events, while it was away */
+    bool missed = up && !source->bus_up && source->has_asked; /* events, since it was asked */
     source->bus_up = up;
-    source->bus_was_up |= up;
     pthread_mutex_unlock(&source->lock);
     gw__poller_note_bus(source->poller, up);
     if (missed) {

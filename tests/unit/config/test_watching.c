@@ -228,6 +228,25 @@ static void the_bus_comes_first(void **state)
     server_stop(server);
 }
 
+/* A change between the load and the subscription to events has told nobody. */
+static void a_change_before_the_bus_is_there(void **state)
+{
+    (void)state;
+    scripted_server *server = server_start();
+    server_answer_tagged(server, 200, document("\"k\":\"1\""), "\"1\"");
+    gw_config_options options = watching(server);
+    options.watch = GW_CONFIG_WATCH_AUTO;
+    options.watch_bus_away_ms = 600000;
+    gw_config *config = new_config(&options);
+    gw_config_note_bus(config, false);
+    must_load(config);
+    server_answer_tagged(server, 200, document("\"k\":\"2\""), "\"2\"");
+    gw_config_note_bus(config, true);
+    wait_value(config, "k", "2");
+    gw_config_free(config);
+    server_stop(server);
+}
+
 static void without_a_bus_auto_watches(void **state)
 {
     (void)state;
