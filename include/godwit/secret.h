@@ -2,7 +2,8 @@
 /**
  * @file secret.h
  * A password or a key that lives in a file, so that it is on no command line, in no URL and in no
- * environment, and can be changed while the program runs.
+ * environment, and can be changed while the program runs; and the names by which one is known in
+ * a configuration.
  */
 #ifndef GODWIT_SECRET_H
 #define GODWIT_SECRET_H
@@ -26,6 +27,12 @@ GW_BEGIN_DECLS
  */
 GW_API GW_MUST_CHECK gw_status gw_secret_read(const char *what, const char *path, bool is_one_line,
                                               char *ret_secret, size_t size, gw_error *err);
+
+/**
+ * Whether a key holds a word such as "password" or "token", in any case: its value is shown to
+ * nobody, in no log, error or page. Any thread.
+ */
+GW_API bool gw_secret_is_named(const char *key, size_t len);
 
 GW_END_DECLS
 

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/secret.h>
 #include <godwit/url.h>
 
 #include "answer/keys.h"
-#include "files/secret_words.h"
 #include "text.h"
 
 void config_value_write(const json_t *value, gw_buf *out)
@@ -33,7 +33,7 @@ void config_value_show(const char *key, const json_t *value, bool show_secrets, 
         gw_buf_add(&shown, text, plain.len);
     } else if (cs_value_is_cipher((cs_text){text, plain.len})) {
         gw_buf_add_str(&shown, "{cipher}***");
-    } else if (cs_key_sounds_secret((cs_text){key, strlen(key)})) {
+    } else if (gw_secret_is_named(key, strlen(key))) {
         gw_buf_add_str(&shown, "***");
     } else if (strstr(text, "://") != NULL) {
         gw_url_mask(&shown, text);

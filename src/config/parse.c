@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include <godwit/secret.h>
 #include <godwit/url.h>
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -21,18 +22,6 @@ typedef struct unit {
 } unit;
 
 /* ---- what people see --------------------------------------------------------- */
-
-bool gw__sounds_secret(const char *key)
-{
-    static const char *const words[] = {"password", "passwd",  "secret", "token",   "credential",
-                                        "private",  "api_key", "apikey", "api-key", "passphrase"};
-    for (size_t i = 0; i < N_OF(words); i++) {
-        if (strcasestr(key, words[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Length of "password=" and the like at the start of a text, as in the queries of URLs and in
  * connection strings; 0 if it does not start so. */
@@ -65,7 +54,7 @@ static void mask_parameters(gw_buf *out, const char *text)
 void gw__text_show(const gw__text *text, gw_buf *out)
 {
     bool is_key = strstr(text->value, "PRIVATE KEY-----") != NULL;
-    if (text->secret || is_key || gw__sounds_secret(text->key)) {
+    if (text->secret || is_key || gw_secret_is_named(text->key, strlen(text->key))) {
         gw_buf_add_str(out, text->value[0] != '\0' ? "***" : "");
         return;
     }

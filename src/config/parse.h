@@ -18,9 +18,6 @@ typedef struct gw__text {
     bool secret; /* shown to nobody, whatever the key is called */
 } gw__text;
 
-/* Whether a key's value is shown to nobody: it is called password, token and the like. */
-bool gw__sounds_secret(const char *key);
-
 /* Append the value as people may see it: "***" for a secret one, URLs without their passwords. */
 void gw__text_show(const gw__text *text, gw_buf *out);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/secret.h>
+
 #include "config/lookup.h"
 #include "config/snapshot.h"
 
@@ -54,7 +56,7 @@ static void wipe(const char *text)
 
 static void dispose(const gw_setting *row, value *val)
 {
-    bool secret = (row->flags & GW_SETTING_SECRET) != 0 || gw__sounds_secret(row->key);
+    bool secret = (row->flags & GW_SETTING_SECRET) != 0 || gw_secret_is_named(row->key, strlen(row->key));
     if (row->type == GW_SETTING_IS_STRING) {
         if (secret && val->text != NULL) {
             wipe(val->text);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <godwit/secret.h>
 #include <godwit/url.h>
 
 #include "answer/keys.h"
-#include "files/secret_words.h"
 
 /* A property, and what it is sorted by. */
 typedef struct claim {
@@ -151,7 +151,7 @@ void cs_explain_write_value(gw_buf *out, const cs_property *property)
 {
     if (cs_value_is_cipher(property->value)) {
         gw_buf_add_str(out, "{cipher}***");
-    } else if (cs_key_sounds_secret(property->key)) {
+    } else if (gw_secret_is_named(property->key.bytes, property->key.len)) {
         gw_buf_add_str(out, "***");
     } else if (memmem(property->value.bytes, property->value.len, "://", 3) != NULL) {
         write_urls(out, property->value);

@@ -2,25 +2,9 @@
 #include "files/secret_words.h"
 
 #include <string.h>
-#include <strings.h>
 
 #define N_OF(a)  (sizeof(a) / sizeof((a)[0]))
 #define WORD_MAX 64u
-
-bool cs_key_sounds_secret(cs_text key)
-{
-    static const char *const words[] = {"password", "passwd",  "secret", "token",   "credential",
-                                        "private",  "api_key", "apikey", "api-key", "passphrase"};
-    for (size_t i = 0; i < N_OF(words); i++) {
-        size_t len = strlen(words[i]);
-        for (size_t at = 0; at + len <= key.len; at++) {
-            if (strncasecmp(key.bytes + at, words[i], len) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
 
 /* The last part of a key without indices, '-' and '_', in lower case; at most its last WORD_MAX
  * characters. Returns the length. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which keys have values that are for nobody's eyes, by what they are called. */
+/* Which keys most likely have a secret, by what they are called; gw_secret_is_named() is the wider
+ * net for what is shown. */
 #ifndef CS_SECRET_WORDS_H
 #define CS_SECRET_WORDS_H
 
@@ -7,11 +8,7 @@
 
 #include "files/arena.h"
 
-/* Whether a key holds a word such as "password" or "token" anywhere, in any case: its value is not
- * shown. The words of src/config/parse.c, which masks the same keys at the other end. */
-bool cs_key_sounds_secret(cs_text key);
-
-/* Whether the last part of a key ends in such a word, as "db.admin-password" and "keys.apiKey[0]"
+/* Whether the last part of a key ends in a word such as "password" or "token", as "db.admin-password" and "keys.apiKey[0]"
  * do, and "token-uri" does not: its value most likely is a secret. */
 bool cs_key_names_secret(cs_text key);
 

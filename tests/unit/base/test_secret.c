@@ -97,11 +97,28 @@ static void test_secret_of_several_lines(void **state)
     unlink(path);
 }
 
+static void test_names_of_secrets(void **state)
+{
+    (void)state;
+    static const char *const secrets[] = {"password",     "db.PassWord",   "a.api_key[0]",
+                                          "token-uri",    "my.passphrase", "PRIVATE_NAME",
+                                          "x.credentials"};
+    static const char *const others[] = {"", "pass", "passwor", "keys", "api.key"};
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        assert_true(gw_secret_is_named(secrets[i], strlen(secrets[i])));
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(gw_secret_is_named(others[i], strlen(others[i])));
+    }
+    assert_false(gw_secret_is_named("password", strlen("passwor")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secret_files_that_are_refused),
         cmocka_unit_test(test_secret_of_several_lines),
+        cmocka_unit_test(test_names_of_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
