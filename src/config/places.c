@@ -226,7 +226,7 @@ static gw_status read_labels(const gw_config_options *options, word *labels, siz
 
 gw_status gw__places_init(gw__places *places, const gw_config_options *options, gw_error *err)
 {
-    word servers[GW__SERVERS_MAX];
+    word servers[GW__SERVERS_MAX] = {{NULL, 0}};
     word labels[GW__LABELS_MAX] = {{NULL, 0}};
     *places = (gw__places){.urls = NULL};
     if (!is_given(options->url)) {
