@@ -6,6 +6,8 @@
 
 #include <godwit/secret.h>
 
+#include "config/parse.h"
+
 #define WATCH_FLAG   "configWatch"
 #define WATCH_MIN_MS 1000
 #define WATCH_MAX_MS 86400000
@@ -25,15 +27,15 @@ const char gw__config_secrets_help[] =
 
 /* ---- secrets ---------------------------------------------------------------- */
 
-static const char *given(const char *variable)
+static char *given(const char *variable)
 {
-    const char *value = getenv(variable);
+    char *value = getenv(variable);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* Move the variable's value to `ret_secret` and out of the environment. */
-static gw_status take_variable(const char *variable, const char *value, char *ret_secret,
-                               gw_error *err)
+/* Move the variable's value to `ret_secret` and out of the environment, also out of what
+ * /proc/PID/environ shows of it. */
+static gw_status take_variable(const char *variable, char *value, char *ret_secret, gw_error *err)
 {
     size_t len = strlen(value);
     if (len >= GW__SECRET_SIZE) {
@@ -41,6 +43,7 @@ static gw_status take_variable(const char *variable, const char *value, char *re
                             GW__SECRET_SIZE - 1);
     }
     memcpy(ret_secret, value, len + 1);
+    explicit_bzero(value, len);
     unsetenv(variable);
     return GW_OK;
 }
@@ -49,7 +52,7 @@ static gw_status take_variable(const char *variable, const char *value, char *re
 static gw_status take_secret(const char *variable, const char *file_variable, char *secret,
                              const char **ret, gw_error *err)
 {
-    const char *value = given(variable);
+    char *value = given(variable);
     const char *path = given(file_variable);
     if (value != NULL && path != NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "both %s and %s are set", variable,
@@ -82,7 +85,7 @@ static gw_status read_secrets(gw__config_server *server, gw_error *err)
         return gw_error_set(err, GW_E_INVALID, 0,
                             "there is a GODWIT_CONFIG_PASSWORD, and no GODWIT_CONFIG_USER");
     }
-    const char *key = given("GODWIT_ENCRYPT_KEY");
+    char *key = given("GODWIT_ENCRYPT_KEY");
     options->cipher.key_file = given("GODWIT_ENCRYPT_KEY_FILE"); /* read and checked there */
     if (key != NULL && options->cipher.key_file != NULL) {
         return gw_error_set(err, GW_E_INVALID, 0,
@@ -97,30 +100,20 @@ static gw_status read_secrets(gw__config_server *server, gw_error *err)
 
 /* ---- the watch --------------------------------------------------------------------- */
 
-/* "30s", read and complained of as any duration of the configuration is. */
 static gw_status read_interval(const gw__flags *flags, const char *text, unsigned *ret_ms,
                                gw_error *err)
 {
+    uint64_t ms = 0;
+    gw__text interval = {.key = WATCH_FLAG, .value = text, .origin = ""};
+    if (gw__text_duration_ms(&interval, WATCH_MIN_MS, WATCH_MAX_MS, &ms, NULL) == GW_OK) {
+        *ret_ms = (unsigned)ms;
+        return GW_OK;
+    }
     char origin[128];
     gw__flags_origin(flags, WATCH_FLAG, origin, sizeof(origin));
-    gw_config_options options = GW_CONFIG_OPTIONS_INIT;
-    options.env_prefix = "";
-    gw_config *scratch = NULL;
-    gw_status st = gw_config_new(&options, &scratch, err);
-    st = st == GW_OK ? gw_config_set(scratch, WATCH_FLAG, text, origin, err) : st;
-    if (st == GW_OK) {
-        const gw_config_snapshot *snapshot = gw_config_acquire(scratch);
-        uint64_t ms = 0;
-        st = gw_config_get_duration_ms(snapshot, WATCH_FLAG, WATCH_MIN_MS, WATCH_MAX_MS, &ms, NULL);
-        gw_config_release(snapshot);
-        *ret_ms = (unsigned)ms;
-    }
-    gw_config_free(scratch);
-    return st != GW_E_INVALID
-               ? st
-               : gw_error_set(err, st, 0,
-                              "'%.40s' from %s is none of auto, on, off, nor a time from 1s to 24h",
-                              text, origin);
+    return gw_error_set(err, GW_E_INVALID, 0,
+                        "'%.40s' from %s is none of auto, on, off, nor a time from 1s to 24h", text,
+                        origin);
 }
 
 static gw_status read_watch(const gw__flags *flags, gw_config_options *options, gw_error *err)

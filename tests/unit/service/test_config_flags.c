@@ -96,7 +96,8 @@ static void ways_to_watch(void **state)
     assert_non_null(strstr(err.text, "'now' from environment variable GODWIT_CONFIG_WATCH"));
 }
 
-/* After that they are nowhere where a key of the configuration, or a child, would find them. */
+/* After that they are nowhere where a key of the configuration, a child, or who reads
+ * /proc/PID/environ would find them. */
 static void secrets_leave_the_environment(void **state)
 {
     (void)state;
@@ -104,6 +105,8 @@ static void secrets_leave_the_environment(void **state)
     setenv("GODWIT_CONFIG_PASSWORD", "geheim", 1);
     setenv("GODWIT_CONFIG_TOKEN", "t-1", 1);
     setenv("GODWIT_ENCRYPT_KEY", "foo", 1);
+    const char *place =
+        getenv("GODWIT_CONFIG_PASSWORD"); /* which stays, as that at the start of a process */
     assert_int_equal(read_with("-configCache", "/var/cache/x"), GW_OK);
     assert_string_equal(server.options.cache_file, "/var/cache/x");
     assert_string_equal(server.options.username, "me");
@@ -111,6 +114,7 @@ static void secrets_leave_the_environment(void **state)
     assert_string_equal(server.options.token, "t-1");
     assert_string_equal(server.options.cipher.key, "foo");
     assert_null(getenv("GODWIT_CONFIG_PASSWORD"));
+    assert_memory_equal(place, "\0\0\0\0\0\0", strlen("geheim"));
     assert_null(getenv("GODWIT_CONFIG_TOKEN"));
     assert_null(getenv("GODWIT_ENCRYPT_KEY"));
 }
