@@ -44,6 +44,19 @@ static void print_state(void *ctx, gw_client_state state, const char *reason)
     fprintf(stderr, "subscribe: %s %s\n", gw_client_state_name(state), reason);
 }
 
+/* What is published from then on will come. False when asked to end before. */
+static bool wait_until_up(gw_client *client, const sigset_t *ends)
+{
+    static const struct timespec at_once = {0, 0};
+    while (gw_wait_up(client, 200, NULL) != GW_OK) {
+        if (sigtimedwait(ends, NULL, &at_once) > 0) {
+            return false;
+        }
+    }
+    fputs("subscribe: listening\n", stderr);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     bool from_fanout = argc == 4 && strcmp(argv[3], "fanout") == 0;
@@ -54,8 +67,7 @@ int main(int argc, char **argv)
                         "       subscribe URL EXCHANGE topic KEY\n");
         return 2;
     }
-    sigset_t
-        ends; /* blocked before the client's threads are started, so that these do not get it */
+    sigset_t ends; /* blocked before the client's threads start, so that these do not get them */
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
@@ -71,7 +83,7 @@ int main(int argc, char **argv)
         st = subscribe_to(client, argv[2], argc > 3 ? argv[3] : NULL, from_topic ? argv[4] : NULL,
                           &err);
     }
-    if (st == GW_OK) {
+    if (st == GW_OK && wait_until_up(client, &ends)) {
         int signum;
         sigwait(&ends, &signum);
     }

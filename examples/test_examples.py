@@ -130,7 +130,7 @@ def test_subscribe(directory):
         subscribe = start([os.path.join(directory, "subscribe"), "memory:examples", "q", *source])
         seen = []
         try:
-            wait_line(subscribe, r"^subscribe: up", seen)
+            wait_line(subscribe, r"^subscribe: listening$", seen)
             end(subscribe, seen)
         finally:
             subscribe.kill()
@@ -206,7 +206,7 @@ def check_round_trip(directory, url, to, source):
     subscribe = start([os.path.join(directory, "subscribe"), url, name, *source])
     seen = []
     try:
-        wait_line(subscribe, r"^subscribe: up", seen)
+        wait_line(subscribe, r"^subscribe: listening$", seen)
         publish = subprocess.run([os.path.join(directory, "publish"), url, name, "hello", *to],
                                  capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         check(f"publish, which says {publish.stderr!r}", 0, publish.returncode)
