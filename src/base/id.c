@@ -11,6 +11,8 @@
 
 #include <godwit/clock.h>
 
+#include "base/hex.h"
+
 #define POOL_LEN 8192 /* 512 to 1024 ids */
 
 typedef struct id_source {
@@ -95,11 +97,6 @@ void gw_id_new(char ret_id[GW_ID_LEN + 1])
     ret_id[GW_ID_LEN] = '\0';
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 bool gw_id_is_valid(const char *text, size_t len)
 {
     if (len != GW_ID_LEN) {
@@ -107,7 +104,7 @@ bool gw_id_is_valid(const char *text, size_t len)
     }
     for (size_t i = 0; i < len; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : !is_hex(text[i])) {
+        if (dash ? text[i] != '-' : gw__hex_value(text[i]) < 0) {
             return false;
         }
     }

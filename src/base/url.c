@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 #define SCHEME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
 
 /* Not the ones of <ctype.h>: a URL reads the same in every locale. */
@@ -28,22 +30,11 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c)) {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte that the `len` bytes at a '%' stand for, -1 for a broken escape or an encoded NUL. */
 static int escaped_byte(const char *text, size_t len)
 {
-    int high = len > 2 ? hex_value(text[1]) : -1;
-    int low = high >= 0 ? hex_value(text[2]) : -1;
+    int high = len > 2 ? gw__hex_value(text[1]) : -1;
+    int low = high >= 0 ? gw__hex_value(text[2]) : -1;
     return low >= 0 && high + low > 0 ? high * 16 + low : -1;
 }
 

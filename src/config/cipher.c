@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "config/cipher_block.h"
 #include "config/cipher_keys.h"

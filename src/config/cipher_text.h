@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How encrypted values are written: hex, Base64, and what may stand in front of them. */
+/* How encrypted values are written: Base64, and what may stand in front of them. */
 #ifndef GW_CONFIG_CIPHER_TEXT_H
 #define GW_CONFIG_CIPHER_TEXT_H
 
@@ -7,12 +7,6 @@
 #include <stddef.h>
 
 #include <godwit/buf.h>
-
-/* Lower-case. */
-void gw__hex_encode(gw_buf *out, const unsigned char *bytes, size_t len);
-
-/* Either case. `ret_bytes` has room for len / 2. */
-bool gw__hex_decode(const char *text, size_t len, unsigned char *ret_bytes);
 
 void gw__base64_encode(gw_buf *out, const unsigned char *bytes, size_t len);
 

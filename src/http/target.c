@@ -4,27 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 static bool is_control(unsigned char c)
 {
     return c < 0x20 || c == 0x7f;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte that the two digits at `digits` stand for, or -1. */
 static int decode_escape(const char *digits)
 {
-    int high = hex_value(digits[0]);
-    int low = high < 0 ? -1 : hex_value(digits[1]);
+    int high = gw__hex_value(digits[0]);
+    int low = high < 0 ? -1 : gw__hex_value(digits[1]);
     return low < 0 ? -1 : high * 16 + low;
 }
 
