@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 typedef struct secret_file {
     const char *what;
     const char *path;
@@ -21,28 +23,11 @@ static gw_status refuse(const secret_file *file, int errnum, const char *why)
                         errnum != 0 ? strerror_r(errnum, text, sizeof(text)) : why);
 }
 
-/* Fill `bytes` as far as the file goes; -1 with errno. */
-static ssize_t read_all(int fd, char *bytes, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t n = read(fd, bytes + len, size - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -1 : (ssize_t)len;
-        }
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
 /* Whether the file goes on, beyond the end of a line, where `bytes` ended. */
 static bool has_more(const secret_file *file, const char *bytes, size_t len)
 {
     char more[2];
-    ssize_t n = read_all(file->fd, more, sizeof(more));
+    ssize_t n = gw__fd_read(file->fd, more, sizeof(more));
     if (n == 1 && more[0] == '\n') {
         return false;
     }
@@ -68,7 +53,7 @@ static gw_status read_file(const secret_file *file, bool is_one_line, char *byte
     if (!S_ISREG(found.st_mode)) {
         return refuse(file, 0, "not a file");
     }
-    ssize_t n = read_all(file->fd, bytes, size - 1);
+    ssize_t n = gw__fd_read(file->fd, bytes, size - 1);
     if (n < 0) {
         return refuse(file, errno, NULL);
     }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "bus/log_format.h"
 #include "bus/robust.h"
 
@@ -136,19 +137,6 @@ void gw__log_copy_free(gw__log_copy *copy)
     free(copy);
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno != EINTR) {
-            return errno;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 /* The states as they were: what came and went since then did not. */
 static void put_states(gw__log_copy *copy, uint32_t index, uint8_t *bytes, size_t size, size_t *at)
 {
@@ -212,7 +200,7 @@ static int copy_segment(gw__log_copy *copy, size_t i, int to_dir_fd, size_t *at)
             atomic_store(&head->start, gw__position_offset(copy->head));
         }
         put_states(copy, index, bytes, size, at);
-        errnum = write_all(fd, bytes, size);
+        errnum = gw__fd_write(fd, bytes, size);
         errnum = errnum == 0 && fsync(fd) != 0 ? errno : errnum;
     }
     if (fd >= 0) {

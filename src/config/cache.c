@@ -12,6 +12,8 @@
 
 #include <godwit/url.h>
 
+#include "base/fd.h"
+
 #define MAGIC     "godwit-config-cache 1 "
 #define MAGIC_LEN (sizeof(MAGIC) - 1)
 #define HEAD_LEN  (MAGIC_LEN + 16 + 1) /* the first line */
@@ -63,19 +65,6 @@ void gw__cache_dispose(gw__cache *cache)
 
 /* ---- writing ------------------------------------------------------------------ */
 
-static bool write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 /* So that the new name is on the disk too. Some file systems cannot do that for a directory. */
 static void sync_directory(const char *path)
 {
@@ -107,8 +96,8 @@ static gw_status replace_file(const char *path, const gw_buf *head, const char *
         gw_buf_dispose(&temporary);
         return st;
     }
-    bool written =
-        write_all(fd, head->data, head->len) && write_all(fd, body, len) && fsync(fd) == 0;
+    bool written = gw__fd_write(fd, head->data, head->len) == 0 &&
+                   gw__fd_write(fd, body, len) == 0 && fsync(fd) == 0;
     int failure = written ? 0 : errno;
     if (close(fd) != 0 && failure == 0) {
         failure = errno;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 void gw__rsa_keys_dispose(gw__rsa_keys *keys)
 {
     for (size_t i = 0; i < keys->n; i++) {
@@ -76,23 +78,6 @@ void gw__secret_free(void *bytes, size_t len)
     }
 }
 
-/* Fill `bytes` as far as the file goes; -1 with errno. */
-static ssize_t read_all(int fd, char *bytes, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t n = read(fd, bytes + len, size - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -1 : (ssize_t)len;
-        }
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
 static gw_status read_open(int fd, const char *path, size_t max, char **ret_bytes, size_t *ret_len,
                            gw_error *err)
 {
@@ -113,7 +98,7 @@ static gw_status read_open(int fd, const char *path, size_t max, char **ret_byte
     if (bytes == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "%s: out of memory", path);
     }
-    ssize_t n = read_all(fd, bytes, max + 1);
+    ssize_t n = gw__fd_read(fd, bytes, max + 1);
     if (n < 0 || (size_t)n > max) {
         gw_status st = n < 0
                            ? gw_error_set_errno(err, errno, "%s", path)
