@@ -68,16 +68,6 @@ void cs_access_free(cs_access *access)
     }
 }
 
-gw_status cs_access_digest(const char *secret, size_t len,
-                           unsigned char ret_digest[CS_DIGEST_BYTES], gw_error *err)
-{
-    unsigned n = 0;
-    if (EVP_Digest(secret, len, ret_digest, &n, EVP_sha256(), NULL) != 1 || n != CS_DIGEST_BYTES) {
-        return gw_error_set(err, GW_E_NOMEM, 0, "cannot compute SHA-256");
-    }
-    return GW_OK;
-}
-
 /* ---- who asks --------------------------------------------------------------------- */
 
 typedef struct credentials {
@@ -234,7 +224,7 @@ static verdict judge(const cs_access *access, const credentials *given, cs_actio
                      const char *application, const char *profiles)
 {
     unsigned char digest[CS_DIGEST_BYTES];
-    if (cs_access_digest(given->secret, given->secret_len, digest, NULL) != GW_OK) {
+    if (cs_digest_of(given->secret, given->secret_len, digest, NULL) != GW_OK) {
         return UNKNOWN;
     }
     verdict found = UNKNOWN;

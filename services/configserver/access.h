@@ -12,6 +12,8 @@
 #include <godwit/error.h>
 #include <godwit/http.h>
 
+#include "digest.h"
+
 typedef enum cs_action {
     CS_ACTION_READ = 1,    /* environments */
     CS_ACTION_EXPLAIN = 2, /* where values come from */
@@ -25,7 +27,6 @@ typedef enum cs_action {
     (CS_ACTION_READ | CS_ACTION_EXPLAIN | CS_ACTION_ENCRYPT | CS_ACTION_DECRYPT |                  \
      CS_ACTION_REFRESH | CS_ACTION_FILES)
 
-#define CS_DIGEST_BYTES   32
 #define CS_SECRET_MAX     1024
 #define CS_USERS_MAX      256
 #define CS_USER_RULES_MAX 64 /* patterns of one user */
@@ -49,10 +50,6 @@ typedef struct cs_access cs_access;
 /* NULL when out of memory. */
 cs_access *cs_access_new(const cs_user *users, size_t n_users);
 void cs_access_free(cs_access *access); /* accepts NULL */
-
-/* The digest of a secret. */
-gw_status cs_access_digest(const char *secret, size_t len,
-                           unsigned char ret_digest[CS_DIGEST_BYTES], gw_error *err);
 
 /*
  * Whether the client may do it; otherwise the answer is made: 401 without good credentials, 403

@@ -604,26 +604,6 @@ static gw_status read_webhook(const reader *r)
 
 /* ---- users -------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef";
-    const char *found = c == '\0' ? NULL : strchr(digits, c | 0x20);
-    return found == NULL ? -1 : (int)(found - digits);
-}
-
-static gw_status read_digest(const reader *r, const cs_setting *setting, cs_user *user)
-{
-    const char *text = setting->value;
-    bool is_good = strlen(text) == (size_t)2 * CS_DIGEST_BYTES;
-    for (size_t i = 0; is_good && i < CS_DIGEST_BYTES; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        is_good = high >= 0 && low >= 0;
-        user->digest[i] = (unsigned char)(is_good ? high << 4 | low : 0);
-    }
-    return is_good ? GW_OK : wrong(r, setting, "is not a SHA-256: 64 hexadecimal digits");
-}
-
 /* The secret in one of its forms below a prefix: `what`, what-file, what-sha256. */
 static gw_status read_credential(const reader *r, const char *prefix, const char *what,
                                  bool is_token, cs_user *user)
@@ -644,9 +624,10 @@ static gw_status read_credential(const reader *r, const char *prefix, const char
         if (i == 1) {
             st = read_secret(r, &setting, true, &secret);
         }
-        if (st == GW_OK) {
-            st = i == 2 ? read_digest(r, &setting, user)
-                        : cs_access_digest(secret, strlen(secret), user->digest, r->err);
+        if (i == 2 && !cs_digest_parse(secret, user->digest)) {
+            st = wrong(r, &setting, "is not a SHA-256: 64 hexadecimal digits");
+        } else if (i != 2 && st == GW_OK) {
+            st = cs_digest_of(secret, strlen(secret), user->digest, r->err);
         }
         user->has_secret = true;
         user->is_token = is_token;

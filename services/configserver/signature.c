@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#define DIGEST_BYTES 32 /* SHA-256 */
+#include "digest.h"
 
 typedef enum form {
     FORM_HEX,        /* HMAC-SHA256 of the body */
@@ -28,50 +28,25 @@ static const struct {
     {"X-Gitlab-Token", FORM_TOKEN},           {"X-Gitee-Token", FORM_TOKEN},
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_digest(const char *text, unsigned char *ret_digest)
-{
-    if (strlen(text) != (size_t)2 * DIGEST_BYTES) {
-        return false;
-    }
-    for (size_t i = 0; i < DIGEST_BYTES; i++) {
-        int high = hex_value(text[2 * i]);
-        int low = hex_value(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        ret_digest[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool is_signed_so(const cs_webhook *hook, const char *secret, const char *text)
 {
-    unsigned char given[DIGEST_BYTES];
+    unsigned char given[CS_DIGEST_BYTES];
     unsigned char made[EVP_MAX_MD_SIZE];
     unsigned made_len = 0;
-    return read_digest(text, given) &&
+    return cs_digest_parse(text, given) &&
            HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)hook->body,
                 hook->body_len, made, &made_len) != NULL &&
-           made_len == DIGEST_BYTES && CRYPTO_memcmp(given, made, DIGEST_BYTES) == 0;
+           made_len == CS_DIGEST_BYTES && CRYPTO_memcmp(given, made, CS_DIGEST_BYTES) == 0;
 }
 
 /* By their digests, so that the time tells neither the length nor how much of it is right. */
 static bool is_secret(const char *secret, const char *token)
 {
-    unsigned char wanted[EVP_MAX_MD_SIZE];
-    unsigned char given[EVP_MAX_MD_SIZE];
-    return EVP_Digest(secret, strlen(secret), wanted, NULL, EVP_sha256(), NULL) == 1 &&
-           EVP_Digest(token, strlen(token), given, NULL, EVP_sha256(), NULL) == 1 &&
-           CRYPTO_memcmp(wanted, given, DIGEST_BYTES) == 0;
+    unsigned char wanted[CS_DIGEST_BYTES];
+    unsigned char given[CS_DIGEST_BYTES];
+    return cs_digest_of(secret, strlen(secret), wanted, NULL) == GW_OK &&
+           cs_digest_of(token, strlen(token), given, NULL) == GW_OK &&
+           CRYPTO_memcmp(wanted, given, CS_DIGEST_BYTES) == 0;
 }
 
 /* What of a header's value is a signature that is looked at; NULL: nothing. */

@@ -35,7 +35,7 @@ static void ask(void *ctx, const gw_http_request *req, gw_http_response *res)
 static void digest_of(const char *secret, cs_user *user)
 {
     user->has_secret = true;
-    assert_int_equal(cs_access_digest(secret, strlen(secret), user->digest, NULL), GW_OK);
+    assert_int_equal(cs_digest_of(secret, strlen(secret), user->digest, NULL), GW_OK);
 }
 
 static int set_up(void **state)
@@ -160,9 +160,32 @@ static void test_broken_headers(void **state)
     }
 }
 
+static void test_written_digests(void **state)
+{
+    (void)state;
+    char text[] = "ba7816bf8f01cfea414140de5dae2223B00361A396177A9CB410FF61F20015AD"; /* of "abc" */
+    unsigned char written[CS_DIGEST_BYTES];
+    unsigned char made[CS_DIGEST_BYTES];
+    assert_int_equal(cs_digest_of("abc", 3, made, NULL), GW_OK);
+    assert_true(cs_digest_parse(text, written));
+    assert_memory_equal(written, made, CS_DIGEST_BYTES);
+    const char wrong[] = {'g', 'G', '/', ':', '@', '`', 0x10, 0x01, ' ', '\0'};
+    for (size_t i = 0; i < sizeof(wrong); i++) {
+        char broken[sizeof(text)];
+        memcpy(broken, text, sizeof(text));
+        broken[2] = wrong[i];
+        if (cs_digest_parse(broken, written)) {
+            fail_msg("0x%02x counts as a digit", (unsigned)wrong[i]);
+        }
+    }
+    assert_false(cs_digest_parse(&text[2], written));
+    assert_false(cs_digest_parse("", written));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_written_digests),
         cmocka_unit_test(test_basic),
         cmocka_unit_test(test_rules_for_applications_and_profiles),
         cmocka_unit_test(test_tokens),

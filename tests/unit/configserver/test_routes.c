@@ -513,7 +513,7 @@ static void every_route_asks_who_may(void **state)
         {.name = "pusher", .has_secret = true, .actions = CS_ACTION_REFRESH},
     };
     for (size_t i = 0; i < N_OF(users); i++) {
-        assert_int_equal(cs_access_digest("pw", 2, users[i].digest, NULL), GW_OK);
+        assert_int_equal(cs_digest_of("pw", 2, users[i].digest, NULL), GW_OK);
     }
     cs_access *access = cs_access_new(users, N_OF(users));
     w->app.access = access;
