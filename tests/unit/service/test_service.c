@@ -206,8 +206,7 @@ static void test_all_wrong_settings_are_named(void **state)
                          "GODWIT_DUPLICATES_MAX=few", NULL};
     assert_int_equal(child_run(&program, argv, env), 1);
     static const char *const lines[] = {
-        "key 'queue_type' = 'stream' from environment variable GODWIT_QUEUE_TYPE is not classic or "
-        "quorum\n",
+        "key 'queue_type' = 'stream' from environment variable GODWIT_QUEUE_TYPE is not classic ",
         "key 'duplicates_age' = '1s' from environment variable GODWIT_DUPLICATES_AGE is not a ",
         "key 'duplicates_max' = 'few' from environment variable GODWIT_DUPLICATES_MAX is not a ",
         "cannot start: 3 settings are wrong, see above\n",
