@@ -28,6 +28,7 @@ class ScriptedServer(http.server.ThreadingHTTPServer):
         self.properties = properties
         self.version = version
         self.token = None
+        self.in_order = True  # otherwise its answers are no configuration
         self.asked = []  # (path, headers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -48,6 +49,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append((self.path, dict(self.headers)))
         if self.server.token and self.headers["X-Config-Token"] != self.server.token:
             self.answer(401, {"status": 401, "error": "Unauthorized"})
+            return
+        if not self.server.in_order:
+            self.answer(200, "out of order")
             return
         source = {key: {"value": value, "origin": f"{line}:1"}
                   for line, (key, value) in enumerate(self.server.properties.items(), 1)}
@@ -144,9 +148,10 @@ def test_the_cache_of_another_program_is_refused(world):
     world.start_config()
     account(world, config_url(world), "-configCache", cache).start().wait_healthy()
     assert world.account.stop() == 0
-    assert world.config.stop() == 0
-    service = account(world, config_url(world), "-configCache", cache, "-configBranch", "other").start()
-    code, output = world.expect_failure(service)
+    with ScriptedServer({}) as server:
+        server.in_order = False  # so that it is not tried again, for 10 seconds
+        service = account(world, server.url, "-configCache", cache, "-configBranch", "other").start()
+        code, output = world.expect_failure(service)
     assert code == 1
     assert "is of another program, profile or label" in output
 
