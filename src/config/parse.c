@@ -80,7 +80,8 @@ gw_status gw__text_wrong(const gw__text *text, const char *what, gw_error *err)
 
 /* ---- numbers ------------------------------------------------------------------- */
 
-const char *gw__trim(const char *text, size_t *ret_len)
+/* The text between blanks, which editors and shells leave behind. */
+static const char *trim(const char *text, size_t *ret_len)
 {
     text += strspn(text, BLANKS);
     size_t len = strlen(text);
@@ -95,7 +96,7 @@ gw_status gw__text_int(const gw__text *text, int64_t min, int64_t max, int64_t *
                        gw_error *err)
 {
     size_t len;
-    const char *start = gw__trim(text->value, &len);
+    const char *start = trim(text->value, &len);
     bool starts = len > 0 && (start[0] == '-' || (start[0] >= '0' && start[0] <= '9'));
     char *end = NULL;
     errno = 0;
@@ -114,7 +115,7 @@ static bool parse_with_unit(const char *value, const unit *units, size_t n_units
                             uint64_t *ret_number)
 {
     size_t len;
-    const char *start = gw__trim(value, &len);
+    const char *start = trim(value, &len);
     size_t n_digits = strspn(start, DIGITS);
     if (n_digits == 0 || n_digits > 15 || n_digits > len) {
         return false;
@@ -195,7 +196,7 @@ gw_status gw__text_bool(const gw__text *text, bool *ret_value, gw_error *err)
     } words[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false},
                  {"on", true},   {"off", false},   {"1", true},   {"0", false}};
     size_t len;
-    const char *start = gw__trim(text->value, &len);
+    const char *start = trim(text->value, &len);
     for (size_t i = 0; i < N_OF(words); i++) {
         if (is_word(start, len, words[i].text)) {
             *ret_value = words[i].value;
@@ -231,7 +232,7 @@ gw_status gw__text_word(const gw__text *text, const char *const *words, size_t *
                         gw_error *err)
 {
     size_t len;
-    const char *start = gw__trim(text->value, &len);
+    const char *start = trim(text->value, &len);
     bool found = find_word(start, len, words, ret_index);
     if (!found && is_word(start, len, "false")) {
         found = find_word("off", 3, words, ret_index) || find_word("no", 2, words, ret_index);

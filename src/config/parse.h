@@ -38,7 +38,4 @@ gw_status gw__text_size(const gw__text *text, uint64_t min, uint64_t max, uint64
 gw_status gw__text_word(const gw__text *text, const char *const *words, size_t *ret_index,
                         gw_error *err);
 
-/* The text between blanks, which editors and shells leave behind. */
-const char *gw__trim(const char *text, size_t *ret_len);
-
 #endif

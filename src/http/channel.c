@@ -15,7 +15,8 @@ struct gw_http_channel {
     gw__http_listener *listeners;
 };
 
-void gw__http_bell_ring(gw__http_bell *bell)
+/* Any thread; does not block. */
+static void ring(gw__http_bell *bell)
 {
     if (atomic_exchange(&bell->is_rung, true)) {
         return; /* and not looked at yet */
@@ -59,7 +60,7 @@ void gw_http_channel_wake(gw_http_channel *channel)
     pthread_mutex_lock(&channel->lock);
     atomic_fetch_add(&channel->n_wakes, 1);
     for (gw__http_listener *l = channel->listeners; l != NULL; l = l->next) {
-        gw__http_bell_ring(l->bell);
+        ring(l->bell);
     }
     pthread_mutex_unlock(&channel->lock);
 }

@@ -18,9 +18,6 @@ typedef struct gw__http_bell {
     atomic_bool is_rung; /**< since the thread last looked */
 } gw__http_bell;
 
-/** Any thread; does not block. */
-void gw__http_bell_ring(gw__http_bell *bell);
-
 /** Whether it was rung. What was done before that is seen after this. @thread the bell's */
 bool gw__http_bell_take(gw__http_bell *bell);
 

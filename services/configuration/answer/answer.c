@@ -147,14 +147,6 @@ static bool is_same(etag a, etag b)
     return a.len == b.len && a.len > 0 && memcmp(a.text, b.text, a.len) == 0;
 }
 
-bool cs_etag_same_content(const char *a, const char *b)
-{
-    etag first;
-    etag second;
-    return next_etag(&a, &first) && next_etag(&b, &second) &&
-           is_same(content_of(first), content_of(second));
-}
-
 bool cs_etag_in_list(const char *list, const char *text, bool only_content)
 {
     etag own;

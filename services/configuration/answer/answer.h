@@ -47,12 +47,8 @@ uint64_t cs_hash_bytes(const void *bytes, size_t len);
 void cs_answer_set_etag(cs_answer *answer, const char *version, const char *variant,
                         uint64_t content);
 
-/* Whether two ETags, "W/" or not, stand for the same properties, although perhaps for another
- * commit. */
-bool cs_etag_same_content(const char *a, const char *b);
-
 /* Whether one of the list of If-None-Match is this ETag, "W/" or not, or "*". With `only_content`,
- * the same properties are enough. `etag` "" is in no list. */
+ * the same properties are enough, although perhaps of another commit. `etag` "" is in no list. */
 bool cs_etag_in_list(const char *list, const char *etag, bool only_content);
 
 #endif

@@ -207,13 +207,3 @@ gw_status cs_file_seal(cs_file *file, gw_error *err)
     file->n_documents = n;
     return GW_OK;
 }
-
-const cs_property *cs_document_find(const cs_document *doc, const char *key)
-{
-    for (size_t i = 0; i < doc->n_items; i++) {
-        if (cs_text_is(doc->items[i].key, key)) {
-            return &doc->items[i];
-        }
-    }
-    return NULL;
-}

@@ -69,9 +69,6 @@ gw_status cs_file_put(cs_file *file, const cs_property *property, gw_error *err)
 /* Settle keys that were put twice and drop documents that hold nothing. Once, at the end. */
 gw_status cs_file_seal(cs_file *file, gw_error *err);
 
-/* The property of that exact key; NULL if there is none. Linear. */
-const cs_property *cs_document_find(const cs_document *doc, const char *key);
-
 bool cs_text_equal(cs_text a, cs_text b);
 bool cs_text_is(cs_text text, const char *str);
 

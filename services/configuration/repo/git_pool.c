@@ -100,11 +100,6 @@ void cs_git_pool_unref(cs_git_pool *pool)
     git_libgit2_shutdown();
 }
 
-const char *cs_git_pool_path(const cs_git_pool *pool)
-{
-    return pool->path;
-}
-
 const char *cs_git_pool_uri(const cs_git_pool *pool)
 {
     return pool->uri;

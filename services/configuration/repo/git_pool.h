@@ -22,7 +22,6 @@ cs_git_pool *cs_git_pool_new(const char *path, const char *uri);
 cs_git_pool *cs_git_pool_ref(cs_git_pool *pool);
 void cs_git_pool_unref(cs_git_pool *pool); /* accepts NULL */
 
-const char *cs_git_pool_path(const cs_git_pool *pool);
 const char *cs_git_pool_uri(const cs_git_pool *pool);
 
 /* @return GW_OK; GW_E_NOT_FOUND when there is no repository; GW_E_IO; GW_E_NOMEM. */

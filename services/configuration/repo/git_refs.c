@@ -74,7 +74,9 @@ static gw_status note_loose(void *ctx, const char *path, const char *name, bool 
     return GW_OK;
 }
 
-int cs_git_peel(git_repository *git, git_oid *id)
+/* An annotated tag points to its commit through an object of its own. 0, GIT_ENOTFOUND for what is
+ * no commit in the end, or another failure. */
+static int peel(git_repository *git, git_oid *id)
 {
     for (unsigned n = 0; n <= CS_TAGS_OF_TAGS_MAX; n++) {
         git_object_t type = GIT_OBJECT_INVALID;
@@ -108,7 +110,7 @@ static int find_target(git_repository *git, const git_reference *ref, bool is_ta
     const git_oid *peeled = git_reference_target_peel(direct);
     *ret = *(peeled != NULL ? peeled : git_reference_target(direct));
     git_reference_free(direct);
-    code = is_tag ? cs_git_peel(git, ret) : 0;
+    code = is_tag ? peel(git, ret) : 0;
     return code == CS_GIT_TOO_LARGE ? 0 : code; /* whoever asks for it is told */
 }
 
@@ -332,7 +334,7 @@ static int find_prefix(git_repository *git, const char *prefix, git_oid *ret)
         code = git_odb_exists_prefix(ret, odb, &id, len);
     }
     if (code == 0) {
-        code = cs_git_peel(git, ret);
+        code = peel(git, ret);
     }
     git_odb_free(odb);
     return code == GIT_EAMBIGUOUS ? GIT_ENOTFOUND : code;

@@ -25,8 +25,4 @@ gw_status cs_git_check_refs(cs_git_pool *pool, const cs_refs *refs, const cs_ref
 gw_status cs_git_find_commit(cs_git_pool *pool, const char *prefix, cs_commit *ret_commit,
                              gw_error *err);
 
-/* An annotated tag points to its commit through an object of its own. 0, GIT_ENOTFOUND for what is
- * no commit in the end, or another failure. */
-int cs_git_peel(git_repository *git, git_oid *id);
-
 #endif

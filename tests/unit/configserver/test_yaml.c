@@ -430,11 +430,11 @@ static void places_are_kept(void **state)
     assert_int_equal(cs_file_init(&file, "app.yml"), GW_OK);
     assert_int_equal(cs_yaml_read(&file, yaml, strlen(yaml), NULL), GW_OK);
     assert_int_equal(file.n_documents, 1);
-    const cs_property *b = cs_document_find(&file.documents[0], "a.b");
-    const cs_property *c = cs_document_find(&file.documents[0], "a.c[0]");
-    assert_non_null(b);
-    assert_non_null(c);
-    assert_null(cs_document_find(&file.documents[0], "a"));
+    assert_int_equal(file.documents[0].n_items, 2);
+    const cs_property *b = &file.documents[0].items[0];
+    const cs_property *c = &file.documents[0].items[1];
+    assert_string_equal(b->key.bytes, "a.b");
+    assert_string_equal(c->key.bytes, "a.c[0]");
     assert_int_equal(b->line, 2);
     assert_int_equal(b->column, 6);
     assert_int_equal(c->line, 4);
