@@ -102,7 +102,11 @@ static void test_basic(void **state)
     assert_int_equal(status_of(self, "admin:pass%3Aword", NULL, CS_ACTION_READ, "a/b"), 200);
     assert_int_equal(status_of(self, "admin:pass%3Aword", NULL, CS_ACTION_DECRYPT, "a/b"), 200);
     assert_int_equal(status_of(self, "admin:wrong", NULL, CS_ACTION_READ, "a/b"), 401);
-    assert_int_equal(status_of(self, "nobody:pass%3Aword", NULL, CS_ACTION_READ, "a/b"), 401);
+    static const char *const others[] = {"nobody:pass%3Aword", "adm:pass%3Aword",
+                                         "admin2:pass%3Aword", ":pass%3Aword", ":"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(status_of(self, others[i], NULL, CS_ACTION_READ, "a/b"), 401);
+    }
     assert_int_equal(status_of(self, "", NULL, CS_ACTION_READ, "a/b"), 401);
 }
 

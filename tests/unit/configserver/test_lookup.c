@@ -15,6 +15,7 @@
 
 #include <godwit/log.h>
 
+#include "answer/keys.h"
 #include "answer/lookup.h"
 #include "answer/nearest.h"
 #include "configserver/estate_double.h"
@@ -29,6 +30,8 @@ static const double_file files[] = {
     {"foo-dev.yml", "port: 6868\n"},
     {"billing-eu.properties", "a=1\n"},
     {"broken.yml", "a: 1\na: 2\n"},
+    {"sealed.yml",
+     "greeting: '{cipher}682bc583f4641835fa2db009355293665d2647dade3375c0ee201de2a49f7bda'\n"},
     {"nested.properties", "a..b=1\n"},
     {"linked.txt", "-> foo.yml"},
     {"nginx.conf", "listen ${port};\n"},
@@ -279,6 +282,36 @@ static void etags_tell_what_has_changed(void **state)
     cs_answer_unref(first);
 }
 
+/* Not even under a key that does not look like one of a secret. */
+static void explanations_open_no_secrets(void **state)
+{
+    world *w = *state;
+    gw_cipher *cipher = NULL;
+    assert_int_equal(gw_cipher_new(&(gw_cipher_options){.key = "foo"}, &cipher, NULL), GW_OK);
+    cs_keys *keys = cs_keys_new(cipher, false);
+    assert_non_null(keys);
+    w->rules.keys = keys;
+    static const struct {
+        cs_form form;
+        bool is_opened;
+    } cases[] = {
+        {CS_FORM_ENVIRONMENT, true},
+        {CS_FORM_YAML, true},
+        {CS_FORM_EXPLAIN_JSON, false},
+        {CS_FORM_EXPLAIN_PAGE, false},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_answer *got = answer(w, cases[i].form, "sealed", "dev", "main", "");
+        assert_int_equal(got->status, 200);
+        if ((strstr(got->body, "mysecret") != NULL) != cases[i].is_opened) {
+            fail_msg("case %zu: %s", i, got->body);
+        }
+        cs_answer_unref(got);
+    }
+    w->rules.keys = NULL;
+    cs_keys_free(keys);
+}
+
 static void lists_of_etags_are_read(void **state)
 {
     (void)state;
@@ -476,11 +509,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(every_form_has_its_type_and_body), TEST(every_failure_has_its_status),
-        TEST(an_answer_is_kept_for_its_view),   TEST(etags_tell_what_has_changed),
-        TEST(lists_of_etags_are_read),          TEST(files_are_found_in_order),
-        TEST(what_is_not_text_stays_as_it_is),  TEST(an_unknown_application_can_be_refused),
-        TEST(a_fault_is_logged_once_a_view),    TEST(threads_share_a_lookup),
+        TEST(every_form_has_its_type_and_body),
+        TEST(every_failure_has_its_status),
+        TEST(an_answer_is_kept_for_its_view),
+        TEST(etags_tell_what_has_changed),
+        TEST(explanations_open_no_secrets),
+        TEST(lists_of_etags_are_read),
+        TEST(files_are_found_in_order),
+        TEST(what_is_not_text_stays_as_it_is),
+        TEST(an_unknown_application_can_be_refused),
+        TEST(a_fault_is_logged_once_a_view),
+        TEST(threads_share_a_lookup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
