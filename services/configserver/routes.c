@@ -33,6 +33,7 @@ static const gw_http_route others[] = {
     {"BusEnvSome", "POST", "/actuator/busenv/{destination...}", cs_post_change, NULL},
     {"BusEnv2", "POST", "/actuator/bus-env", cs_post_change, NULL},
     {"BusEnv2Some", "POST", "/actuator/bus-env/{destination...}", cs_post_change, NULL},
+    {"BusEnv1", "POST", "/bus/env", cs_post_change, NULL},
     {"Monitor", "POST", "/monitor", cs_post_monitor, NULL},
 };
 

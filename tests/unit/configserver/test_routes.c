@@ -543,6 +543,7 @@ static void every_route_asks_who_may(void **state)
         {"POST", "/actuator/busrefresh", "", 401},
         {"POST", "/actuator/busrefresh", pusher, 204},
         {"POST", "/actuator/busenv", reader, 403},
+        {"POST", "/bus/env", "", 401},
         {"GET", "/actuator/health", "", 200},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
@@ -776,6 +777,9 @@ static void the_bus_is_told(void **state)
         {"/actuator/busenv", change, 204, CHANGE, "**"},
         {"/actuator/busenv/foo/6767", change, 204, CHANGE, "foo:6767:**"},
         {"/actuator/bus-env/foo", change, 204, CHANGE, "foo:**"},
+        {"/bus/env", change, 204, CHANGE, "**"},
+        {"/bus/env?destination=foo:6767", change, 204, CHANGE, "foo:6767:**"},
+        {"/bus/env", "a.b=1", 400, CHANGE, ""},
         {"/actuator/busenv", "", 400, CHANGE, ""},
         {"/actuator/busenv", "{\"name\":\"a\"}", 400, CHANGE, ""},
         {"/actuator/busenv", "{\"name\":\"\",\"value\":\"\"}", 400, CHANGE, ""},
@@ -817,6 +821,7 @@ static void methods_are_told(void **state)
         {"PUT", "/actuator/busrefresh/a/b/c", 405, "POST, OPTIONS"},
         {"GET", "/actuator/busenv", 405, "POST, OPTIONS"},
         {"GET", "/bus/refresh", 405, "POST, OPTIONS"},
+        {"GET", "/bus/env", 405, "POST, OPTIONS"},
         {"POST", "/refresh", 405, "GET, HEAD, OPTIONS"},
         {"POST", "/foo-dev.yml", 405, "GET, HEAD, OPTIONS"},
         {"POST", "/foo/default", 405, "GET, HEAD, OPTIONS"},
