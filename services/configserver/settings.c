@@ -15,6 +15,7 @@
 
 typedef struct switches {
     bool refuse_empty;
+    bool refuse_unknown;
     bool skip_failing_labels;
     bool keep_ciphers;
     bool encrypt_plain_text;
@@ -88,6 +89,7 @@ static gw_status read_switches(const cs_settings_reader *r)
         SWITCH(SERVER ".prefix", TEXT, prefix),
         SWITCH("godwit.properties-encoding", TEXT, encoding),
         SWITCH("godwit.events-on-change", NOT_FLAG, is_quiet),
+        SWITCH("godwit.refuse-unknown-applications", FLAG, refuse_unknown),
         CS_SETTING_WITHOUT(SERVER ".strip-document-from-yaml", REFUSED_IF_FALSE),
         CS_SETTING_WITHOUT(SERVER ".bootstrap", IGNORED),
         CS_SETTING_WITHOUT(SERVER ".health.enabled", IGNORED),
@@ -114,6 +116,7 @@ static gw_status read_switches(const cs_settings_reader *r)
     settings->encrypt_plain_text = found.encrypt_plain_text;
     settings->is_quiet = found.is_quiet;
     settings->rules.refuse_empty = found.refuse_empty;
+    settings->rules.refuse_unknown = found.refuse_unknown;
     settings->rules.skip_failing_labels = found.skip_failing_labels;
     settings->rules.is_utf8_properties = is_utf8;
     return st == GW_OK ? read_overrides(r) : st;

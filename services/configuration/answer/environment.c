@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "answer/decrypt.h"
+#include "answer/nearest.h"
 #include "answer/profiles.h"
 #include "answer/selection.h"
 
@@ -255,6 +256,30 @@ static gw_status refuse_empty(const builder *b)
                         b->req->profiles);
 }
 
+static bool is_known(const builder *b, cs_text name)
+{
+    for (size_t i = 0; i < b->inside->n_places; i++) {
+        if (cs_place_knows(&b->inside->places[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Shared files alone hide a misspelt name. */
+static gw_status refuse_unknown(const builder *b)
+{
+    cs_text rest = {b->req->name, strlen(b->req->name)};
+    cs_text name;
+    while (b->rules->refuse_unknown && cs_list_next(&rest, &name)) {
+        if (!is_known(b, name)) {
+            return gw_error_set(b->err, GW_E_NOT_FOUND, 0, "no file of an application '%.*s'",
+                                (int)name.len, name.bytes);
+        }
+    }
+    return GW_OK;
+}
+
 static gw_status load(builder *b)
 {
     gw_status st = b->req->has_label ? add_labels(b) : add_place(b, NULL, b->err);
@@ -267,6 +292,9 @@ static gw_status load(builder *b)
     }
     if (st == GW_OK) {
         st = refuse_empty(b);
+    }
+    if (st == GW_OK) {
+        st = refuse_unknown(b);
     }
     if (st == GW_OK) {
         st = collect_sources(b);

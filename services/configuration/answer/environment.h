@@ -21,6 +21,7 @@ typedef struct cs_rules {
     const cs_property *overrides; /* the escapes \{ and \${ undone */
     size_t n_overrides;
     bool refuse_empty;        /* 404 for an application without any source */
+    bool refuse_unknown;      /* 404 for one without a file of its own */
     bool skip_failing_labels; /* continue-on-multiple-label-failure */
     bool decrypt_text;        /* encrypt.plain-text-encrypt: {cipher} in plain files too */
     bool is_utf8_properties;  /* .properties are UTF-8 if they are valid as such */

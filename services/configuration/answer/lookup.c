@@ -12,6 +12,7 @@
 #include "answer/flat.h"
 #include "answer/json.h"
 #include "answer/nearest.h"
+#include "answer/profiles.h"
 #include "answer/resource.h"
 
 #define LOGGED_MAX    64                  /* different faults that are logged for one view */
@@ -224,17 +225,22 @@ static void first_of(const char *list, char ret[CS_NAME_BYTES_MAX + 1])
 /* Say which applications may have been meant, if the label is there and the application is not. */
 static void add_nearest(const cs_view *view, const cs_query *query, gw_error *err)
 {
-    char name[CS_NAME_BYTES_MAX + 1];
     char label[CS_NAME_BYTES_MAX + 1];
-    first_of(query->names.name, name);
     first_of(query->names.label, label);
     cs_place place = {.tree = NULL};
-    if (cs_view_place(view, name, query->names.profiles, query->names.has_label ? label : NULL,
-                      &place, NULL) != GW_OK) {
+    if (cs_view_place(view, query->names.name, query->names.profiles,
+                      query->names.has_label ? label : NULL, &place, NULL) != GW_OK) {
         return;
     }
-    cs_nearest nearest;
-    cs_nearest_find(&place, name, &nearest);
+    cs_nearest nearest = {.n = 0};
+    cs_text rest = {query->names.name, strlen(query->names.name)};
+    cs_text name;
+    while (cs_list_next(&rest, &name)) {
+        if (!cs_place_knows(&place, name)) {
+            cs_nearest_find(&place, name, &nearest);
+            break;
+        }
+    }
     cs_place_dispose(&place);
     for (size_t i = 0; i < nearest.n; i++) {
         const char *joint = i == 0 ? "; did you mean " : i + 1 < nearest.n ? ", " : " or ";
@@ -272,7 +278,8 @@ static cs_answer *answer_failure(cs_lookup *lookup, const cs_view *view, const c
                                  gw_status st, bool is_bad_request, gw_error *err)
 {
     int status = is_bad_request ? 400 : status_of(st);
-    if (status == 404 && lookup->rules->refuse_empty && query->path[0] == '\0') {
+    bool may_refuse = lookup->rules->refuse_empty || lookup->rules->refuse_unknown;
+    if (status == 404 && may_refuse && query->path[0] == '\0') {
         add_nearest(view, query, err);
     }
     if (status >= 500 && st != GW_E_BUSY) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "answer/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "files/format.h"
@@ -107,11 +108,10 @@ static cs_text stem_of(const cs_place *place, const char *path)
     return (cs_text){path, 0};
 }
 
-void cs_nearest_find(const cs_place *place, const char *name, cs_nearest *ret_nearest)
+void cs_nearest_find(const cs_place *place, cs_text name, cs_nearest *ret_nearest)
 {
     ret_nearest->n = 0;
-    cs_text wanted = {name, strlen(name)};
-    unsigned max = least(DISTANCE_MAX, (unsigned)(wanted.len + 2) / 3);
+    unsigned max = least(DISTANCE_MAX, (unsigned)(name.len + 2) / 3);
     size_t n = cs_tree_n_entries(place->tree);
     cs_text before = {"", 0};
     for (size_t i = 0; i < n && i < CS_NEAREST_LOOKS_MAX; i++) {
@@ -121,9 +121,62 @@ void cs_nearest_find(const cs_place *place, const char *name, cs_nearest *ret_ne
         }
         before = stem;
         while (stem.len > 0) {
-            consider(ret_nearest, stem, wanted, max);
+            consider(ret_nearest, stem, name, max);
             const char *hyphen = memrchr(stem.bytes, '-', stem.len);
             stem.len = hyphen == NULL ? 0 : (size_t)(hyphen - stem.bytes);
         }
     }
+}
+
+static bool has_files(const cs_tree *tree, const char *dir)
+{
+    size_t i = cs_tree_lower_bound(tree, dir);
+    return i < cs_tree_n_entries(tree) && strncmp(cs_tree_at(tree, i)->path, dir, strlen(dir)) == 0;
+}
+
+/* "apps/foo/" is a directory of foo, and of apps. */
+static bool is_dir_of(const char *dir, cs_text name)
+{
+    for (const char *end; (end = strchr(dir, '/')) != NULL; dir = end + 1) {
+        if (cs_text_equal((cs_text){dir, (size_t)(end - dir)}, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of the files whose paths begin with `path`, one that is this application's. */
+static bool has_file_of(const cs_tree *tree, const char *path)
+{
+    size_t len = strlen(path);
+    size_t n = cs_tree_n_entries(tree);
+    for (size_t i = cs_tree_lower_bound(tree, path); i < n; i++) {
+        const char *at = cs_tree_at(tree, i)->path;
+        if (strncmp(at, path, len) != 0) {
+            return false;
+        }
+        if ((at[len] == '.' || at[len] == '-') && strchr(at + len, '/') == NULL &&
+            cs_format_is_known(at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cs_place_knows(const cs_place *place, cs_text name)
+{
+    if (cs_text_is(name, SHARED)) {
+        return true;
+    }
+    char path[CS_PATH_BYTES_MAX + CS_NAME_BYTES_MAX + 1];
+    for (size_t i = 0; i < place->n_dirs; i++) {
+        if (is_dir_of(place->dirs[i], name) && has_files(place->tree, place->dirs[i])) {
+            return true;
+        }
+        int len = snprintf(path, sizeof(path), "%s%.*s", place->dirs[i], (int)name.len, name.bytes);
+        if (len > 0 && (size_t)len < sizeof(path) && has_file_of(place->tree, path)) {
+            return true;
+        }
+    }
+    return false;
 }

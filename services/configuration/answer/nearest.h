@@ -3,6 +3,7 @@
 #ifndef CS_NEAREST_H
 #define CS_NEAREST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "files/bounds.h"
@@ -23,6 +24,13 @@ typedef struct cs_nearest {
  * tax-eu and tax, whichever of these is an application. At most CS_NEAREST_LOOKS_MAX files are
  * looked at.
  */
-void cs_nearest_find(const cs_place *place, const char *name, cs_nearest *ret_nearest);
+void cs_nearest_find(const cs_place *place, cs_text name, cs_nearest *ret_nearest);
+
+/*
+ * Whether the application has a file of its own, of whatever profile: "tax-eu-dev.yml" is one of
+ * tax-eu and of tax, and so are the files of a search path with a directory of its name.
+ * `application` has one always.
+ */
+bool cs_place_knows(const cs_place *place, cs_text name);
 
 #endif

@@ -89,6 +89,7 @@ static gw_status finish_text(const cs_view *view, const cs_rules *rules, const c
     cs_environment env = {.sources = NULL};
     cs_rules lenient = *rules;
     lenient.refuse_empty = false; /* the file is there */
+    lenient.refuse_unknown = false;
     st = cs_environment_load(view, &lenient, &query->names, &env, err);
     if (st == GW_OK) {
         st = cs_text_resolve(&resource->body, &env, path, err);

@@ -434,6 +434,56 @@ static void an_unknown_application_can_be_refused(void **state)
     cs_answer_unref(got);
 }
 
+/* With shared files accept-empty never refuses anything, since there is always something. */
+static void shared_files_do_not_make_an_application_known(void **state)
+{
+    world *w = *state;
+    w->rules.refuse_unknown = true;
+    static const double_file shared[] = {
+        {"application.yml", "s: 1\n"}, {"foo.yml", "a: 1\n"},     {"billing-eu-dev.yml", "a: 1\n"},
+        {"foobar/x.yml", "a: 1\n"},    {"readme.txt", "hello\n"}, {NULL, NULL},
+    };
+    static const double_label one = {.name = "main", .version = COMMIT, .files = shared};
+    static const struct {
+        const char *name;
+        int status;
+        const char *says;
+    } cases[] = {
+        {"foo", 200, ""},
+        {"billing", 200, ""},    /* known, though it has no file for this profile */
+        {"billing-eu", 200, ""}, /* the same */
+        {"application", 200, ""},
+        {"foo,billing", 200, ""},
+        {"fooo", 404, "no file of an application 'fooo'; did you mean foo?"},
+        {"foo,biling", 404, "no file of an application 'biling'; did you mean billing?"},
+        {"foobar", 404,
+         "no file of an application 'foobar'"}, /* a directory that is not searched */
+        {"readme", 404, "no file of an application 'readme'"},
+        {"fo", 404, "did you mean foo?"},
+    };
+    estate_double_put(w->estate, &one, 1);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_answer *got = answer(w, CS_FORM_ENVIRONMENT, cases[i].name, "prod", NULL, "");
+        if (got->status != cases[i].status || strstr(got->body, cases[i].says) == NULL) {
+            fail_msg("%s gave %d '%s'", cases[i].name, got->status, got->body);
+        }
+        cs_answer_unref(got);
+    }
+    cs_answer *got = answer(w, CS_FORM_EXPLAIN_JSON, "fooo", "prod", NULL, "");
+    assert_int_equal(got->status, 404);
+    cs_answer_unref(got);
+    static const double_label searched = {
+        .name = "main", .version = COMMIT, .files = shared, .dirs = {"", "foobar/"}};
+    estate_double_put(w->estate, &searched, 1);
+    got = answer(w, CS_FORM_ENVIRONMENT, "foobar", "prod", NULL, "");
+    assert_int_equal(got->status, 200);
+    cs_answer_unref(got);
+    w->rules.refuse_unknown = false;
+    got = answer(w, CS_FORM_ENVIRONMENT, "foooo", "prod", NULL, "");
+    assert_int_equal(got->status, 200);
+    cs_answer_unref(got);
+}
+
 /* How often the text is in the log while `n` requests are answered. */
 static size_t count_logged(world *w, const char *name, const char *text)
 {
@@ -518,6 +568,7 @@ int main(void)
         TEST(files_are_found_in_order),
         TEST(what_is_not_text_stays_as_it_is),
         TEST(an_unknown_application_can_be_refused),
+        TEST(shared_files_do_not_make_an_application_known),
         TEST(a_fault_is_logged_once_a_view),
         TEST(threads_share_a_lookup),
     };

@@ -88,6 +88,7 @@ static void test_a_springs_application_yml_is_taken(void **state)
              "            '[a.b]':\n"
              "              uri: https://git.example.com/ab.git\n"
              "encrypt: {key: topsecret}\n"
+             "godwit: {refuse-unknown-applications: true}\n"
              "management: {endpoints: {web: {exposure: {include: '*'}}}}\n");
     assert_int_equal(load(&s), GW_OK);
     const cs_settings *got = &s.settings;
@@ -110,6 +111,7 @@ static void test_a_springs_application_yml_is_taken(void **state)
     assert_true(base->no_master);
     assert_int_equal(base->refresh_s, 60);
     assert_true(got->rules.refuse_empty);
+    assert_true(got->rules.refuse_unknown);
     assert_int_equal(got->rules.n_overrides, 2);
     assert_string_equal(got->rules.overrides[0].key.bytes, "a.b");
     assert_memory_equal(got->rules.overrides[1].value.bytes, "${y} {z}", 9);
