@@ -122,6 +122,16 @@ gw_status gw_config_reload(gw_config *config, gw_error *err)
     return gw__source_reload(config->source, err);
 }
 
+void gw__config_note_faulty(gw_config *config, bool faulty)
+{
+    gw__source_note_faulty(config->source, faulty);
+}
+
+void gw__config_keep(gw_config *config)
+{
+    gw__source_keep(config->source);
+}
+
 void gw_config_request_reload(gw_config *config)
 {
     gw__source_request_reload(config->source);

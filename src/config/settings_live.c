@@ -32,6 +32,7 @@ struct gw_settings {
     gw_config_watch *watch;
 
     pthread_mutex_t binding;
+    bool is_faulty;    /* what came last; under `binding` */
     bool *waits;       /* rows whose change waits for the next start; under `binding` */
     const char **keys; /* room for on_change; under `binding` */
 
@@ -169,6 +170,15 @@ void gw__settings_log_faults(const gw_buf *faults)
 }
 
 /* @locks binding held */
+static void note_faulty(gw_settings *settings, bool faulty)
+{
+    if (settings->is_faulty != faulty) {
+        settings->is_faulty = faulty;
+        gw__config_note_faulty(settings->config, faulty);
+    }
+}
+
+/* @locks binding held */
 static void rebind(gw_settings *settings, const char *const *keys, size_t n_keys)
 {
     const gw_settings_options *options = &settings->options;
@@ -184,10 +194,12 @@ static void rebind(gw_settings *settings, const char *const *keys, size_t n_keys
     if (st == GW_OK) {
         size_t n_changed = find_changes(settings, next);
         swap(settings, next, snapshot);
+        note_faulty(settings, false);
         if (n_changed > 0 && options->on_change != NULL) {
             options->on_change(options->ctx, next->bytes, settings->keys, n_changed);
         }
     } else {
+        note_faulty(settings, true);
         gw__settings_log_faults(&faults);
         gw_log_error("config", "the settings stay as they are: %s", err.text);
         unref(next);
@@ -277,6 +289,7 @@ void gw_settings_free(gw_settings *settings)
         return;
     }
     gw__settings_unfollow(settings);
+    note_faulty(settings, false);
     unref(settings->current);
     gw_config_release(settings->first);
     gw_config_release(settings->valid);

@@ -28,6 +28,17 @@ struct gw_config_snapshot {
     char text[];
 };
 
+/*
+ * The settings of a user are wrong in what the server says, or are right again: while those of
+ * anybody are wrong the cache file stays as it is, since a program could not start from it. Called
+ * once for each change of mind, also from a watcher.
+ */
+void gw__config_note_faulty(gw_config *config, bool faulty);
+
+/* Write the last answer to the cache file, if that was left out only because it could be faulty,
+ * and is not. Not from a watcher. */
+void gw__config_keep(gw_config *config);
+
 /* A snapshot with references of its own to the layers; NULL when out of memory. */
 gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_prefix,
                                      const char *where);

@@ -2,6 +2,7 @@
 #include "config/source.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,6 +32,8 @@ struct gw__source {
     pthread_mutex_t fetching; /* one load at a time; held during its calls */
     gw__cache cache;          /* under `fetching` */
     bool cache_failing;       /* under `fetching` */
+    gw_buf unkept;            /* the last answer, if it is not in the file; under `fetching` */
+    atomic_uint n_faulty;     /* users whose settings are wrong in the last answer */
 
     pthread_mutex_t lock; /* for what follows; held for moments, also under `fetching` */
     gw__known known;      /* of the last answer */
@@ -100,7 +103,12 @@ static gw_status install(gw__source *source, const gw__answer *answer, gw__chang
     source->known = answer->known;
     source->n_answers++;
     pthread_mutex_unlock(&source->lock);
-    keep(source, &answer->body);
+    gw_buf_clear(&source->unkept);
+    if (atomic_load(&source->n_faulty) == 0) {
+        keep(source, &answer->body);
+    } else if (source->cache.path != NULL) { /* what the file has is good to start from */
+        gw_buf_add(&source->unkept, answer->body.data, answer->body.len);
+    }
     if (is_from_cache(source)) {
         gw_log_info("config", "the config server answers again: the configuration is its own");
         gw_health_up(source->health);
@@ -244,11 +252,13 @@ gw_status gw__source_reload(gw__source *source, gw_error *err)
 
 /* ---- in the background -------------------------------------------------------------- */
 
-static void log_change(const gw__change *change)
+static void log_change(const gw__source *source, const gw__change *change)
 {
-    gw_log_info("config", "reloaded%s%.12s, %zu changed%s%s",
-                change->version[0] != '\0' ? " version " : "", change->version, change->n,
-                change->n > 0 ? ": " : "", change->names);
+    bool faulty = atomic_load(&source->n_faulty) > 0;
+    gw_log_at(faulty ? GW_LOG_WARN : GW_LOG_INFO, "config", "reloaded%s%.12s, %zu changed%s%s%s",
+              change->version[0] != '\0' ? " version " : "", change->version, change->n,
+              change->n > 0 ? ": " : "", change->names,
+              faulty ? "; settings are wrong in it, so they stay as they were" : "");
 }
 
 /* Once, not with every try; but what runs from a cache is said now and then. @thread the
@@ -287,8 +297,27 @@ static bool reload_in_background(void *ctx)
         return !again;
     }
     source->reload_failing = false;
-    log_change(&change);
+    log_change(source, &change);
     return true;
+}
+
+void gw__source_note_faulty(gw__source *source, bool faulty)
+{
+    if (faulty) {
+        atomic_fetch_add(&source->n_faulty, 1);
+    } else {
+        atomic_fetch_sub(&source->n_faulty, 1);
+    }
+}
+
+void gw__source_keep(gw__source *source)
+{
+    pthread_mutex_lock(&source->fetching);
+    if (atomic_load(&source->n_faulty) == 0 && source->unkept.len > 0) {
+        keep(source, &source->unkept);
+        gw_buf_clear(&source->unkept);
+    }
+    pthread_mutex_unlock(&source->fetching);
 }
 
 void gw__source_request_reload(gw__source *source)
@@ -318,7 +347,7 @@ static gw_status take_look(gw__source *source, const gw__answer *answer, uint64_
     }
     pthread_mutex_unlock(&source->fetching);
     if (st == GW_OK && change.n > 0) {
-        log_change(&change);
+        log_change(source, &change);
     }
     return st;
 }
@@ -416,6 +445,7 @@ gw_status gw__source_new(const gw_config_options *options, gw__put put, void *ct
     source->ctx = ctx;
     pthread_mutex_init(&source->fetching, NULL);
     pthread_mutex_init(&source->lock, NULL);
+    gw_buf_init(&source->unkept, GW__CACHE_MAX);
     register_metrics(source);
     gw_status st = gw__fetcher_init(&source->fetcher, options, err);
     st = st == GW_OK ? check_watch(options, err) : st;
@@ -455,6 +485,7 @@ void gw__source_free(gw__source *source)
     }
     gw_cipher_free(source->cipher);
     gw__cache_dispose(&source->cache);
+    gw_buf_dispose(&source->unkept);
     gw__fetcher_dispose(&source->fetcher);
     pthread_mutex_destroy(&source->lock);
     pthread_mutex_destroy(&source->fetching);

@@ -42,6 +42,8 @@ gw_status gw__source_load(gw__source *source, gw_error *err);
 gw_status gw__source_reload(gw__source *source, gw_error *err);
 void gw__source_request_reload(gw__source *source);
 void gw__source_note_bus(gw__source *source, bool up);
+void gw__source_note_faulty(gw__source *source, bool faulty); /* gw__config_note_faulty() */
+void gw__source_keep(gw__source *source);                     /* gw__config_keep() */
 void gw__source_stop(gw__source *source);
 
 #endif

@@ -15,6 +15,7 @@
 #include <godwit/version.h>
 
 #include "config/settings.h"
+#include "config/snapshot.h"
 #include "service/config_server.h"
 #include "service/descriptors.h"
 #include "service/endpoints.h"
@@ -281,11 +282,16 @@ static gw_status make_config(gw_service *service, gw_error *err)
 
 static gw_status load_config(gw_service *service, gw_error *err)
 {
+    gw__config_note_faulty(service->config, true); /* until the settings say otherwise */
     gw_status st = gw_config_load(service->config, err);
     if (st != GW_OK) {
         return st;
     }
     st = make_settings(service, err);
+    if (st == GW_OK) {
+        gw__config_note_faulty(service->config, false);
+        gw__config_keep(service->config);
+    }
     const gw_config_snapshot *snapshot = gw_config_acquire(service->config);
     if (st == GW_OK && service->spec->use_config_server) {
         const char *version = gw_config_version(snapshot);

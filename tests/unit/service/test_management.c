@@ -33,12 +33,17 @@ static scripted_server *server;
 static unsigned port;
 static peer_answer answer;
 
-static void start(const char *setting)
+static void spawn(const char *setting)
 {
     const char *argv[] = {SAMPLE, "-port=0", "-configServerUrl", server_url(server), NULL};
     const char *env[] = {"SAMPLE_CONFIG=1", "GODWIT_SERVER_ADDRESS=127.0.0.1",
                          "GODWIT_PIN=4711-secret", setting, NULL};
     child_start(&program, argv, env);
+}
+
+static void start(const char *setting)
+{
+    spawn(setting);
     port = child_wait_port(&program);
 }
 
@@ -279,6 +284,34 @@ static void test_from_the_cache(void **state)
     remove_test_dir(dir);
 }
 
+/* Nor does a server that has wrong values, at the start or later, spoil the file. */
+static void test_the_cache_has_what_one_can_start_from(void **state)
+{
+    (void)state;
+    char dir[256];
+    char cache[300];
+    make_test_dir(dir, sizeof(dir));
+    snprintf(cache, sizeof(cache), "GODWIT_CONFIG_CACHE=%s/cache", dir);
+    start(cache);
+    server_answer(server, 200, CONFIGURATION("bad", "\"limit\":10"));
+    ask("POST", "/actuator/refresh", LOCAL);
+    assert_int_equal(answer.status, 200);
+    child_wait_err(&program, "the settings stay as they are");
+    ask("POST", "/actuator/refresh", LOCAL); /* the same again */
+    assert_int_equal(answer.status, 200);
+    child_signal(&program, SIGTERM);
+    assert_int_equal(child_wait_exit(&program), 0);
+    spawn(cache);
+    assert_int_equal(child_wait_exit(&program), 1);
+    server_answer(server, 503, "gone");
+    start(cache);
+    json_t *root = get_config();
+    assert_true(json_is_true(json_object_get(root, "fromCache")));
+    expect(root, "version", "abc");
+    json_decref(root);
+    remove_test_dir(dir);
+}
+
 static void test_refresh_that_fails(void **state)
 {
     (void)state;
@@ -353,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_change_that_waits, make_server, end),
         cmocka_unit_test_setup_teardown(test_a_wrong_value_waits_too, make_server, end),
         cmocka_unit_test_setup_teardown(test_from_the_cache, make_server, end),
+        cmocka_unit_test_setup_teardown(test_the_cache_has_what_one_can_start_from, make_server,
+                                        end),
         cmocka_unit_test_setup_teardown(test_refresh_that_fails, make_server, end),
         cmocka_unit_test_setup_teardown(test_who_may_ask, make_server, end),
         cmocka_unit_test_setup_teardown(test_turned_off_and_on, make_server, end),
