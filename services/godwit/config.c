@@ -44,7 +44,10 @@ static const command commands[] = {
      .help = "godwit config explain: which file each value comes from, and what it hides\n"
              "\n"
              "usage: godwit config explain [option]... APP/PROFILE[/LABEL] [KEY]\n"
-             "\n" SERVER_HELP "  --show-secrets    which are *** otherwise\n"
+             "\n" SERVER_HELP
+             "  --repo DIR        what a server would give of the files in DIR, without one;\n"
+             "                      with LABEL of that commit\n"
+             "  --show-secrets    which are *** otherwise\n"
              "  --json            the answer as it is\n"
              "  --timeout TIME    give up after TIME (" OPTIONS_TIMEOUT_TEXT "), such as 3s\n"
              "\n"

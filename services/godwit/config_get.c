@@ -141,6 +141,21 @@ static int write_table(const options *given, const rows *found, FILE *out, FILE 
     return status;
 }
 
+/* A key that stands for a list or a map has no value of its own. */
+static int refuse_key(const rows *found, const char *key, FILE *err)
+{
+    size_t len = strlen(key);
+    for (size_t i = 0; len > 0 && i < found->n_items; i++) {
+        const char *at = found->items[i].key;
+        if (strncmp(at, key, len) == 0 && (at[len] == '[' || at[len] == '.')) {
+            return tool_fail(err, TOOL_FAILED,
+                             "there is no key '%.128s', but there are keys below it: '%.128s'", key,
+                             at);
+        }
+    }
+    return tool_fail(err, TOOL_FAILED, "there is no key '%.128s'", key);
+}
+
 /* The value alone, as it is, for scripts. */
 static int write_value(const options *given, const rows *found, FILE *out, FILE *err)
 {
@@ -150,7 +165,7 @@ static int write_value(const options *given, const rows *found, FILE *out, FILE 
                           ? NULL
                           : bsearch(&wanted, found->items, found->n_items, sizeof(wanted), by_key);
     if (item == NULL) {
-        return tool_fail(err, TOOL_FAILED, "there is no key '%.128s'", key);
+        return refuse_key(found, key, err);
     }
     gw_buf text;
     gw_buf_init(&text, 0);

@@ -154,7 +154,8 @@ int config_server_get(const options *given, const char *path, gw_buf *ret_body, 
     gw_status st = GW_E_INVALID;
     gw_buf url;
     gw_buf_init(&url, 0);
-    servers = servers != NULL && servers[0] != '\0' ? servers : CONFIG_SERVER_DEFAULT;
+    bool is_named = servers != NULL && servers[0] != '\0';
+    servers = is_named ? servers : CONFIG_SERVER_DEFAULT;
     int status = read_token(given, token, sizeof(token), err);
     for (const char *at = servers; status == TOOL_OK && st != GW_OK && *at != '\0';) {
         size_t len = strcspn(at, ",");
@@ -163,7 +164,8 @@ int config_server_get(const options *given, const char *path, gw_buf *ret_body, 
     }
     explicit_bzero(token, sizeof(token));
     if (status == TOOL_OK && st != GW_OK) {
-        status = tool_fail(err, TOOL_FAILED, "%s", why.text);
+        status = tool_fail(err, TOOL_FAILED, "%s%s", why.text,
+                           is_named ? "" : "; name the server with --url");
     } else if (status == TOOL_OK && reply.status != 200) {
         status = refuse(&reply, url.data, err);
     } else if (status == TOOL_OK) {

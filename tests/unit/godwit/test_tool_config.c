@@ -129,6 +129,10 @@ static void a_table_shows_what_counts(void **state)
           "db.password");
     CHECK(NULL, 1, "", "there is no key 'list[1]'", "get", "foo/dev", "--url", server_url(server),
           "--key", "list[1]");
+    CHECK(NULL, 1, "", "there is no key 'list', but there are keys below it: 'list[0]'\n", "get",
+          "foo/dev", "--url", server_url(server), "--key", "list");
+    CHECK(NULL, 1, "", "there is no key 'd'\n", "get", "foo/dev", "--url", server_url(server),
+          "--key", "d");
 }
 
 static void paths_are_as_servers_want_them(void **state)
