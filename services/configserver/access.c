@@ -218,6 +218,29 @@ static void refuse_unknown(gw_http_response *res, const char *why)
     gw_http_set_header(res, "WWW-Authenticate", "Basic realm=\"configserver\", Bearer");
 }
 
+/* The words of the setting `allow`, in which whoever is refused can ask for it. */
+static const char *name_of(cs_action action)
+{
+    switch (action) {
+    case CS_ACTION_READ: return "read";
+    case CS_ACTION_EXPLAIN: return "explain";
+    case CS_ACTION_ENCRYPT: return "encrypt";
+    case CS_ACTION_DECRYPT: return "decrypt";
+    case CS_ACTION_REFRESH: return "refresh";
+    case CS_ACTION_FILES: return "files";
+    }
+    return "";
+}
+
+static void refuse_forbidden(gw_http_response *res, cs_action action, const char *application,
+                             const char *profiles)
+{
+    bool is_for = application != NULL && profiles != NULL;
+    gw_http_problem(res, 403, "these credentials do not allow '%s'%s%s%s%s: see godwit.access",
+                    name_of(action), is_for ? " for " : "", is_for ? application : "",
+                    is_for ? "/" : "", is_for ? profiles : "");
+}
+
 typedef enum verdict { UNKNOWN, FORBIDDEN, ALLOWED } verdict;
 
 static verdict judge(const cs_access *access, const credentials *given, cs_action action,
@@ -260,7 +283,7 @@ bool cs_access_allow(const cs_access *access, const gw_http_request *req, gw_htt
     if (found == UNKNOWN) {
         refuse_unknown(res, "wrong user, password or token");
     } else if (found == FORBIDDEN) {
-        gw_http_problem(res, 403, "these credentials are not for this");
+        refuse_forbidden(res, action, application, profiles);
     }
     return found == ALLOWED;
 }

@@ -78,8 +78,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int status_of(const door *self, const char *user, const char *header, int action,
-                     const char *rest)
+/* The body is shown, cut, in `ret_body` of 256 bytes unless it is NULL. */
+static int ask_for(const door *self, const char *user, const char *header, int action,
+                   const char *rest, char *ret_body)
 {
     char url[256];
     snprintf(url, sizeof(url), "http://%s%s127.0.0.1:%u/%d/%s", user, user[0] == '\0' ? "" : "@",
@@ -92,8 +93,17 @@ static int status_of(const door *self, const char *user, const char *header, int
         fail_msg("%s", err.text);
     }
     int status = reply.status;
+    if (ret_body != NULL) {
+        snprintf(ret_body, 256, "%.*s", (int)reply.body.len, reply.body.data);
+    }
     gw_http_reply_dispose(&reply);
     return status;
+}
+
+static int status_of(const door *self, const char *user, const char *header, int action,
+                     const char *rest)
+{
+    return ask_for(self, user, header, action, rest, NULL);
 }
 
 static void test_basic(void **state)
@@ -108,6 +118,17 @@ static void test_basic(void **state)
         assert_int_equal(status_of(self, others[i], NULL, CS_ACTION_READ, "a/b"), 401);
     }
     assert_int_equal(status_of(self, "", NULL, CS_ACTION_READ, "a/b"), 401);
+}
+
+static void test_who_is_refused_is_told_what_is_missing(void **state)
+{
+    const door *self = *state;
+    char body[256];
+    assert_int_equal(ask_for(self, "billing:b", NULL, CS_ACTION_READ, "billing/prod", body), 403);
+    assert_non_null(
+        strstr(body, "these credentials do not allow 'read' for billing/prod: see godwit.access"));
+    assert_int_equal(ask_for(self, "billing:b", NULL, CS_ACTION_FILES, "billing/test", body), 403);
+    assert_non_null(strstr(body, "do not allow 'files' for billing/test"));
 }
 
 static void test_rules_for_applications_and_profiles(void **state)
@@ -191,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_written_digests),
         cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_who_is_refused_is_told_what_is_missing),
         cmocka_unit_test(test_rules_for_applications_and_profiles),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_everybody),
