@@ -111,6 +111,14 @@ static void on_files(void *ctx, const cs_changed *changed)
     }
 }
 
+/* The setting that is at fault, since a path alone could be that of anything. */
+static const char *key_setting(const gw_cipher_options *cipher)
+{
+    return cipher->key_file != NULL        ? "encrypt.key-file"
+           : cipher->keystore_file != NULL ? "encrypt.key-store"
+                                           : "encrypt.key";
+}
+
 static gw_status open_keys(program *self, gw_error *err)
 {
     const cs_settings *settings = &self->settings;
@@ -120,7 +128,8 @@ static gw_status open_keys(program *self, gw_error *err)
     gw_cipher *cipher = NULL;
     gw_status st = gw_cipher_new(&settings->cipher, &cipher, err);
     if (st != GW_OK) {
-        return st;
+        return gw_error_set(err, st, err->native, "%s: %s", key_setting(&settings->cipher),
+                            err->text);
     }
     self->keys = cs_keys_new(cipher, settings->is_cipher_lenient);
     if (self->keys == NULL) {

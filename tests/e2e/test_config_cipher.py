@@ -102,3 +102,14 @@ def test_the_tool_and_the_server_agree(world, server, key_file):
     assert "broken.yml:2: error: the value of 'secret' cannot be decrypted with this key\n" in linted.stdout
     system.git(world.repository, "rm", "-q", "broken.yml")
     assert tool("lint", "--key-file", key_file, world.repository).returncode == 0
+
+
+@pytest.mark.usefixtures("carrier")
+def test_a_key_that_is_missing_is_named_with_its_setting(tmp_path):
+    settings = tmp_path / "server.yml"
+    settings.write_text(f"encrypt.key-file: {tmp_path}/none\n", encoding="utf-8")
+    path = os.path.join(os.environ["GODWIT_BIN"], "configserver")
+    run = subprocess.run([path, "-config", settings, "-dir", tmp_path, "-port", "0"], capture_output=True, text=True,
+                         timeout=30, check=False)
+    assert run.returncode == 1
+    assert f"encrypt.key-file: {tmp_path}/none: No such file" in run.stderr
