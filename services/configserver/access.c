@@ -12,6 +12,7 @@
 
 #include "files/arena.h"
 #include "files/bounds.h"
+#include "problem.h"
 
 #define HEADER_MAX 4096
 
@@ -212,9 +213,9 @@ static bool anybody_may(const cs_access *access, cs_action action, const char *a
     return false;
 }
 
-static void refuse_unknown(gw_http_response *res, const char *why)
+static void refuse_unknown(const gw_http_request *req, gw_http_response *res, const char *why)
 {
-    gw_http_problem(res, 401, "%s", why);
+    cs_problem(req, res, 401, why);
     gw_http_set_header(res, "WWW-Authenticate", "Basic realm=\"configserver\", Bearer");
 }
 
@@ -232,13 +233,16 @@ static const char *name_of(cs_action action)
     return "";
 }
 
-static void refuse_forbidden(gw_http_response *res, cs_action action, const char *application,
-                             const char *profiles)
+static void refuse_forbidden(const gw_http_request *req, gw_http_response *res, cs_action action,
+                             const char *application, const char *profiles)
 {
     bool is_for = application != NULL && profiles != NULL;
-    gw_http_problem(res, 403, "these credentials do not allow '%s'%s%s%s%s: see godwit.access",
-                    name_of(action), is_for ? " for " : "", is_for ? application : "",
-                    is_for ? "/" : "", is_for ? profiles : "");
+    gw_error why = GW_ERROR_INIT;
+    gw_error_set(&why, GW_E_DENIED, 0,
+                 "these credentials do not allow '%s'%s%s%s%s: see godwit.access", name_of(action),
+                 is_for ? " for " : "", is_for ? application : "", is_for ? "/" : "",
+                 is_for ? profiles : "");
+    cs_problem(req, res, 403, why.text);
 }
 
 typedef enum verdict { UNKNOWN, FORBIDDEN, ALLOWED } verdict;
@@ -268,22 +272,22 @@ bool cs_access_allow(const cs_access *access, const gw_http_request *req, gw_htt
     }
     credentials given;
     if (!read_credentials(req, &given)) {
-        refuse_unknown(res, "the credentials are neither Basic nor Bearer, or broken");
+        refuse_unknown(req, res, "the credentials are neither Basic nor Bearer, or broken");
         return false;
     }
     if (!given.is_given) {
         if (anybody_may(access, action, application, profiles)) {
             return true;
         }
-        refuse_unknown(res, "credentials are needed: Basic, or a Bearer token");
+        refuse_unknown(req, res, "credentials are needed: Basic, or a Bearer token");
         return false;
     }
     verdict found = judge(access, &given, action, application, profiles);
     OPENSSL_cleanse(&given, sizeof(given));
     if (found == UNKNOWN) {
-        refuse_unknown(res, "wrong user, password or token");
+        refuse_unknown(req, res, "wrong user, password or token");
     } else if (found == FORBIDDEN) {
-        refuse_forbidden(res, action, application, profiles);
+        refuse_forbidden(req, res, action, application, profiles);
     }
     return found == ALLOWED;
 }
