@@ -223,3 +223,7 @@ def test_health_says_how_each_repository_is(server):
     repository = health["components"]["configServer"]["details"]["repositories"][0]
     assert health["status"] == "UP"
     assert repository["state"] == "fresh" and len(repository["version"]) == 40
+
+
+def test_the_log_says_what_is_served(server):
+    server.world.config.wait_lines(f"repository: default: {server.world.repository} is served")

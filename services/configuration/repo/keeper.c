@@ -272,6 +272,9 @@ static gw_status on_good_sync(cs_keeper *keeper, cs_refs *refs, gw_error *err)
     if (st == GW_OK) {
         if (was_stale) {
             gw_log_info("repository", "%s: up to date again", keeper->options->name);
+        } else if (before == NULL || before->refs == NULL) {
+            gw_log_at(keeper->is_expanded ? GW_LOG_DEBUG : GW_LOG_INFO, "repository",
+                      "%s: %s is served", keeper->options->name, keeper->uri);
         }
         cs_checker_start(&keeper->checker, moment);
     }
