@@ -66,11 +66,11 @@ static gw_status read_push(const cs_host *host, const json_t *body, const cs_web
     return st == GW_OK ? host->add_files(&push->names, body) : st;
 }
 
-static gw_status read_json(const cs_webhook *hook, const cs_webhook_rules *rules, cs_push *push,
-                           gw_error *err)
+static gw_status read_json(const cs_webhook *hook, cs_text text, const cs_webhook_rules *rules,
+                           cs_push *push, gw_error *err)
 {
     json_error_t where;
-    json_t *body = json_loadb(hook->body, hook->body_len, JSON_REJECT_DUPLICATES, &where);
+    json_t *body = json_loadb(text.bytes, text.len, JSON_REJECT_DUPLICATES, &where);
     if (body == NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "the body is not JSON: line %d, column %d",
                             where.line, where.column);
@@ -82,41 +82,72 @@ static gw_status read_json(const cs_webhook *hook, const cs_webhook_rules *rules
     return st;
 }
 
-static gw_status add_form_value(cs_names *names, const char *value, size_t len)
+/* Take the next value of this name out of a form, as it is written; false at the end. */
+static bool next_value(cs_text *form, const char *name, cs_text *ret_value)
+{
+    size_t name_len = strlen(name);
+    while (form->len > 0) {
+        const char *end = memchr(form->bytes, '&', form->len);
+        cs_text field = {form->bytes, end == NULL ? form->len : (size_t)(end - form->bytes)};
+        size_t taken = field.len + (end != NULL);
+        *form = (cs_text){form->bytes + taken, form->len - taken};
+        if (field.len > name_len && memcmp(field.bytes, name, name_len) == 0 &&
+            field.bytes[name_len] == '=') {
+            *ret_value = (cs_text){field.bytes + name_len + 1, field.len - name_len - 1};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Append a value as it was meant. */
+static gw_status decode(cs_text value, gw_buf *out)
 {
     gw_buf plain;
-    gw_buf decoded;
-    gw_buf_init(&plain, 3 * CS_WEBHOOK_PATH_MAX);
-    gw_buf_init(&decoded, 3 * CS_WEBHOOK_PATH_MAX);
-    for (size_t i = 0; i < len; i++) {
-        gw_buf_add_char(&plain, value[i] == '+' ? ' ' : value[i]);
+    gw_buf_init(&plain, 0);
+    for (size_t i = 0; i < value.len; i++) {
+        gw_buf_add_char(&plain, value.bytes[i] == '+' ? ' ' : value.bytes[i]);
     }
     gw_status st = gw_buf_status(&plain);
     if (st == GW_OK && plain.len > 0) {
-        st = gw_url_decode(&decoded, plain.data, plain.len);
-    }
-    if (st == GW_OK && decoded.len > 0) {
-        st = cs_names_add_path(names, (cs_text){decoded.data, decoded.len});
+        st = gw_url_decode(out, plain.data, plain.len);
     }
     gw_buf_dispose(&plain);
-    gw_buf_dispose(&decoded);
     return st;
 }
 
-static gw_status read_form(const cs_webhook *hook, cs_names *names)
+static gw_status read_paths(cs_text form, cs_names *names)
 {
-    const char *p = hook->body;
-    const char *end = hook->body + hook->body_len;
     gw_status st = GW_OK;
-    while (st == GW_OK && p < end) {
-        const char *next = memchr(p, '&', (size_t)(end - p));
-        const char *field_end = next == NULL ? end : next;
-        size_t len = (size_t)(field_end - p);
-        if (len > 5 && memcmp(p, "path=", 5) == 0) {
-            st = add_form_value(names, p + 5, len - 5);
+    cs_text value;
+    while (st == GW_OK && next_value(&form, "path", &value)) {
+        if (value.len > 3 * CS_WEBHOOK_PATH_MAX) {
+            return GW_E_LIMIT;
         }
-        p = next == NULL ? end : next + 1;
+        gw_buf path;
+        gw_buf_init(&path, 0);
+        st = decode(value, &path);
+        if (st == GW_OK && path.len > 0) {
+            st = cs_names_add_path(names, (cs_text){path.data, path.len});
+        }
+        gw_buf_dispose(&path);
     }
+    return st;
+}
+
+/* GitHub, Gitea and Gogs can be told to send their JSON in a form. */
+static gw_status read_payload(const cs_webhook *hook, cs_text value, const cs_webhook_rules *rules,
+                              cs_push *push, gw_error *err)
+{
+    gw_buf json;
+    gw_buf_init(&json, 0);
+    gw_status st = decode(value, &json);
+    if (st == GW_OK) {
+        st = read_json(hook, (cs_text){json.data, json.len}, rules, push, err);
+    } else if (st == GW_E_INVALID) {
+        gw_error_set(err, st, 0, "the form's 'payload' has a broken escape or a NUL");
+    }
+    gw_buf_dispose(&json);
     return st;
 }
 
@@ -132,10 +163,16 @@ static bool is_form(const cs_webhook *hook)
 static gw_status read_body(const cs_webhook *hook, const cs_webhook_rules *rules, cs_push *push,
                            gw_error *err)
 {
+    cs_text body = {hook->body, hook->body_len};
+    cs_text form = body;
+    cs_text payload;
     if (!is_form(hook)) {
-        return read_json(hook, rules, push, err);
+        return read_json(hook, body, rules, push, err);
     }
-    gw_status st = read_form(hook, &push->names);
+    if (next_value(&form, "payload", &payload) && payload.len > 0) {
+        return read_payload(hook, payload, rules, push, err);
+    }
+    gw_status st = read_paths(body, &push->names);
     return st == GW_E_INVALID
                ? gw_error_set(err, st, 0, "the form's 'path' has a broken escape or a NUL")
                : st;

@@ -87,6 +87,7 @@ static void files_become_names(void **state)
     "\"commits\":[{\"added\":[\"a.yml\"],\"removed\":[\"b.yml\"],\"modified\":[\"c-dev.yml\"]},"   \
     "{\"modified\":[\"a.yml\",\"d.yml\"]}]"
 #define ALL_COMMITS "a,b,c-dev,c,d"
+#define FORM        "Content-Type: application/x-www-form-urlencoded"
 
 static void every_host_is_understood(void **state)
 {
@@ -108,6 +109,14 @@ static void every_host_is_understood(void **state)
          "foo,bar-dev,bar,a b"},
         {{"Content-Type: application/x-www-form-urlencoded"}, "", ""},
         {{"X-GitHub-Event: push"}, "{" COMMITS "}", ALL_COMMITS},
+        {{"X-GitHub-Event: push", FORM},
+         "payload=%7B%22commits%22%3A%5B%7B%22added%22%3A%5B%22my+app-x.yml%22%2C%22b.yml%22%5D%7D%"
+         "5D%7D",
+         "my app-x,my app,b"},
+        {{"X-GitHub-Event: push", FORM}, "x=1&payload={" COMMITS "}", ALL_COMMITS},
+        {{"X-GitHub-Event: ping", FORM}, "payload=%7B%22zen%22%3A%22x%22%7D", ""},
+        {{FORM}, "payload=%7B%22path%22%3A%22foo.yml%22%7D", "foo"},
+        {{FORM}, "payload=&path=foo.yml", "foo"},
         {{"X-GitHub-Event: ping"}, "{\"zen\":\"x\"}", ""},
         {{"X-GitHub-Event: push"}, "{\"commits\":[]}", ""},
         {{"X-GitHub-Event: push"}, "{\"commits\":{\"a\":5}}", ""},
@@ -169,6 +178,10 @@ static void hostile_bodies_are_refused(void **state)
         {form, "path=a\0b", 8, "has a broken escape or a NUL"},
         {form, "path=%00", 8, "the form's 'path' has a broken escape"},
         {form, "path=a%2", 8, "the form's 'path' has a broken escape"},
+        {form, "payload=%zz", 11, "the form's 'payload' has a broken escape"},
+        {form, "payload=%00", 11, "the form's 'payload' has a broken escape"},
+        {form, "payload=%7B%22", 14, "the body is not JSON: line 1, column"},
+        {form, "payload=x\0y", 11, "is not JSON"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         char *names = NULL;
