@@ -65,8 +65,11 @@ static cs_text stem_of(cs_text path)
 
 gw_status cs_names_add_path(cs_names *names, cs_text path)
 {
-    if (path.len > CS_WEBHOOK_PATH_MAX || ++names->n_paths > CS_WEBHOOK_PATHS_MAX) {
+    if (path.len > CS_WEBHOOK_PATH_MAX) {
         return GW_E_LIMIT;
+    }
+    if (++names->n_paths > CS_WEBHOOK_PATHS_MAX) {
+        return add_name(names, (cs_text){EVERYBODY, 1});
     }
     if (path.len > 0 && memchr(path.bytes, 0, path.len) != NULL) {
         return GW_E_INVALID;

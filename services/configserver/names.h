@@ -25,8 +25,8 @@ void cs_names_dispose(cs_names *names);
 
 /*
  * The names for one changed file: "dir/tax-eu-dev.yml" may be tax-eu-dev, tax-eu with a profile, or
- * tax; "application.yml" is everybody. With too many names everybody is added instead. GW_E_INVALID
- * for a NUL, GW_E_LIMIT, GW_E_NOMEM.
+ * tax; "application.yml" is everybody. With too many names or files everybody is added instead.
+ * GW_E_INVALID for a NUL, GW_E_LIMIT for a path that is too long, GW_E_NOMEM.
  */
 gw_status cs_names_add_path(cs_names *names, cs_text path);
 

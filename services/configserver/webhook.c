@@ -193,8 +193,7 @@ gw_status cs_webhook_read(const cs_webhook *hook, cs_push *push, gw_error *err)
                                            "host that is known nor with a 'path'");
     }
     if (st == GW_E_LIMIT) {
-        return gw_error_set(err, st, 0, "more than %u paths, or one of more than %u bytes",
-                            CS_WEBHOOK_PATHS_MAX, CS_WEBHOOK_PATH_MAX);
+        return gw_error_set(err, st, 0, "a path of more than %u bytes", CS_WEBHOOK_PATH_MAX);
     }
     if (st == GW_E_NOMEM) {
         return gw_error_set(err, st, 0, "out of memory");

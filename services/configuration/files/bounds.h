@@ -45,8 +45,8 @@
 #define CS_PLACEHOLDER_DEPTH_MAX 32u
 #define CS_NEAREST_LOOKS_MAX     20000u /* files an unknown application is compared with */
 #define CS_WAIT_MAX_S            60u    /* of a long poll */
-#define CS_CHANGED_PATHS_MAX     4096u /* of one change of a repository; more stand for all */
-#define CS_WEBHOOK_PATHS_MAX     4096u
+#define CS_CHANGED_PATHS_MAX     4096u  /* of one change of a repository; more stand for all */
+#define CS_WEBHOOK_PATHS_MAX     4096u  /* of one push; more stand for all */
 #define CS_WEBHOOK_PATH_MAX      1024u
 #define CS_WEBHOOK_NAMES_MAX     512u
 #define CS_WEBHOOK_URLS_MAX      16u /* of the repository that was pushed to; more are passed over */
