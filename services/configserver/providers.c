@@ -138,27 +138,39 @@ static const cs_host *bitbucket_of(const cs_webhook *hook, const json_t *body)
                : NULL;
 }
 
+static const struct {
+    const char *header;
+    const char *event;
+    cs_host host;
+} hosts[] = {
+    /* First: Gitea and Forgejo send the headers of the two below as well. */
+    {"X-Gitea-Event", "push", {"Gitea", CS_GITEA, add_gitea, add_ref}},
+    {"X-Gogs-Event", "push", {"Gogs", CS_GOGS, add_commits, add_ref}},
+    {"X-GitHub-Event", "push", {"GitHub", CS_GITHUB, add_commits, add_ref}},
+    {"X-Gitlab-Event", "Push Hook", {"GitLab", CS_GITLAB, add_commits, add_ref}},
+    {"X-Git-Oschina-Event", "Push Hook", {"Gitee", CS_GITEE, add_commits, add_ref}},
+    {"X-Gitee-Event", "Push Hook", {"Gitee", CS_GITEE, add_commits, add_ref}},
+};
+
 const cs_host *cs_host_of(const cs_webhook *hook, const json_t *body)
 {
-    static const struct {
-        const char *header;
-        const char *event;
-        cs_host host;
-    } hosts[] = {
-        /* First: Gitea and Forgejo send the headers of the two below as well. */
-        {"X-Gitea-Event", "push", {"Gitea", CS_GITEA, add_gitea, add_ref}},
-        {"X-Gogs-Event", "push", {"Gogs", CS_GOGS, add_commits, add_ref}},
-        {"X-GitHub-Event", "push", {"GitHub", CS_GITHUB, add_commits, add_ref}},
-        {"X-Gitlab-Event", "Push Hook", {"GitLab", CS_GITLAB, add_commits, add_ref}},
-        {"X-Git-Oschina-Event", "Push Hook", {"Gitee", CS_GITEE, add_commits, add_ref}},
-        {"X-Gitee-Event", "Push Hook", {"Gitee", CS_GITEE, add_commits, add_ref}},
-    };
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         if (header_is(hook, hosts[i].header, hosts[i].event)) {
             return &hosts[i].host;
         }
     }
     return bitbucket_of(hook, body);
+}
+
+const char *cs_event_of(const cs_webhook *hook)
+{
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        const char *event = hook->header(hook->ctx, hosts[i].header);
+        if (event != NULL) {
+            return event;
+        }
+    }
+    return NULL;
 }
 
 static gw_status add_url(cs_push *push, const json_t *value)

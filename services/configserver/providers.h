@@ -23,6 +23,9 @@ typedef struct cs_host {
 /* The host whose push this is; NULL when it is none, or of a host that is not known. Static. */
 const cs_host *cs_host_of(const cs_webhook *hook, const json_t *body);
 
+/* What the host says that has happened, "ping"; NULL when no header says it. Borrowed. */
+const char *cs_event_of(const cs_webhook *hook);
+
 /* Paths of a string, or of an array of strings; anything else is no path. */
 gw_status cs_names_add_json(cs_names *names, const json_t *value);
 

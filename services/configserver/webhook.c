@@ -178,6 +178,22 @@ static gw_status read_body(const cs_webhook *hook, const cs_webhook_rules *rules
                : st;
 }
 
+static void explain_silence(const cs_webhook *hook, cs_push *push)
+{
+    const char *event = cs_event_of(hook);
+    if (push->names.n_paths > 0) {
+        snprintf(push->reason, sizeof(push->reason),
+                 "no application reads the files that the body names");
+    } else if (event != NULL && push->host == NULL) {
+        snprintf(push->reason, sizeof(push->reason), "the host tells of '%.64s', which is no push",
+                 event);
+    } else {
+        snprintf(push->reason, sizeof(push->reason),
+                 "the body names no file, neither as a push of a git host that is known nor with a "
+                 "'path'");
+    }
+}
+
 gw_status cs_webhook_read(const cs_webhook *hook, cs_push *push, gw_error *err)
 {
     static const cs_webhook_rules no_rules;
@@ -187,10 +203,7 @@ gw_status cs_webhook_read(const cs_webhook *hook, cs_push *push, gw_error *err)
         st = read_body(hook, rules, push, err);
     }
     if (st == GW_OK && push->names.n == 0 && push->reason[0] == '\0') {
-        snprintf(push->reason, sizeof(push->reason), "%s",
-                 push->names.n_paths > 0 ? "no application reads the files that the body names"
-                                         : "the body names no file, neither as a push of a git "
-                                           "host that is known nor with a 'path'");
+        explain_silence(hook, push);
     }
     if (st == GW_E_LIMIT) {
         return gw_error_set(err, st, 0, "a path of more than %u bytes", CS_WEBHOOK_PATH_MAX);

@@ -413,6 +413,30 @@ static void branches_are_a_list(void **state)
     }
 }
 
+/* What a new webhook sends first; its log line is what one looks for. */
+static void what_is_no_push_is_said_to_be_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *headers[3];
+        const char *reason;
+    } cases[] = {
+        {{"X-GitHub-Event: ping"}, "the host tells of 'ping', which is no push"},
+        {{"X-Gitlab-Event: Tag Push Hook"}, "the host tells of 'Tag Push Hook', which is no push"},
+        {{"X-GitHub-Event: push"}, "the body names no file"},
+        {{NULL}, "the body names no file"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_push push;
+        gw_error err = GW_ERROR_INIT;
+        assert_int_equal(read_push(cases[i].headers, "{}", NULL, false, &push, &err), GW_OK);
+        if (strncmp(push.reason, cases[i].reason, strlen(cases[i].reason)) != 0) {
+            fail_msg("case %zu: '%s'", i, push.reason);
+        }
+        cs_push_dispose(&push);
+    }
+}
+
 static void hosts_can_be_switched_off(void **state)
 {
     (void)state;
@@ -487,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_user_needs_no_signature),
         cmocka_unit_test(pushes_to_other_branches_concern_nobody),
         cmocka_unit_test(branches_are_a_list),
+        cmocka_unit_test(what_is_no_push_is_said_to_be_none),
         cmocka_unit_test(hosts_can_be_switched_off),
         cmocka_unit_test(hostile_bodies_are_bounded),
     };
