@@ -155,8 +155,8 @@ static bool has_file_of(const cs_tree *tree, const char *path)
         if (strncmp(at, path, len) != 0) {
             return false;
         }
-        if ((at[len] == '.' || at[len] == '-') && strchr(at + len, '/') == NULL &&
-            cs_format_is_known(at)) {
+        bool is_its = at[len] == '-' || (at[len] == '.' && strrchr(at + len, '.') == at + len);
+        if (is_its && strchr(at + len, '/') == NULL && cs_format_is_known(at)) {
             return true;
         }
     }

@@ -440,8 +440,13 @@ static void shared_files_do_not_make_an_application_known(void **state)
     world *w = *state;
     w->rules.refuse_unknown = true;
     static const double_file shared[] = {
-        {"application.yml", "s: 1\n"}, {"foo.yml", "a: 1\n"},     {"billing-eu-dev.yml", "a: 1\n"},
-        {"foobar/x.yml", "a: 1\n"},    {"readme.txt", "hello\n"}, {NULL, NULL},
+        {"application.yml", "s: 1\n"},
+        {"foo.yml", "a: 1\n"},
+        {"billing-eu-dev.yml", "a: 1\n"},
+        {"foobar/x.yml", "a: 1\n"},
+        {"readme.txt", "hello\n"},
+        {"baz.qux.yml", "a: 1\n"},
+        {NULL, NULL},
     };
     static const double_label one = {.name = "main", .version = COMMIT, .files = shared};
     static const struct {
@@ -454,6 +459,8 @@ static void shared_files_do_not_make_an_application_known(void **state)
         {"billing-eu", 200, ""}, /* the same */
         {"application", 200, ""},
         {"foo,billing", 200, ""},
+        {"baz.qux", 200, ""},
+        {"baz", 404, "no file of an application 'baz'"},
         {"fooo", 404, "no file of an application 'fooo'; did you mean foo?"},
         {"foo,biling", 404, "no file of an application 'biling'; did you mean billing?"},
         {"foobar", 404,
