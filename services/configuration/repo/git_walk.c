@@ -26,6 +26,16 @@ static bool is_lock(const char *name)
     return len >= 5 && strcmp(name + len - 5, ".lock") == 0;
 }
 
+/* Whoever opened a pipe would wait for somebody to write. */
+static bool is_special(const char *path, const struct dirent *entry)
+{
+    struct stat st;
+    if (entry->d_type == DT_REG || entry->d_type == DT_DIR) {
+        return false;
+    }
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static bool is_directory(const char *path, const struct dirent *entry)
 {
     struct stat st;
@@ -47,7 +57,9 @@ static gw_status walk_entry(ref_walk *walk, size_t len, const struct dirent *ent
         return gw_error_set(err, GW_E_LIMIT, 0, "%s: the names of refs are too long", walk->path);
     }
     gw_status st = GW_OK;
-    if (is_directory(walk->path, entry)) {
+    if (is_special(walk->path, entry)) {
+        st = gw_error_set(err, GW_E_IO, 0, "%s: neither a file nor a directory", walk->path);
+    } else if (is_directory(walk->path, entry)) {
         st = walk_dir(walk, len + (size_t)n, err);
     } else if (!is_lock(entry->d_name)) {
         st = walk->visit(walk->ctx, walk->path, walk->path + walk->root_len, false, err);

@@ -99,6 +99,11 @@ uint64_t cs_keeper_delay_ms(unsigned refresh_s, unsigned n_failures, bool is_rea
 /* Whether this thread is one of a keeper's, which must not wait for itself. */
 bool cs_keeper_is_here(void);
 
+#define CS_HUNG_MS 10000u /* a look at a local repository is over long before */
+
+/* Whether a local repository has not answered for so long that nobody knows how it is. */
+bool cs_keeper_is_hung(const cs_keeper *keeper, uint64_t now_ms);
+
 /* Whether a sync runs. */
 bool cs_keeper_is_behind(cs_keeper *keeper);
 

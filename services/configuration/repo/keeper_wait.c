@@ -20,6 +20,13 @@ bool cs_keeper_is_behind(cs_keeper *keeper)
     return n_done < atomic_load(&keeper->n_begun);
 }
 
+bool cs_keeper_is_hung(const cs_keeper *keeper, uint64_t now_ms)
+{
+    uint64_t n_done = atomic_load(&keeper->n_done);
+    return keeper->watch_fd >= 0 && n_done < atomic_load(&keeper->n_begun) &&
+           now_ms >= atomic_load(&keeper->began_ms) + CS_HUNG_MS;
+}
+
 void cs_keeper_wait(cs_keeper *keeper, uint64_t n_syncs, uint64_t deadline_ms)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),

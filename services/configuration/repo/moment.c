@@ -62,10 +62,15 @@ void cs_moment_unref(cs_moment *moment)
     free(moment);
 }
 
+bool cs_moment_is_fresh(const cs_moment *moment)
+{
+    return moment->st == GW_OK && !cs_keeper_is_hung(moment->keeper, gw_clock_ms());
+}
+
 uint64_t cs_moment_age_ms(const cs_moment *moment)
 {
     uint64_t good_ms = atomic_load(&moment->keeper->good_ms);
-    if (good_ms == 0 || (moment->st == GW_OK && moment->keeper->watch_fd >= 0)) {
+    if (good_ms == 0 || (moment->keeper->watch_fd >= 0 && cs_moment_is_fresh(moment))) {
         return 0;
     }
     uint64_t now = gw_clock_ms();

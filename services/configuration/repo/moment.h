@@ -62,6 +62,9 @@ gw_status cs_moment_load(cs_moment *moment, cs_moment *before, gw_error *err);
  */
 gw_status cs_moment_tree(cs_moment *moment, const char *label, cs_tree **ret_tree, gw_error *err);
 
+/* Whether the last sync was good, and no other hangs. */
+bool cs_moment_is_fresh(const cs_moment *moment);
+
 /* Since the last good sync; 0 if there was none, and while a watch says that nothing changed. */
 uint64_t cs_moment_age_ms(const cs_moment *moment);
 

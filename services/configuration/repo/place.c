@@ -55,7 +55,7 @@ static gw_status use(search *look, cs_moment *moment, gw_error *err)
     strcpy(place->label, label);
     place->repo_name = keeper->options->name;
     place->is_directory = keeper->options->is_directory;
-    place->is_stale = moment->st != GW_OK;
+    place->is_stale = !cs_moment_is_fresh(moment);
     place->age_ms = cs_moment_age_ms(moment);
     place->inside = cs_moment_ref(moment);
     return find_dirs(look, moment, err);

@@ -369,11 +369,13 @@ void cs_view_repo(const cs_view *view, size_t i, cs_repo_state *ret_state)
         .has_patterns = keeper->options->n_patterns > 0,
         .is_expanded = keeper->is_expanded,
         .is_ready = moment->refs != NULL,
-        .is_fresh = moment->st == GW_OK,
+        .is_fresh = cs_moment_is_fresh(moment),
         .age_ms = cs_moment_age_ms(moment),
         .n_faulty_files = atomic_load(&((cs_moment *)(uintptr_t)moment)->n_faulty),
     };
-    strcpy(ret_state->reason, moment->reason);
+    strcpy(ret_state->reason, moment->st == GW_OK && !ret_state->is_fresh
+                                  ? "its file system does not answer"
+                                  : moment->reason);
     if (ref != NULL) {
         strcpy(ret_state->default_commit, ref->commit.id);
     }

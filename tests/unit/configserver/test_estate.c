@@ -588,6 +588,22 @@ static void many_that_hang_are_waited_for_once(void **state)
     finish(estate);
 }
 
+static void what_hangs_is_not_fresh(void **state)
+{
+    (void)state;
+    cs_keeper keeper = {.watch_fd = 3};
+    atomic_init(&keeper.began_ms, 5000);
+    atomic_init(&keeper.n_begun, 2);
+    atomic_init(&keeper.n_done, 1);
+    assert_false(cs_keeper_is_hung(&keeper, 5000 + CS_HUNG_MS - 1));
+    assert_true(cs_keeper_is_hung(&keeper, 5000 + CS_HUNG_MS));
+    keeper.watch_fd = -1; /* a fetch may take its time */
+    assert_false(cs_keeper_is_hung(&keeper, 5000 + CS_HUNG_MS));
+    keeper.watch_fd = 3;
+    atomic_store(&keeper.n_done, 2);
+    assert_false(cs_keeper_is_hung(&keeper, 5000 + CS_HUNG_MS));
+}
+
 static void it_stops_while_a_sync_hangs(void **state)
 {
     (void)state;
@@ -1107,6 +1123,7 @@ int main(void)
         cmocka_unit_test(what_is_written_without_end_is_read_now_and_then),
         cmocka_unit_test(a_hung_repository_holds_up_no_other),
         cmocka_unit_test(many_that_hang_are_waited_for_once),
+        cmocka_unit_test(what_hangs_is_not_fresh),
         cmocka_unit_test(it_stops_while_a_sync_hangs),
         cmocka_unit_test(syncs_are_for_what_they_name),
         cmocka_unit_test(faults_are_counted_on_load),

@@ -692,6 +692,31 @@ static void write_new(const char *dir, const char *name, const char *text)
     close(fd);
 }
 
+/* Opening one would never end. */
+static void a_pipe_among_refs_is_an_error(void **state)
+{
+    (void)state;
+    fixture fix;
+    fixture_make(&fix, true);
+    fixture_commit_file(&fix, "main", "a.yml", "a: 1\n", NULL);
+    cs_backend *repo = open_repo(fix.repo);
+    char pipe_path[512], link_path[512];
+    snprintf(pipe_path, sizeof(pipe_path), "%s/refs/heads/pipe", fix.repo);
+    snprintf(link_path, sizeof(link_path), "%s/refs/heads/link", fix.repo);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    cs_refs *refs = NULL;
+    gw_error err = GW_ERROR_INIT;
+    assert_int_equal(repo->class->sync(repo, &refs, &err), GW_E_IO);
+    assert_non_null(strstr(err.text, "refs/heads/pipe: neither a file nor a directory"));
+    assert_int_equal(symlink("/dev/tty", link_path), 0);
+    assert_int_equal(unlink(pipe_path), 0);
+    assert_int_equal(repo->class->sync(repo, &refs, &err), GW_E_IO);
+    assert_int_equal(unlink(link_path), 0);
+    expect_text(repo, "main", "a.yml", "a: 1\n");
+    close_repo(repo);
+    fixture_remove(&fix);
+}
+
 static void a_path_has_an_end(void **state)
 {
     (void)state;
@@ -950,6 +975,7 @@ int main(void)
         cmocka_unit_test(a_huge_file_is_not_read),
         cmocka_unit_test(a_bomb_of_directories_is_a_limit),
         cmocka_unit_test(huge_objects_are_limits),
+        cmocka_unit_test(a_pipe_among_refs_is_an_error),
         cmocka_unit_test(a_path_has_an_end),
         cmocka_unit_test(there_are_only_so_many_refs),
         cmocka_unit_test(the_working_tree_is_not_looked_at),
