@@ -238,6 +238,13 @@ static gw_status refuse_unknown(const cs_settings_reader *r)
                                 "%s: '%s' is not a setting of configserver", setting.origin,
                                 setting.key);
         }
+        /* Taken as it stands, a key would be a word that everybody can read in a repository. */
+        if (cs_settings_open(r->file, prefixes[i], SERVER ".overrides", &setting)) {
+            return gw_error_set(r->err, GW_E_INVALID, 0,
+                                "%s: '%s' has a ${placeholder} for which there is no environment "
+                                "variable; '\\${' stands for the characters themselves",
+                                setting.origin, setting.key);
+        }
     }
     return GW_OK;
 }

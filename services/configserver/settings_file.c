@@ -20,6 +20,7 @@
 typedef struct entry {
     cs_setting setting;
     bool is_used;
+    bool is_open; /* it has a placeholder for which there is no variable */
 } entry;
 
 struct cs_settings_file {
@@ -53,17 +54,20 @@ static gw_status read_bytes(int fd, const char *path, gw_buf *out, gw_error *err
                        : gw_error_set(err, st, 0, "-config %s: %s", path, gw_status_text(st));
 }
 
+/* `ctx` is a bool: whether one was missing. */
 static bool find_variable(void *ctx, cs_text key, cs_text *ret_value)
 {
-    (void)ctx;
+    bool *is_missing = ctx;
     char name[VARIABLE_MAX];
     if (key.len == 0 || key.len >= sizeof(name)) {
+        *is_missing = true;
         return false;
     }
     memcpy(name, key.bytes, key.len);
     name[key.len] = '\0';
     const char *value = getenv(name);
     *ret_value = (cs_text){value, value == NULL ? 0 : strlen(value)};
+    *is_missing |= value == NULL;
     return value != NULL;
 }
 
@@ -71,7 +75,9 @@ static gw_status add_entry(cs_settings_file *self, const cs_property *property, 
 {
     gw_buf value;
     gw_buf_init(&value, CS_FILE_BYTES_MAX);
-    gw_status st = cs_placeholders_resolve(&value, property->value, find_variable, NULL, err);
+    bool is_missing = false;
+    gw_status st =
+        cs_placeholders_resolve(&value, property->value, find_variable, &is_missing, err);
     if (st != GW_OK) {
         gw_buf_dispose(&value);
         return gw_error_prefix(err, st, "%s:%u", self->file.path, property->line);
@@ -87,9 +93,11 @@ static gw_status add_entry(cs_settings_file *self, const cs_property *property, 
         .value = cs_arena_copy(&self->arena, value.len == 0 ? "" : value.data, value.len).bytes,
         .origin = cs_arena_copy(&self->arena, origin.data, origin.len).bytes,
     };
+    /* With a default it is not, although the variable is missing. */
+    bool is_open = is_missing && setting.value != NULL && strstr(setting.value, "${") != NULL;
     gw_buf_dispose(&value);
     gw_buf_dispose(&origin);
-    self->entries[self->n_entries++] = (entry){setting, false};
+    self->entries[self->n_entries++] = (entry){setting, false, is_open};
     return setting.value == NULL || setting.origin == NULL
                ? gw_error_set(err, GW_E_LIMIT, 0, "%s: too large", self->file.path)
                : GW_OK;
@@ -386,6 +394,20 @@ bool cs_settings_unknown(const cs_settings_file *file, const char *prefix, cs_se
         const char *rest = skip_key(file->entries[i].setting.key, prefix);
         if (!file->entries[i].is_used && rest != NULL && strchr(".[", rest[0]) != NULL) {
             *ret_setting = file->entries[i].setting;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cs_settings_open(const cs_settings_file *file, const char *prefix, const char *but,
+                      cs_setting *ret_setting)
+{
+    for (size_t i = 0; i < file->n_entries; i++) {
+        const entry *it = &file->entries[i];
+        bool is_below = skip_key(it->setting.key, prefix) != NULL;
+        if (it->is_open && is_below && skip_key(it->setting.key, but) == NULL) {
+            *ret_setting = it->setting;
             return true;
         }
     }

@@ -64,4 +64,9 @@ bool cs_settings_below(cs_settings_file *file, const char *prefix, size_t i, con
  * none. */
 bool cs_settings_unknown(const cs_settings_file *file, const char *prefix, cs_setting *ret_setting);
 
+/* A key that begins with `prefix`, and not with `but`, whose value has a ${placeholder} for which
+ * there is no variable of the environment; false if there is none. */
+bool cs_settings_open(const cs_settings_file *file, const char *prefix, const char *but,
+                      cs_setting *ret_setting);
+
 #endif

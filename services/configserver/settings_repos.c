@@ -100,6 +100,22 @@ static gw_status read_named_repo(const cs_settings_reader *r, const char *name,
     return add_repo(r, &repo);
 }
 
+/* Spring's server can have files from there, too. */
+static bool is_elsewhere(const cs_settings_reader *r, cs_setting *ret_setting)
+{
+    static const char *const others[] = {"composite", "vault", "svn",       "jdbc",
+                                         "redis",     "awss3", "credhub",   "mongodb",
+                                         "gcp",       "aws",   "kubernetes"};
+    for (size_t i = 0; i < N(others); i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof(prefix), "%s.%s", SERVER, others[i]);
+        if (cs_settings_unknown(r->file, prefix, ret_setting)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static gw_status read_git(const cs_settings_reader *r, const char *uri_of_flag)
 {
     cs_repo_options base = {.name = "default",
@@ -117,6 +133,14 @@ static gw_status read_git(const cs_settings_reader *r, const char *uri_of_flag)
     for (size_t i = 0;
          st == GW_OK && cs_settings_name_below(r->file, GIT ".repos", i, name, sizeof(name)); i++) {
         st = read_named_repo(r, name, &base);
+    }
+    cs_setting other;
+    if (st == GW_OK && base.uri == NULL && is_elsewhere(r, &other)) {
+        return gw_error_set(r->err, GW_E_UNSUPPORTED, 0,
+                            "%s: '%s': files come from git or a directory here: " GIT
+                            ".uri, .repos, "
+                            "or " NATIVE ".search-locations",
+                            other.origin, other.key);
     }
     if (st == GW_OK && base.uri == NULL) {
         return gw_error_set(r->err, GW_E_INVALID, 0,

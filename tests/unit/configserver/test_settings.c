@@ -226,7 +226,14 @@ static void test_what_is_refused(void **state)
     refuses("spring.cloud.config.server: {git.uri: /a, prefix: config/}\n", GW_E_INVALID,
             "must begin with '/'");
     refuses("spring.profiles.active: native\n", GW_E_INVALID, "search-locations");
-    refuses("spring.cloud.config.server.vault.host: x\n", GW_E_INVALID, "no repository");
+    refuses("spring.cloud.config.server.vault.host: x\n", GW_E_UNSUPPORTED,
+            "application.yml:1: 'spring.cloud.config.server.vault.host': files come from git or");
+    refuses("spring.cloud.config.server: {composite: [{type: git, uri: /a}]}\n", GW_E_UNSUPPORTED,
+            "composite[0].type': files come from git");
+    refuses("spring.cloud.config.server.git.uri: /a\nencrypt.key: ${NO_SUCH_KEY}\n", GW_E_INVALID,
+            "application.yml:2: 'encrypt.key' has a ${placeholder} for which there is no");
+    refuses("spring.cloud.config.server.git: {uri: '/a/${NO_SUCH_${X}}'}\n", GW_E_INVALID,
+            "there is no environment variable");
     char text[512];
     snprintf(text, sizeof(text), "%s%s", repo, "spring.cloud.config.server.vault.host: x\n");
     refuses(text, GW_E_INVALID, "is not a setting of configserver");
