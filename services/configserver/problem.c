@@ -9,6 +9,7 @@ static const char *title_of(int status)
 {
     switch (status) {
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 413: return "Content Too Large";

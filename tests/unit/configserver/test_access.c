@@ -128,6 +128,8 @@ static void test_who_is_refused_is_told_what_is_missing(void **state)
     assert_non_null(
         strstr(body, "these credentials do not allow 'read' for billing/prod: see godwit.access"));
     assert_non_null(strstr(body, "\"error\":\"Forbidden\"")); /* as Spring Boot has it */
+    assert_int_equal(ask_for(self, "billing:x", NULL, CS_ACTION_READ, "billing/prod", body), 401);
+    assert_non_null(strstr(body, "\"error\":\"Unauthorized\""));
     assert_int_equal(ask_for(self, "billing:b", NULL, CS_ACTION_FILES, "billing/test", body), 403);
     assert_non_null(strstr(body, "do not allow 'files' for billing/test"));
 }
