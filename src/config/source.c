@@ -2,18 +2,16 @@
 #include "config/source.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <godwit/clock.h>
 #include <godwit/health.h>
 #include <godwit/log.h>
 #include <godwit/metrics.h>
 
-#include "config/cache.h"
 #include "config/fetcher.h"
+#include "config/kept.h"
 #include "config/poller.h"
 #include "config/refresher.h"
 #include "config/secrets.h"
@@ -30,10 +28,7 @@ struct gw__source {
     gw__poller *poller;
 
     pthread_mutex_t fetching; /* one load at a time; held during its calls */
-    gw__cache cache;          /* under `fetching` */
-    bool cache_failing;       /* under `fetching` */
-    gw_buf unkept;            /* the last answer, if it is not in the file; under `fetching` */
-    atomic_uint n_faulty;     /* users whose settings are wrong in the last answer */
+    gw__kept kept;            /* under `fetching` */
 
     pthread_mutex_t lock; /* for what follows; held for moments, also under `fetching` */
     gw__known known;      /* of the last answer */
@@ -74,19 +69,6 @@ static bool is_from_cache(gw__source *source)
     return from_cache;
 }
 
-/* What cannot be kept is no reason to refuse what is good. @locks source->fetching held */
-static void keep(gw__source *source, const gw_buf *body)
-{
-    gw_error err = GW_ERROR_INIT;
-    gw_status st =
-        gw__cache_write(&source->cache, body->data != NULL ? body->data : "", body->len, &err);
-    if (st != GW_OK && !source->cache_failing) {
-        gw_log_error("config", "the configuration is not kept for a start without its server: %s",
-                     err.text);
-    }
-    source->cache_failing = st != GW_OK;
-}
-
 /* Put the server's answer in force. @locks source->fetching held */
 static gw_status install(gw__source *source, const gw__answer *answer, gw__change *ret_change,
                          gw_error *err)
@@ -103,12 +85,7 @@ static gw_status install(gw__source *source, const gw__answer *answer, gw__chang
     source->known = answer->known;
     source->n_answers++;
     pthread_mutex_unlock(&source->lock);
-    gw_buf_clear(&source->unkept);
-    if (atomic_load(&source->n_faulty) == 0) {
-        keep(source, &answer->body);
-    } else if (source->cache.path != NULL) { /* what the file has is good to start from */
-        gw_buf_add(&source->unkept, answer->body.data, answer->body.len);
-    }
+    gw__kept_offer(&source->kept, &answer->body);
     if (is_from_cache(source)) {
         gw_log_info("config", "the config server answers again: the configuration is its own");
         gw_health_up(source->health);
@@ -130,33 +107,15 @@ static bool is_away(gw_status st, int native)
     return st == GW_E_UNAVAILABLE || st == GW_E_TIMEOUT || (st == GW_E_PROTOCOL && !refused);
 }
 
-/* To the second; 0 for what is no time. */
-static uint64_t unix_ns_of(const char *saved)
+static gw_status put_kept(gw__source *source, char saved[GW_TIME_MS_LEN + 1], gw_error *err)
 {
-    struct tm tm = {.tm_sec = 0};
-    time_t at = strptime(saved, "%Y-%m-%dT%H:%M:%S", &tm) != NULL ? timegm(&tm) : 0;
-    return at > 0 ? (uint64_t)at * GW_NS_PER_S : 0;
-}
-
-static gw_status put_cached(gw__source *source, char saved[GW_TIME_MS_LEN + 1], gw_error *err)
-{
-    gw_buf body;
-    gw_buf_init(&body, GW__CACHE_MAX);
     gw__environment env = {.properties = NULL};
     gw__change change;
-    gw_status st = gw__cache_read(&source->cache, &body, saved, err);
-    if (st == GW_OK) {
-        st = gw__environment_parse(body.data != NULL ? body.data : "", body.len, &env, err);
-    }
-    if (st == GW_OK) {
-        env.from_cache = true;
-        st = gw__secrets_open(env.properties, source->cipher, err);
-    }
-    if (st == GW_OK) {
-        st = source->put(source->ctx, &env, unix_ns_of(saved), &change, err);
-    }
+    uint64_t unix_ns = 0;
+    gw_status st = gw__kept_read(&source->kept, &env, saved, &unix_ns, err);
+    st = st == GW_OK ? gw__secrets_open(env.properties, source->cipher, err) : st;
+    st = st == GW_OK ? source->put(source->ctx, &env, unix_ns, &change, err) : st;
     gw__properties_unref(env.properties);
-    gw_buf_dispose(&body);
     return st;
 }
 
@@ -166,13 +125,13 @@ static gw_status fall_back(gw__source *source, gw_error *why)
 {
     char saved[GW_TIME_MS_LEN + 1];
     gw_error err = GW_ERROR_INIT;
-    if (put_cached(source, saved, &err) != GW_OK) {
+    if (put_kept(source, saved, &err) != GW_OK) {
         return gw_error_set(why, why->status, why->native, "%s; %s", why->text, err.text);
     }
     gw_log_error("config",
                  "NO CONFIG SERVER: running with the configuration of %s from %s, which may be out "
                  "of date: %s",
-                 saved, source->cache.path, why->text);
+                 saved, gw__kept_path(&source->kept), why->text);
     source->health = gw_health_add("config", false);
     gw_health_down(source->health, "from the cache file, of %s: %s", saved, why->text);
     set_from_cache(source, true);
@@ -225,7 +184,7 @@ gw_status gw__source_load(gw__source *source, gw_error *err)
     gw_error why = GW_ERROR_INIT;
     pthread_mutex_lock(&source->fetching);
     gw_status st = load_locked(source, true, &again, &change, &why);
-    if (is_away(st, why.native) && source->cache.path != NULL) {
+    if (is_away(st, why.native) && gw__kept_path(&source->kept) != NULL) {
         st = fall_back(source, &why);
     }
     pthread_mutex_unlock(&source->fetching);
@@ -254,7 +213,7 @@ gw_status gw__source_reload(gw__source *source, gw_error *err)
 
 static void log_change(const gw__source *source, const gw__change *change)
 {
-    bool faulty = atomic_load(&source->n_faulty) > 0;
+    bool faulty = gw__kept_is_faulty(&source->kept);
     gw_log_at(faulty ? GW_LOG_WARN : GW_LOG_INFO, "config", "reloaded%s%.12s, %zu changed%s%s%s",
               change->version[0] != '\0' ? " version " : "", change->version, change->n,
               change->n > 0 ? ": " : "", change->names,
@@ -303,20 +262,13 @@ static bool reload_in_background(void *ctx)
 
 void gw__source_note_faulty(gw__source *source, bool faulty)
 {
-    if (faulty) {
-        atomic_fetch_add(&source->n_faulty, 1);
-    } else {
-        atomic_fetch_sub(&source->n_faulty, 1);
-    }
+    gw__kept_note_faulty(&source->kept, faulty);
 }
 
 void gw__source_keep(gw__source *source)
 {
     pthread_mutex_lock(&source->fetching);
-    if (atomic_load(&source->n_faulty) == 0 && source->unkept.len > 0) {
-        keep(source, &source->unkept);
-        gw_buf_clear(&source->unkept);
-    }
+    gw__kept_catch_up(&source->kept);
     pthread_mutex_unlock(&source->fetching);
 }
 
@@ -445,11 +397,10 @@ gw_status gw__source_new(const gw_config_options *options, gw__put put, void *ct
     source->ctx = ctx;
     pthread_mutex_init(&source->fetching, NULL);
     pthread_mutex_init(&source->lock, NULL);
-    gw_buf_init(&source->unkept, GW__CACHE_MAX);
     register_metrics(source);
     gw_status st = gw__fetcher_init(&source->fetcher, options, err);
     st = st == GW_OK ? check_watch(options, err) : st;
-    st = st == GW_OK ? gw__cache_init(&source->cache, options, err) : st;
+    st = st == GW_OK ? gw__kept_init(&source->kept, options, err) : st;
     st = st == GW_OK ? make_threads(source, options, err) : st;
     if (st == GW_OK && gw__secrets_has_key(&options->cipher)) {
         st = gw_cipher_new(&options->cipher, &source->cipher, err);
@@ -484,8 +435,7 @@ void gw__source_free(gw__source *source)
         gw_gauge_set(source->is_cached, 0);
     }
     gw_cipher_free(source->cipher);
-    gw__cache_dispose(&source->cache);
-    gw_buf_dispose(&source->unkept);
+    gw__kept_dispose(&source->kept);
     gw__fetcher_dispose(&source->fetcher);
     pthread_mutex_destroy(&source->lock);
     pthread_mutex_destroy(&source->fetching);
