@@ -34,7 +34,18 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
     return gw_buf_status(&t->reply.body) == GW_OK ? size * n : 0;
 }
 
-/* Copy a header's value if this line is that header. One that does not fit is left out. */
+static bool has_control(const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Copy a header's value if this line is that header. One that does not fit, or could not be sent
+ * back, is left out. */
 static void take_header(const char *line, size_t len, const char *name, char *value, size_t size)
 {
     size_t name_len = strlen(name);
@@ -53,6 +64,7 @@ static void take_header(const char *line, size_t len, const char *name, char *va
     if (value_len < size && memchr(start, '\0', value_len) == NULL) {
         memcpy(value, start, value_len);
         value[value_len] = '\0';
+        value[0] = has_control(value) ? '\0' : value[0];
     }
 }
 
@@ -83,16 +95,6 @@ static bool is_loopback(const char *host)
 {
     return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
            strcmp(host, "::1") == 0;
-}
-
-static bool has_control(const char *text)
-{
-    for (const char *p = text; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static gw_status add_headers(transfer *t, const gw_http_call *call, gw_error *err)

@@ -147,6 +147,22 @@ static void a_server_that_does_not_wait(void **state)
     server_stop(server);
 }
 
+/* An ETag that cannot be sent back is none. */
+static void an_etag_that_is_no_text(void **state)
+{
+    (void)state;
+    scripted_server *server = server_start();
+    server_set_headers(server, "X-Godwit-Wait: 60\r\nETag: \"a\x01z\"\r\n");
+    server_answer(server, 200, document("\"k\":\"1\""));
+    gw_config_options options = watching(server);
+    gw_config *config = new_config(&options);
+    must_load(config);
+    server_answer(server, 200, document("\"k\":\"2\""));
+    wait_value(config, "k", "2");
+    gw_config_free(config);
+    server_stop(server);
+}
+
 /* The time that a server was to wait is not taken from the next one: when the first hangs, the
  * other has as long. */
 static void a_server_that_hangs_while_it_waits(void **state)
@@ -337,6 +353,7 @@ int main(void)
         cmocka_unit_test(plain_polling),
         cmocka_unit_test(failures_pass),
         cmocka_unit_test(a_server_that_does_not_wait),
+        cmocka_unit_test(an_etag_that_is_no_text),
         cmocka_unit_test(a_server_that_hangs_while_it_waits),
         cmocka_unit_test(pauses_grow),
         cmocka_unit_test(the_bus_comes_first),
