@@ -47,12 +47,12 @@ int main(int argc, char **argv)
         st = gw_config_load(config, &err);
     }
     if (st == GW_OK) {
+        st = gw_config_watch_add(config, on_change, NULL, NULL, &err);
+    }
+    if (st == GW_OK) { /* what is in force by now: no change falls between the two */
         const gw_config_snapshot *snapshot = gw_config_acquire(config);
         print_greeting(snapshot);
         gw_config_release(snapshot);
-        st = gw_config_watch_add(config, on_change, NULL, NULL, &err);
-    }
-    if (st == GW_OK) {
         int signum;
         sigwait(&ends, &signum);
     } else {
