@@ -232,6 +232,33 @@ static void an_answer_is_kept_for_its_view(void **state)
     cs_answer_unref(later);
 }
 
+/* Neither what passes, nor names that anybody can make up; but a fault of the files is settled. */
+static void what_passes_is_not_kept(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *name;
+        const char *label;
+        int status;
+        bool is_kept;
+    } cases[] = {
+        {"foo", "away", 503, false},
+        {"foo", "busy", 503, false},
+        {"foo", "nowhere", 404, false},
+        {"broken", "main", 500, true},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        cs_answer *got = answer(w, CS_FORM_ENVIRONMENT, cases[i].name, "dev", cases[i].label, "");
+        cs_answer *again = answer(w, CS_FORM_ENVIRONMENT, cases[i].name, "dev", cases[i].label, "");
+        assert_int_equal(got->status, cases[i].status);
+        if ((got == again) != cases[i].is_kept) {
+            fail_msg("%s of %s", cases[i].name, cases[i].label);
+        }
+        cs_answer_unref(got);
+        cs_answer_unref(again);
+    }
+}
+
 static void etags_tell_what_has_changed(void **state)
 {
     world *w = *state;
@@ -571,6 +598,7 @@ int main(void)
         TEST(an_answer_is_kept_for_its_view),
         TEST(etags_tell_what_has_changed),
         TEST(explanations_open_no_secrets),
+        TEST(what_passes_is_not_kept),
         TEST(lists_of_etags_are_read),
         TEST(files_are_found_in_order),
         TEST(what_is_not_text_stays_as_it_is),
