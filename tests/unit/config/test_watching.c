@@ -207,6 +207,14 @@ static void pauses_grow(void **state)
         differs |= ms != gw__shorten(1000, 20);
     }
     assert_true(differs);
+    gw__pauses shortened = {.first_ms = 1000, .max_ms = 1000, .factor = 1, .jitter_percent = 20};
+    unsigned least_ms = 1000;
+    for (int i = 0; i < 1000; i++) {
+        unsigned ms = gw__pauses_next(&shortened);
+        assert_in_range(ms, 800, 1000);
+        least_ms = ms < least_ms ? ms : least_ms;
+    }
+    assert_true(least_ms < 1000);
     assert_int_equal(gw__shorten(1000, 0), 1000);
     assert_in_range(gw__shorten(1000, 100), 0, 1000);
 }
