@@ -139,6 +139,18 @@ static gw_status open_keys(program *self, gw_error *err)
     return GW_OK;
 }
 
+/* Everybody may do everything where no user is named: that is no secret's place. */
+static void warn_of_open_doors(const cs_settings *settings)
+{
+    bool has_secret = settings->webhook.secret != NULL && settings->webhook.secret[0] != '\0';
+    if (settings->n_users == 0 && (settings->has_cipher || has_secret)) {
+        gw_log_warn("access",
+                    "there are no users: whoever reaches this port may %s; see "
+                    "'godwit.access.users'",
+                    settings->has_cipher ? "read, decrypt and refresh" : "read and refresh");
+    }
+}
+
 static gw_status open_app(program *self, gw_error *err)
 {
     const cs_settings *settings = &self->settings;
@@ -230,6 +242,7 @@ static gw_status start(void *ctx, gw_service *service, gw_error *err)
 {
     program *self = ctx;
     cs_format_set_utf8_properties(self->settings.rules.is_utf8_properties);
+    warn_of_open_doors(&self->settings);
     gw_status st = open_keys(self, err);
     if (st == GW_OK) {
         st = connect_bus(self, service, err);

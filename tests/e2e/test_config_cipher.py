@@ -53,6 +53,7 @@ def test_clients_get_plain_values(world, server):
     assert requests.get(f"{server}/foo-dev.json", timeout=10).json()["link"] == "mysecret"
     assert "mysecret" not in requests.get(f"{server}/explain/foo/dev", timeout=10).text
     assert "mysecret" not in world.config.output()
+    assert "there are no users: whoever reaches this port may read, decrypt and refresh" in world.config.output()
 
 
 def test_what_does_not_open_is_marked(world, server):
