@@ -573,6 +573,31 @@ def test_a_mirror_does_not_grow_for_ever(origin, served, closing, tmp_path):
     assert probe.read("main", "a.yml") == "ok a: 16"
 
 
+def test_what_cannot_be_tidied_is_not_tidied_again_and_again(origin, served, closing, tmp_path):
+    """A remote that rewrites its history leaves objects behind, of which the newer ones are kept."""
+    server = closing(HttpServer(served))
+    base = tmp_path / "mirrors"
+    probe = closing(Probe(server.url(), basedir=base))
+    assert probe.sync() == "ok 1"
+    (mirror,) = base.iterdir()
+    objects = mirror / "repository/objects"
+    names = [tmp_path / f"left{i}" for i in range(6000)]
+    for i, name in enumerate(names):
+        name.write_text(str(i))
+    subprocess.run(["git", "-C", mirror / "repository", "hash-object", "-w", "--stdin-paths"], check=True,
+                   input="\n".join(map(str, names)), text=True, stdout=subprocess.DEVNULL)
+    loose = [path for path in objects.glob("??/*")]
+    for path in loose[::50]:
+        os.utime(path, (time.time() - 3 * 86400,) * 2)
+    assert probe.sync() == "ok 1"
+    assert 0 < len([path for path in objects.glob("??/*")]) <= len(loose) - len(loose[::50])
+    (pack,) = objects.glob("pack/*.pack")
+    before = os.stat(pack)
+    assert probe.sync() == "ok 1"
+    after = os.stat(pack)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_readers_are_not_disturbed_by_fetches_and_tidying(origin, served, closing, tmp_path):
     """Files of the served commit are read all the time while another is fetched."""
     server = closing(HttpServer(served))

@@ -38,6 +38,7 @@ typedef struct git_remote {
     cs_git_mirror *mirror;
     int stop_fd;
     atomic_bool is_stopped;
+    unsigned clutter_left;       /* by the last git gc, which would leave it again */
     atomic_bool is_suspect;      /* somebody could not read from the mirror */
     _Atomic(cs_git_pool *) pool; /* NULL until the mirror has a path */
     cs_refs *last;               /* of the sync before */
@@ -122,8 +123,11 @@ static bool is_damaged(git_remote *repo)
 /* Not on the way of news, unless there is no other time. */
 static void tidy(git_remote *repo, bool has_news)
 {
-    static const char *const args[] = {"gc", "--quiet", NULL};
-    if (cs_git_mirror_clutter(repo->mirror) < (has_news ? CLUTTER_PATIENCE : 1)) {
+    /* A remote that rewrites its history leaves much behind. What nothing leads to any more may
+     * still be served, but not for long. */
+    static const char *const args[] = {"gc", "--quiet", "--prune=1.day.ago", NULL};
+    unsigned clutter = cs_git_mirror_clutter(repo->mirror);
+    if (clutter < repo->clutter_left + (has_news ? CLUTTER_PATIENCE : 1)) {
         return;
     }
     cs_git_run run = {.args = args, .timeout_s = repo->timeout_s * TIMES_LONGER};
@@ -133,6 +137,7 @@ static void tidy(git_remote *repo, bool has_news)
     if (st != GW_OK && st != GW_E_CLOSED) {
         gw_log_warn("config", "git gc: %s", err.text);
     }
+    repo->clutter_left = cs_git_mirror_clutter(repo->mirror);
 }
 
 /* ---- sync --------------------------------------------------------------------------------- */
@@ -212,6 +217,7 @@ static gw_status begin_anew(git_remote *repo, cs_refs **ret_refs, gw_error *err)
     cs_git_pool_renew(repo->pool);
     cs_refs_unref(repo->last);
     repo->last = NULL;
+    repo->clutter_left = 0;
     return update(repo, ret_refs, &again, err);
 }
 
