@@ -254,6 +254,52 @@ static void test_what_is_refused(void **state)
     refuses(text, GW_E_INVALID, "is neither DEFAULT nor OAEP");
 }
 
+/* A file with `n` items behind `head`, each with its number within. */
+static char *repeat(const char *head, const char *before, const char *after, unsigned n,
+                    const char *end)
+{
+    gw_buf text;
+    gw_buf_init(&text, 0);
+    gw_buf_addf(&text, "spring.cloud.config.server.git.uri: /a\n%s", head);
+    for (unsigned i = 0; i < n; i++) {
+        gw_buf_addf(&text, "%s%u%s", before, i, after);
+    }
+    gw_buf_add_str(&text, end);
+    return gw_buf_detach(&text, NULL);
+}
+
+static void test_how_many_there_may_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *before, *after;
+        unsigned most;
+        const char *end;
+        const char *words;
+    } cases[] = {
+        {"godwit.access.users:\n", "- {name: u", ", token: t}\n", CS_USERS_MAX, "",
+         "more than 256 users"},
+        {"spring.cloud.config.server.git.repos:\n", "  r", ": {uri: /r}\n", CS_REPOS_MAX - 1, "",
+         "repositories"},
+        {"godwit.webhook.branches: [", "b", ",", 64, "]\n", "godwit.webhook.branches"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *text =
+            repeat(cases[i].head, cases[i].before, cases[i].after, cases[i].most, cases[i].end);
+        scene s;
+        make(&s, text);
+        if (load(&s) != GW_OK) {
+            fail_msg("%s %s", cases[i].head, s.err.text);
+        }
+        end(&s);
+        free(text);
+        text =
+            repeat(cases[i].head, cases[i].before, cases[i].after, cases[i].most + 1, cases[i].end);
+        refuses(text, GW_E_LIMIT, cases[i].words);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_the_profile_native_is_a_directory),
         cmocka_unit_test(test_secrets_of_files),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_how_many_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
