@@ -446,7 +446,8 @@ static void one_wake_answers_thousands(void **state)
     unsigned n =
         limit.rlim_max < 2 * N_CROWD + 100 ? (unsigned)(limit.rlim_max - 100) / 2 : N_CROWD;
     gw_http_options options = defaults;
-    options.max_connections = 2 * N_CROWD;
+    options.n_threads = 2;
+    options.max_connections = 3 * N_CROWD; /* room for all of them at one thread */
     start(options);
     int *fds = calloc(n, sizeof(*fds));
     for (unsigned i = 0; i < n; i++) {
