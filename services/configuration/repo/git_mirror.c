@@ -86,10 +86,14 @@ static char *hash_of(const char *name, const char *uri)
     git_oid id;
     char hex[GIT_OID_HEXSZ + 1];
     int len = asprintf(&both, "%s\n%s", name == NULL ? "" : name, uri);
-    if (len < 0 || git_odb_hash(&id, both, (size_t)len, GIT_OBJECT_BLOB) != 0) {
+    if (len < 0) {
         return NULL;
     }
+    int code = git_odb_hash(&id, both, (size_t)len, GIT_OBJECT_BLOB);
     free(both);
+    if (code != 0) {
+        return NULL;
+    }
     git_oid_tostr(hex, sizeof(hex), &id);
     return strdup(hex);
 }
