@@ -56,7 +56,8 @@ static void wipe(const char *text)
 
 static void dispose(const gw_setting *row, value *val)
 {
-    bool secret = (row->flags & GW_SETTING_SECRET) != 0 || gw_secret_is_named(row->key, strlen(row->key));
+    bool secret =
+        (row->flags & GW_SETTING_SECRET) != 0 || gw_secret_is_named(row->key, strlen(row->key));
     if (row->type == GW_SETTING_IS_STRING) {
         if (secret && val->text != NULL) {
             wipe(val->text);

@@ -33,9 +33,9 @@
 #define CS_DIRECTORY_BYTES_MAX   ((size_t)64 << 20) /* of a directory that is served, all files */
 #define CS_GIT_OBJECT_BYTES_MAX  ((size_t)32 << 20) /* a commit, a tag or one directory in git */
 #define CS_TAGS_OF_TAGS_MAX      16u
-#define CS_REFS_MAX              20000u             /* branches and tags */
-#define CS_MIRROR_FILE_BYTES_MAX ((size_t)1 << 30)  /* one file of a mirror: a fetched pack */
-#define CS_REPOS_MAX             64u                /* with those that {application} stands for */
+#define CS_REFS_MAX              20000u            /* branches and tags */
+#define CS_MIRROR_FILE_BYTES_MAX ((size_t)1 << 30) /* one file of a mirror: a fetched pack */
+#define CS_REPOS_MAX             64u               /* with those that {application} stands for */
 #define CS_FIRST_READS_MAX       16u /* of them, that are being read for the first time */
 #define CS_MEMO_BYTES_MAX        ((size_t)12 << 20) /* answers that are kept */
 #define CS_PARSED_BYTES_MAX      ((size_t)12 << 20) /* parsed files that are kept */

@@ -8,8 +8,9 @@
 
 #include "files/arena.h"
 
-/* Whether the last part of a key ends in a word such as "password" or "token", as "db.admin-password" and "keys.apiKey[0]"
- * do, and "token-uri" does not: its value most likely is a secret. */
+/* Whether the last part of a key ends in a word such as "password" or "token", as
+ * "db.admin-password" and "keys.apiKey[0]" do, and "token-uri" does not: its value most likely is a
+ * secret. */
 bool cs_key_names_secret(cs_text key);
 
 #endif

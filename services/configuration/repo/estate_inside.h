@@ -45,7 +45,7 @@ struct cs_estate {
     cs_keeper_events events;
     atomic_uint_fast64_t number; /* of the view in force */
     atomic_uint_fast64_t renewed_ms;
-    _Atomic(cs_view *) retired;       /* to be freed by a keeper */
+    _Atomic(cs_view *) retired; /* to be freed by a keeper */
     atomic_uint n_retired;
     struct cs_pin *pins;              /* under the lock of all pins */
     pthread_mutex_t lock;             /* of what follows */
