@@ -547,6 +547,8 @@ static bool shut_down(gw_service *service, bool started)
     unsigned timeout_ms = read_shutdown_timeout(service);
     uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
     gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
+    /* An answer that still comes is kept for no start: the settings that judge it go. */
+    gw__config_note_faulty(service->config, true);
     unfollow(service);
     gw_http_server_stop(service->http, timeout_ms / 2);
     if (started && service->spec->drain != NULL) {
