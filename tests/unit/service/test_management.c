@@ -36,8 +36,13 @@ static peer_answer answer;
 static void spawn(const char *setting)
 {
     const char *argv[] = {SAMPLE, "-port=0", "-configServerUrl", server_url(server), NULL};
-    const char *env[] = {"SAMPLE_CONFIG=1", "GODWIT_SERVER_ADDRESS=127.0.0.1",
-                         "GODWIT_PIN=4711-secret", setting, NULL};
+    /* What changes is asked for here, and not found by the program itself. */
+    const char *env[] = {"SAMPLE_CONFIG=1",
+                         "GODWIT_SERVER_ADDRESS=127.0.0.1",
+                         "GODWIT_CONFIG_WATCH=off",
+                         "GODWIT_PIN=4711-secret",
+                         setting,
+                         NULL};
     child_start(&program, argv, env);
 }
 
