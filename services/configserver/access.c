@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "access.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +12,7 @@
 #include "files/arena.h"
 #include "files/bounds.h"
 #include "problem.h"
+#include "repo/pattern.h"
 
 #define HEADER_MAX 4096
 
@@ -162,7 +162,7 @@ static bool is_user(const cs_user *user, const credentials *given,
 static bool matches_one(const char *name, const char *const *patterns, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (fnmatch(patterns[i], name, FNM_NOESCAPE) == 0) {
+        if (cs_pattern_matches(patterns[i], strlen(patterns[i]), name, strlen(name), '?')) {
             return true;
         }
     }
