@@ -143,6 +143,12 @@ GW_API void gw_http_set_status(gw_http_response *res, int status);
  */
 GW_API void gw_http_set_header(gw_http_response *res, const char *name, const char *value);
 
+#define GW_HTTP_DATE_SIZE 32 /**< of a date as HTTP writes it, with its NUL */
+
+/** A time as HTTP writes it (RFC 9110 section 5.6.7), "Sun, 06 Nov 1994 08:49:37 GMT", in English
+ * in every locale; "" for one that has no such form. */
+GW_API void gw_http_format_date(int64_t unix_s, char ret_date[GW_HTTP_DATE_SIZE]);
+
 /** "text/plain" and the like; a static string. Without it a body is application/json. */
 GW_API void gw_http_set_content_type(gw_http_response *res, const char *content_type);
 

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <godwit/clock.h>
 
@@ -14,8 +13,6 @@
 #include "files/bounds.h"
 #include "poll.h"
 #include "problem.h"
-
-#define DATE_SIZE 32 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 typedef gw_status (*read_fn)(cs_query *query, const cs_asked *asked, gw_error *err);
 
@@ -51,16 +48,6 @@ static cs_action action_of(const cs_query *query)
 }
 
 /* ---- sending ------------------------------------------------------------------------ */
-
-static void format_date(int64_t unix_s, char ret[DATE_SIZE])
-{
-    time_t when = (time_t)unix_s;
-    struct tm parts;
-    if (gmtime_r(&when, &parts) == NULL ||
-        strftime(ret, DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0) {
-        ret[0] = '\0';
-    }
-}
 
 /* So a client learns that it can wait here for a change, and how long. */
 static void set_wait(gw_http_response *res)
@@ -125,9 +112,9 @@ static void send_answer(const gw_http_request *req, gw_http_response *res, const
         }
         return;
     }
-    char date[DATE_SIZE] = "";
+    char date[GW_HTTP_DATE_SIZE] = "";
     if (answer->modified_s > 0) {
-        format_date(answer->modified_s, date);
+        gw_http_format_date(answer->modified_s, date);
     }
     set_validators(query, res, answer, date);
     set_wait(res);
