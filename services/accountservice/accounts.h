@@ -9,7 +9,7 @@
 #include <godwit/http.h>
 #include <godwit/messaging.h>
 
-#include "account_store.h"
+#include "accounts/account_store.h"
 #include "settings.h"
 #include "vip_list.h"
 

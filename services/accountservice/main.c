@@ -34,7 +34,8 @@ static gw_status start(void *ctx, gw_service *service, gw_error *err)
     self->client = gw_service_client(service);
     self->settings = gw_settings_acquire(gw_service_settings(service));
     accounts_find_address(self->served_by, sizeof(self->served_by));
-    gw_status st = account_store_open(self->settings->store_dir, &self->store, err);
+    account_store_options options = {.where = self->settings->store_dir, .seed = true};
+    gw_status st = account_store_open(&options, &self->store, err);
     if (st == GW_OK) {
         st = vip_list_load(self->vips, gw_service_settings(service), err);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings.h"
 
-#include "account_store.h"
+#include "accounts/account_store.h"
 
 static const char *check_account_id(const char *text)
 {

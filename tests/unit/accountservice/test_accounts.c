@@ -50,7 +50,8 @@ static void start(const char *broker, const gw_client_options *options)
     fix.accounts.settings = gw_settings_acquire(fix.settings);
     fix.accounts.vips = vip_list_new();
     assert_int_equal(vip_list_load(fix.accounts.vips, fix.settings, NULL), GW_OK);
-    assert_int_equal(account_store_open(fix.dir, &fix.accounts.store, NULL), GW_OK);
+    account_store_options store = {.where = fix.dir, .seed = true};
+    assert_int_equal(account_store_open(&store, &fix.accounts.store, NULL), GW_OK);
     assert_int_equal(gw_connect(broker, options, &fix.accounts.client, NULL), GW_OK);
     snprintf(fix.accounts.served_by, sizeof(fix.accounts.served_by), "192.0.2.7");
     const gw_http_route routes[] = {

@@ -24,7 +24,7 @@
 #include <godwit/log.h>
 #include <godwit/testing.h>
 
-#include "account_store.h"
+#include "accounts/account_store.h"
 #include "store/lmdb_env.h"
 #include "support/child.h"
 #include "vips.h"
@@ -88,17 +88,23 @@ static void check_text(const char *text, const char *what)
 
 /* ---- accounts -------------------------------------------------------------------------- */
 
+static gw_status open_accounts(account_store **ret_store, gw_error *err)
+{
+    account_store_options options = {.where = dir, .seed = true};
+    return account_store_open(&options, ret_store, err);
+}
+
 static void test_accounts_cannot_open(void **state)
 {
     (void)state;
     limit_files(4096);
     account_store *store = NULL;
     gw_error err = GW_ERROR_INIT;
-    gw_status st = account_store_open(dir, &store, &err);
+    gw_status st = open_accounts(&store, &err);
     lift_limit();
     assert_true(st == GW_E_NO_SPACE || st == GW_E_IO);
     check_text(err.text, "cannot open: ");
-    assert_int_equal(account_store_open(dir, &store, &err), GW_OK); /* when there is room again */
+    assert_int_equal(open_accounts(&store, &err), GW_OK); /* when there is room again */
     account_store_close(store);
 }
 
@@ -117,12 +123,12 @@ static void test_accounts_cannot_seed(void **state)
     fill_disk();
     account_store *store = NULL;
     gw_error err = GW_ERROR_INIT;
-    gw_status st = account_store_open(dir, &store, &err);
+    gw_status st = open_accounts(&store, &err);
     lift_limit();
     assert_true(st == GW_E_NO_SPACE || st == GW_E_IO);
     assert_null(store);
     check_text(err.text, "cannot seed the accounts: ");
-    assert_int_equal(account_store_open(dir, &store, &err), GW_OK);
+    assert_int_equal(open_accounts(&store, &err), GW_OK);
     account found;
     assert_int_equal(account_store_get(store, "10099", &found, NULL), GW_OK);
     account_store_close(store);
@@ -133,12 +139,12 @@ static void test_accounts_can_be_read(void **state)
 {
     (void)state;
     account_store *store = NULL;
-    assert_int_equal(account_store_open(dir, &store, NULL), GW_OK);
+    assert_int_equal(open_accounts(&store, NULL), GW_OK);
     account_store_close(store);
     fill_disk();
     gw_error err = GW_ERROR_INIT;
     account found;
-    gw_status st = account_store_open(dir, &store, &err);
+    gw_status st = open_accounts(&store, &err);
     if (st != GW_OK) {
         lift_limit();
         fail_msg("%s", err.text);
