@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include <godwit/version.h>
+
+const char *gw_version(void)
+{
+    return GW_VERSION;
+}
