@@ -57,6 +57,9 @@ typedef struct gw_service_spec {
                             connections */
     const char *summary; /**< one line for --help */
     const char *example; /**< a command line for --help */
+    const char *version; /**< "1.4.2", of the program: for --version and the JSON of /health; may be
+                            NULL */
+    const char *commit;  /**< what it was built from, shown with the version; may be NULL */
 
     const gw_flag *flags; /**< the program's own; may be NULL */
     size_t n_flags;

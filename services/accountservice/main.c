@@ -4,8 +4,10 @@
 
 #include <godwit/log.h>
 #include <godwit/service.h>
+#include <godwit/version.h>
 
 #include "accounts.h"
+#include "commit/commit.h"
 
 /* @thread that of a reload */
 static void on_settings(void *ctx, const void *settings, const char *const *keys, size_t n_keys)
@@ -55,6 +57,8 @@ int main(int argc, char **argv)
         .name = "accountservice",
         .summary = "serves accounts, and notifies vipservice of reads of VIPs",
         .example = "accountservice -configServerUrl http://127.0.0.1:8888 -profile test",
+        .version = GW_VERSION,
+        .commit = program_commit,
         .settings = account_settings_table,
         .n_settings = ACCOUNT_SETTINGS_N,
         .settings_size = sizeof(account_settings),

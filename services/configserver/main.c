@@ -7,8 +7,10 @@
 #include <godwit/log.h>
 #include <godwit/service.h>
 #include <godwit/url.h>
+#include <godwit/version.h>
 
 #include "announce.h"
+#include "commit/commit.h"
 #include "files/format.h"
 #include "health.h"
 #include "repo/git_helper.h"
@@ -280,6 +282,8 @@ int main(int argc, char **argv)
         .name = "configserver",
         .summary = "serves configuration out of git, as Spring Cloud Config does",
         .example = "configserver -repo /srv/config-repo -amqp amqp://127.0.0.1:5672/",
+        .version = GW_VERSION,
+        .commit = program_commit,
         .flags = flags,
         .n_flags = sizeof(flags) / sizeof(flags[0]),
         .default_port = 8888,

@@ -10,6 +10,7 @@
 #include <godwit/version.h>
 
 #include "bus.h"
+#include "commit/commit.h"
 #include "config.h"
 #include "dead.h"
 #include "outbox.h"
@@ -123,7 +124,8 @@ int tool_run(int argc, char **argv, FILE *out, FILE *err)
         return print(help, out, err);
     }
     if (strcmp(words[1], "--version") == 0 || strcmp(words[1], "-version") == 0) {
-        return print("godwit " GW_VERSION "\n", out, err);
+        fprintf(out, "godwit %s (commit %s)\n", GW_VERSION, program_commit);
+        return tool_flush(out, err);
     }
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         if (strcmp(groups[i]->name, words[1]) == 0) {

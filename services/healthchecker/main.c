@@ -5,6 +5,7 @@
 
 #include <godwit/version.h>
 
+#include "commit/commit.h"
 #include "probe.h"
 #include "settings.h"
 
@@ -21,7 +22,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (s.wants_version) {
-        puts("healthchecker (godwit) " GW_VERSION);
+        printf("healthchecker %s (commit %s)\n", GW_VERSION, program_commit);
         return 0;
     }
     char reason[REASON_MAX] = "";

@@ -3,7 +3,9 @@
 #include <limits.h>
 
 #include <godwit/service.h>
+#include <godwit/version.h>
 
+#include "commit/commit.h"
 #include "settings.h"
 #include "vips.h"
 
@@ -66,6 +68,8 @@ int main(int argc, char **argv)
         .name = "vipservice",
         .summary = "counts the reads of VIP accounts",
         .example = "vipservice -configServerUrl http://127.0.0.1:8888 -profile test",
+        .version = GW_VERSION,
+        .commit = program_commit,
         .settings = vip_settings_table,
         .n_settings = VIP_SETTINGS_N,
         .settings_size = sizeof(vip_settings),

@@ -602,6 +602,17 @@ static int run(gw_service *service)
     return failed || !clean ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void print_version(const gw_service_spec *spec)
+{
+    if (spec->version == NULL) {
+        printf("%s (godwit %s)\n", spec->name, GW_VERSION);
+    } else if (spec->commit == NULL) {
+        printf("%s %s\n", spec->name, spec->version);
+    } else {
+        printf("%s %s (commit %s)\n", spec->name, spec->version, spec->commit);
+    }
+}
+
 /* Answer --help and the like. False when the program is to run; otherwise *ret_exit is its status.
  */
 static bool answer_questions(const gw_service *service, int *ret_exit)
@@ -611,7 +622,7 @@ static bool answer_questions(const gw_service *service, int *ret_exit)
     if (service->flags.help) {
         gw__flags_print_help(&service->flags, spec, stdout);
     } else if (service->flags.version) {
-        printf("%s (godwit) %s\n", spec->name, GW_VERSION);
+        print_version(spec);
     } else if (service->flags.keys) {
         gw__keys_print(&service->keys, stdout);
     } else {

@@ -13,6 +13,7 @@
 #include <godwit/log.h>
 #include <godwit/messaging.h>
 #include <godwit/testing.h>
+#include <godwit/version.h>
 
 #include "tool.h"
 
@@ -107,7 +108,7 @@ static void test_arguments(void **state)
         const char *err;
     } cases[] = {
         {"", 2, "", "see godwit --help"},
-        {"--version", 0, "godwit ", ""},
+        {"--version", 0, "godwit " GW_VERSION " (commit ", ""},
         {"nonsense", 2, "", "there is no command 'nonsense'"},
         {"dead", 2, "", "needs a command"},
         {"dead nonsense", 2, "", "has no command 'nonsense'"},

@@ -18,6 +18,7 @@
 #include <godwit/clock.h>
 #include <godwit/version.h>
 
+#include "commit/commit.h"
 #include "http/peer.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -257,7 +258,9 @@ static void test_help_and_version(void **state)
         }
     }
     assert_int_equal(run("--version", NULL, NULL, NULL, NULL), 0);
-    assert_string_equal(output, "healthchecker (godwit) " GW_VERSION "\n");
+    char wanted[128];
+    snprintf(wanted, sizeof(wanted), "healthchecker %s (commit %s)\n", GW_VERSION, program_commit);
+    assert_string_equal(output, wanted);
 }
 
 static void test_timeout(void **state)

@@ -18,6 +18,9 @@
 
 #include <cmocka.h>
 
+#include <godwit/version.h>
+
+#include "commit/commit.h"
 #include "support/child.h"
 #include "unit/config/scripted_server.h"
 #include "unit/http/peer.h"
@@ -99,7 +102,12 @@ static void test_version_and_keys(void **state)
     (void)state;
     const char *version[] = {ACCOUNTSERVICE, "-version", NULL};
     assert_int_equal(child_run(&program, version, no_env), 0);
-    assert_string_equal(child_out(&program), "accountservice (godwit) " VERSION "\n");
+    char wanted[128];
+    snprintf(wanted, sizeof(wanted), "accountservice %s (commit %s)\n", GW_VERSION, program_commit);
+    assert_string_equal(child_out(&program), wanted);
+    const char *without[] = {SAMPLE, "--version", NULL}; /* a program that says nothing of itself */
+    assert_int_equal(child_run(&program, without, no_env), 0);
+    assert_string_equal(child_out(&program), "sample (godwit " GW_VERSION ")\n");
     const char *keys[] = {VIPSERVICE, "--keys", NULL};
     assert_int_equal(child_run(&program, keys, no_env), 0);
     assert_non_null(
