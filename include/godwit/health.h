@@ -42,6 +42,14 @@ GW_API void gw_health_down(gw_health *component, const char *format, ...) GW_PRI
 /** Forget the component. The pointer is invalid afterwards. */
 GW_API void gw_health_remove(gw_health *component);
 
+#define GW_HEALTH_VERSION_MAX 63
+
+/**
+ * What this process is, for the JSON: its version and the commit it was built from. Copied, and cut
+ * to GW_HEALTH_VERSION_MAX; NULL leaves one out. gw_service_run() does it with what the spec says.
+ */
+GW_API void gw_health_set_version(const char *version, const char *commit);
+
 /** Whether every required component is up. */
 GW_API bool gw_health_is_ready(void);
 
@@ -50,6 +58,7 @@ GW_API bool gw_health_is_ready(void);
  * {"status":"DOWN","components":{"broker":{"status":"DOWN","reason":"...", "since":"..."}}}.
  * It is DOWN, with all components, when not ready; `details` writes them also when ready. One that
  * is not required carries "required":false, so that its DOWN beside an UP is understood.
+ * "version" and "commit" follow the status once they were set.
  * @return whether it says UP: for the HTTP status, which has to agree with it.
  */
 GW_API bool gw_health_write_json(gw_buf *out, bool details);

@@ -27,6 +27,9 @@ struct gw_health {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static gw_health *first; /* @locks lock; in the order of registration */
 
+static char version[GW_HEALTH_VERSION_MAX + 1];  /* @locks lock */
+static char revision[GW_HEALTH_VERSION_MAX + 1]; /* @locks lock */
+
 /* Where the component of this name is linked, or where a new one goes. */
 static gw_health **find_locked(const char *name)
 {
@@ -117,6 +120,14 @@ void gw_health_remove(gw_health *component)
     free(component);
 }
 
+void gw_health_set_version(const char *of_program, const char *commit)
+{
+    pthread_mutex_lock(&lock);
+    gw__text_copy(version, sizeof(version), of_program != NULL ? of_program : "");
+    gw__text_copy(revision, sizeof(revision), commit != NULL ? commit : "");
+    pthread_mutex_unlock(&lock);
+}
+
 static bool is_ready_locked(void)
 {
     for (const gw_health *c = first; c != NULL; c = c->next) {
@@ -151,11 +162,21 @@ static void write_component(gw_buf *out, const gw_health *component)
     gw_buf_addf(out, ",\"since\":\"%s\"}", since);
 }
 
+static void write_member(gw_buf *out, const char *name, const char *value)
+{
+    if (value[0] != '\0') {
+        gw_buf_addf(out, ",\"%s\":", name);
+        gw_buf_add_json(out, value, strlen(value));
+    }
+}
+
 bool gw_health_write_json(gw_buf *out, bool details)
 {
     pthread_mutex_lock(&lock);
     bool ready = is_ready_locked();
     gw_buf_add_str(out, ready ? "{\"status\":\"UP\"" : "{\"status\":\"DOWN\"");
+    write_member(out, "version", version);
+    write_member(out, "commit", revision);
     if (details || !ready) {
         gw_buf_add_str(out, ",\"components\":{");
         for (const gw_health *c = first; c != NULL; c = c->next) {

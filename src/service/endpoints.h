@@ -9,8 +9,8 @@
 
 #define GW__N_ENDPOINTS 6
 
-/* Write GW__N_ENDPOINTS routes to `ret_routes`. `management` is borrowed. */
-void gw__endpoints_add(gw_health_style style, gw__management *management,
+/* Write GW__N_ENDPOINTS routes to `ret_routes`. `spec` and `management` are borrowed. */
+void gw__endpoints_add(const gw_service_spec *spec, gw__management *management,
                        gw_http_route *ret_routes);
 
 #endif

@@ -451,7 +451,7 @@ static gw_status add_own_routes(gw_service *service, gw_error *err)
 {
     const gw_service_spec *spec = service->spec;
     gw_http_route endpoints[GW__N_ENDPOINTS];
-    gw__endpoints_add(spec->health_style, &service->management, endpoints);
+    gw__endpoints_add(spec, &service->management, endpoints);
     gw_status st = gw_service_add_routes(service, spec->routes, spec->n_routes, err);
     return st == GW_OK ? gw_service_add_routes(service, endpoints, GW__N_ENDPOINTS, err) : st;
 }
@@ -570,6 +570,7 @@ static bool shut_down(gw_service *service, bool started)
 static int run(gw_service *service)
 {
     gw_error err = GW_ERROR_INIT;
+    gw_health_set_version(service->spec->version, service->spec->commit);
     gw__signals_options signal_options = {
         .on_stop = on_stop, .on_reload = on_reload, .ctx = service};
     gw_status st = make_config(service, &err);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The main job: a VIP account is read, one of the vipservices learns of it."""
 import json
+import os
 import re
+import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -111,7 +113,8 @@ def test_a_bad_page_is_refused(running, query):
 
 @ON_BOTH
 def test_health_and_metrics(running):
-    assert running.get("/health").json() == {"status": "UP"}
+    health = running.get("/health").json()
+    assert health["status"] == "UP" and set(health) == {"status", "version", "commit"}
     vip_health = running.get("/health", running.vips[0].port)
     assert vip_health.text == "OK"
     assert vip_health.headers["Content-Type"].startswith("text/plain")
@@ -122,6 +125,23 @@ def test_health_and_metrics(running):
         assert "# TYPE godwit_http_requests_total counter" in answer.text
     assert re.search(r'godwit_http_requests_total{.*route="GetAccount".*} 1\b',
                      running.get("/metrics").text)
+
+
+def test_every_program_tells_its_version_and_commit(running, programs):
+    told = {}
+    for name in ("accountservice", "vipservice", "configserver", "healthchecker", "godwit"):
+        line = subprocess.run([os.path.join(programs, name), "--version"], check=True,
+                              capture_output=True, text=True, timeout=20).stdout
+        told[name] = re.fullmatch(rf"{name} (\d+\.\d+\.\d+) \(commit (\S+)\)\n", line).groups()
+    assert len(set(told.values())) == 1, told
+    version, commit = told["godwit"]
+    for name, service in (("accountservice", running.account), ("vipservice", running.vips[0]),
+                          ("configserver", running.config)):
+        for path in ("/health", "/health/ready"):
+            answer = running.get(path, service.port, headers={"Accept": "application/json"})
+            assert answer.json()["version"] == version and answer.json()["commit"] == commit
+        answer = running.get("/health", service.port)
+        assert answer.headers["Server"] == f"{name}/{version} (commit {commit})"
 
 
 def test_an_operator_recognises_connections_and_queues(running):

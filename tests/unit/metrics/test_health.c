@@ -79,6 +79,37 @@ static void nothing_registered_is_ready(void **state)
     assert_string_equal(read_text(), "");
 }
 
+static void the_version_follows_the_status(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *version;
+        const char *commit;
+        const char *json;
+    } cases[] = {
+        {"1.2.3", "abc-dirty",
+         "{\"status\":\"UP\",\"version\":\"1.2.3\",\"commit\":\"abc-dirty\"}"},
+        {"1.2.3", NULL, "{\"status\":\"UP\",\"version\":\"1.2.3\"}"},
+        {NULL, "abc", "{\"status\":\"UP\",\"commit\":\"abc\"}"},
+        {"\"\n", "", "{\"status\":\"UP\",\"version\":\"\\\"?\"}"},
+        {NULL, NULL, "{\"status\":\"UP\"}"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        gw_health_set_version(cases[i].version, cases[i].commit);
+        json_decref(read_json(false));
+        assert_string_equal(json_text, cases[i].json);
+    }
+    char endless[4 * GW_HEALTH_VERSION_MAX];
+    memset(endless, 'x', sizeof(endless) - 1);
+    endless[sizeof(endless) - 1] = '\0';
+    gw_health_set_version(endless, NULL);
+    json_t *root = read_json(true);
+    assert_int_equal(strlen(json_string_value(json_object_get(root, "version"))),
+                     GW_HEALTH_VERSION_MAX);
+    json_decref(root);
+    gw_health_set_version(NULL, NULL);
+}
+
 static void a_component_starts_down(void **state)
 {
     (void)state;
@@ -265,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_registered_is_ready),
+        cmocka_unit_test(the_version_follows_the_status),
         cmocka_unit_test(a_component_starts_down),
         cmocka_unit_test(up_and_down_are_reported),
         cmocka_unit_test(the_first_failure_dates_the_outage),

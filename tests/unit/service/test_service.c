@@ -451,6 +451,28 @@ static void test_health_as_text(void **state)
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body, "OK");
     assert_string_equal(peer_header(&answer, "Content-Type"), "text/plain; charset=utf-8");
+    assert_null(peer_header(&answer, "Server")); /* the program says nothing of itself */
+    static const struct {
+        const char *accept;
+        bool json;
+    } cases[] = {
+        {"application/json", true},
+        {"Application/JSON;q=0.9, text/plain;q=0.1", true},
+        {"text/plain, application/json", false},
+        {"*/*", false},
+        {"text/html,application/xhtml+xml,*/*;q=0.8", false},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char request[512];
+        snprintf(request, sizeof(request),
+                 "GET /health HTTP/1.1\r\nHost: test\r\nAccept: %s\r\nConnection: close\r\n\r\n",
+                 cases[i].accept);
+        peer_ask((uint16_t)port, request, &answer);
+        assert_string_equal(answer.body, cases[i].json ? "{\"status\":\"UP\"}" : "OK");
+        assert_string_equal(peer_header(&answer, "Content-Type"),
+                            cases[i].json ? "application/json" : "text/plain; charset=utf-8");
+        assert_string_equal(peer_header(&answer, "Vary"), "Accept");
+    }
     ask(port, "/down?reason=amqp://u:secret@h+is+away");
     ask(port, "/health");
     assert_int_equal(answer.status, 503);
