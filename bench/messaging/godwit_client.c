@@ -31,6 +31,7 @@ gw_client *godwit_connect(const load_options *options, size_t max_messages)
     gw_client_options with = GW_CLIENT_OPTIONS_INIT;
     with.outbox_level = parse_level(options->level);
     with.outbox_dir = options->dir;
+    with.queue_type = options->quorum ? GW_QUEUE_QUORUM : GW_QUEUE_CLASSIC;
     if (strncmp(options->url, BUS, strlen(BUS)) != 0) {
         with.outbox_max_messages = max_messages;
         with.outbox_max_bytes = max_messages * BYTES_EACH;

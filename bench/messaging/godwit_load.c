@@ -3,6 +3,7 @@
  * Godwit under the same load as its peers; load.h has the command line. Besides
  *
  *   -level memory|process|disk [-dir DIR] [-threads T]      of the outbox; T threads publish
+ *   -quorum 1                                               declares quorum queues
  *
  * On a bus, GODWIT_BENCH_URL=bus:DIR, there is no outbox: it keeps that level itself, and -dir is
  * for the client's note of which messages are being handled. And

@@ -56,11 +56,17 @@ static void parse_option(load_options *to, const char *name, const char *value)
     } else if (strcmp(name, "-window") == 0) {
         to->window = (unsigned)parse_number(name, value, 1, 65535);
     } else if (strcmp(name, "-prefetch") == 0) {
-        to->prefetch = (unsigned)parse_number(name, value, 1, 65535);
+        to->prefetch = (unsigned)parse_number(name, value, 0, 65535);
     } else if (strcmp(name, "-rate") == 0) {
         to->rate = (unsigned)parse_number(name, value, 1, 1000000);
     } else if (strcmp(name, "-mandatory") == 0) {
         to->mandatory = parse_number(name, value, 0, 1) == 1;
+    } else if (strcmp(name, "-quorum") == 0) {
+        to->quorum = parse_number(name, value, 0, 1) == 1;
+    } else if (strcmp(name, "-clients") == 0) {
+        to->clients = (unsigned)parse_number(name, value, 1, 1000);
+    } else if (strcmp(name, "-work-us") == 0) {
+        to->work_us = (unsigned)parse_number(name, value, 0, 1000000);
     } else if (strcmp(name, "-threads") == 0) {
         to->threads = (unsigned)parse_number(name, value, 1, THREADS_MAX);
     } else if (strcmp(name, "-batch") == 0) {
@@ -79,6 +85,7 @@ void load_parse(int argc, char **argv, load_options *ret_options)
                                   .rate = 5000,
                                   .batch = 1,
                                   .threads = 1,
+                                  .clients = 1,
                                   .level = "memory"};
     ret_options->url = getenv("GODWIT_BENCH_URL");
     if (argc < 2 || argc % 2 != 0 || ret_options->url == NULL) {

@@ -46,7 +46,10 @@ typedef struct load_options {
     bool mandatory;         /* librabbitmq_loop only: and with a message id, as Godwit sends */
     unsigned batch;         /* messages that are published together; not librabbitmq_loop */
     unsigned threads;       /* that publish, each with a connection of its own if it needs one; not
-                               librabbitmq_loop; the next three godwit_load only */
+                               librabbitmq_loop; all that follow are of Godwit's programs */
+    bool quorum;            /* the queue that is declared is one of those */
+    unsigned clients;       /* of many_clients, as the next */
+    unsigned work_us;       /* that a handler takes */
     const char *level;      /* of the outbox */
     const char *dir;        /* of the outbox */
     const char *live_queue; /* of `backlog` */
