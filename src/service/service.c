@@ -21,6 +21,7 @@
 #include "service/endpoints.h"
 #include "service/flags.h"
 #include "service/keys.h"
+#include "service/notify.h"
 #include "service/routes.h"
 #include "service/signals.h"
 
@@ -36,6 +37,7 @@ struct gw_service {
     const gw_service_spec *spec;
     void *ctx;
     gw__flags flags;
+    gw__notify manager;
     gw__signals *signals;
     gw_config *config;
     gw__keys keys;
@@ -547,6 +549,7 @@ static bool shut_down(gw_service *service, bool started)
     unsigned timeout_ms = read_shutdown_timeout(service);
     uint64_t deadline_ms = gw_clock_ms() + timeout_ms;
     gw__signals_set_deadline(service->signals, timeout_ms + GRACE_MS);
+    gw__notify_stopping(&service->manager, timeout_ms + GRACE_MS);
     /* An answer that still comes is kept for no start: the settings that judge it go. */
     gw__config_note_faulty(service->config, true);
     unfollow(service);
@@ -573,6 +576,7 @@ static int run(gw_service *service)
     gw_health_set_version(service->spec->version, service->spec->commit);
     gw__signals_options signal_options = {
         .on_stop = on_stop, .on_reload = on_reload, .ctx = service};
+    gw__notify_init(&service->manager);
     gw_status st = make_config(service, &err);
     if (st == GW_OK) {
         st = gw__signals_start(&signal_options, &service->signals, &err);
@@ -588,6 +592,7 @@ static int run(gw_service *service)
     if (failed) {
         gw_log_error("service", "cannot start: %s", err.text);
     } else if (st == GW_OK) {
+        gw__notify_ready(&service->manager);
         wait_for_stop(service);
     }
     bool clean = shut_down(service, started);
