@@ -16,7 +16,7 @@ from processes import DIE_WITH_PARENT
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "e2e", "fault")
+KINDS = ("lint", "unit", "integration", "deploy", "e2e", "fault")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
@@ -123,7 +123,7 @@ def run_ctest(preset, label, log, env=None):
 
 
 def run_pytest(kind, log, long=False):
-    """tests/e2e or tests/fault on the release programs."""
+    """tests/deploy, tests/e2e or tests/fault on the release programs."""
     report = os.path.join(LOGS, f"{kind}.xml")
     if os.path.exists(report):
         os.unlink(report)
@@ -251,7 +251,7 @@ def main(arguments):
     if "lint" in kinds:
         steps.step("format", check_format)
     run_presets(steps, kinds, presets)
-    with_pytest = [kind for kind in ("e2e", "fault") if kind in kinds]
+    with_pytest = [kind for kind in ("deploy", "e2e", "fault") if kind in kinds]
     if with_pytest and steps.step("build release", build_step("release")):
         for kind in with_pytest:
             steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
