@@ -8,8 +8,8 @@ if(GODWIT_SHARED)
     set_target_properties(godwit_shared PROPERTIES
         OUTPUT_NAME godwit LINKER_LANGUAGE C LINK_DEPENDS ${map}
         VERSION ${PROJECT_VERSION} SOVERSION ${godwit_soversion})
-    target_include_directories(godwit_shared
-        INTERFACE $<TARGET_PROPERTY:godwit,INTERFACE_INCLUDE_DIRECTORIES>)
+    get_target_property(includes godwit INTERFACE_INCLUDE_DIRECTORIES)
+    target_include_directories(godwit_shared INTERFACE ${includes})
     target_link_libraries(godwit_shared PRIVATE godwit PUBLIC Threads::Threads) # for what it needs
     target_link_options(godwit_shared PRIVATE -Wl,--version-script=${map} -Wl,-z,defs)
 endif()

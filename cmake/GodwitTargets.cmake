@@ -40,7 +40,8 @@ function(godwit_program name)
     godwit_defaults(${name})
     target_link_libraries(${name} PRIVATE ${name}_logic program_commit)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-    install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+            COMPONENT runtime)
 endfunction()
 
 # A cmocka test program, run by CTest.
