@@ -16,7 +16,7 @@ from processes import DIE_WITH_PARENT
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "deploy", "e2e", "fault")
+KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
@@ -146,6 +146,19 @@ def run_pytest(kind, log, long=False):
     return Result(count["tests"] - failed, failed, pytest_problems(suite) if failed else "")
 
 
+def check_abi(log):
+    """script/check-abi on the release build, and its own test."""
+    result = Result()
+    for arguments in ([], ["--self-test"]):
+        if run(["script/check-abi", *arguments], log) == 0:
+            result.passed += 1
+        else:
+            result.failed += 1
+    if result.failed:
+        result.problems = log_tail(log)
+    return result
+
+
 def pytest_problems(suite):
     """The failed tests, each with the lines of pytest that say what was wrong, cut to a screen."""
     problems = []
@@ -252,7 +265,10 @@ def main(arguments):
         steps.step("format", check_format)
     run_presets(steps, kinds, presets)
     with_pytest = [kind for kind in ("deploy", "e2e", "fault") if kind in kinds]
-    if with_pytest and steps.step("build release", build_step("release")):
+    with_release = with_pytest or "abi" in kinds
+    if with_release and steps.step("build release", build_step("release")):
+        if "abi" in kinds:
+            steps.step("abi", check_abi)
         for kind in with_pytest:
             steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {os.path.relpath(LOGS)}\n"
