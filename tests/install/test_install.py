@@ -18,7 +18,7 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 COMPONENTS = ("runtime", "library", "development")
 PROGRAMS = {"accountservice", "configserver", "godwit", "healthchecker", "vipservice"}
-EXAMPLES = {"greeter", "publish", "settings", "subscribe", "watch_config"}
+EXAMPLES = {"greeter", "hello", "publish", "settings", "subscribe", "watch_config"}
 
 
 def check(what, expected, got):
@@ -94,7 +94,7 @@ def test_files(it):
             version = run(path, "--version", env={"LD_LIBRARY_PATH": str(it.libdir)})
             check("--version", f"{path.name} {it.version} (commit ", version[:version.index("commit ") + 7])
     pages = {path.name for path in it.prefix.glob("share/man/man*/*")}
-    check("manual pages", {f"{name}.1" for name in PROGRAMS}, pages)
+    check("manual pages", {f"{name}.1" for name in PROGRAMS} | {"godwit.3"}, pages)
 
 
 def test_components(it):
@@ -145,6 +145,7 @@ def try_examples(it, folder, is_static):
         needed = [part for part in dynamic(folder / name, "NEEDED") if "godwit" in part]
         check(f"{folder / name} needs", [] if is_static else ["libgodwit.so.0"], needed)
     check("greeter", f"greeter (godwit {it.version})\n", run(folder / "greeter", "--version", env=env))
+    check("hello", "hello 1.0.0\n", run(folder / "hello", "--version", env=env))
     said = run(folder / "publish", f"bus:{folder}/bus", "greetings", "Ada", env=env)
     check("publish", True, "\naccepted as " in f"\n{said}")
     listed = run(it.prefix / "bin/godwit", "bus", "list", folder / "bus", env=env)
