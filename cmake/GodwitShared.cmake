@@ -11,7 +11,8 @@ if(GODWIT_SHARED)
     get_target_property(includes godwit INTERFACE_INCLUDE_DIRECTORIES)
     target_include_directories(godwit_shared INTERFACE ${includes})
     target_link_libraries(godwit_shared PRIVATE godwit PUBLIC Threads::Threads) # for what it needs
-    target_link_options(godwit_shared PRIVATE -Wl,--version-script=${map} -Wl,-z,defs)
+    target_link_options(godwit_shared PRIVATE -Wl,--version-script=${map} -Wl,-z,defs
+                        -Wl,-Bsymbolic-functions)
 endif()
 
 # Which of the two is for the target that is linked to say: tests and what else uses private symbols
