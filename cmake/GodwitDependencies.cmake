@@ -10,6 +10,7 @@ godwit_dependency(curl libcurl)
 godwit_dependency(git2 libgit2)
 godwit_dependency(yaml yaml-0.1)
 godwit_dependency(expat expat)
+godwit_dependency(pq libpq>=14)
 
 if(GODWIT_BUILD_TESTS)
     godwit_dependency(cmocka cmocka)

@@ -12,7 +12,8 @@ import time
 import xml.etree.ElementTree as xml
 
 from build import BuildError, build, log_tail
-from processes import DIE_WITH_PARENT
+from postgres_server import PostgresServer, ServerError
+from processes import DIE_WITH_PARENT, free_ports
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
@@ -211,6 +212,7 @@ def build_step(preset):
 def run_presets(steps, kinds, presets):
     """Each preset is built once, then all kinds of tests that use it run."""
     node = None
+    server = None
     try:
         for preset in ("debug", "clang", "asan", "tsan"):
             wanted = [kind for kind in ("unit", "integration")
@@ -223,14 +225,17 @@ def run_presets(steps, kinds, presets):
                 env = None
                 if kind == "integration":
                     node = node or start_node()
+                    server = server or start_server()
                     env = dict(os.environ, GODWIT_TEST_AMQP_URL=node.amqp_url,
-                               GODWIT_TEST_AMQP_MGMT_URL=node.management_url)
+                               GODWIT_TEST_AMQP_MGMT_URL=node.management_url,
+                               GODWIT_TEST_POSTGRES_URL=server.url)
                 steps.step(f"{kind} {preset}",
                            lambda log, k=kind, p=preset, e=env: run_ctest(p, k, log, e))
     finally:
-        if node:
-            node.stop()
-            shutil.rmtree(node.directory, ignore_errors=True)
+        for started in (node, server):
+            if started:
+                started.stop()
+                shutil.rmtree(started.directory, ignore_errors=True)
 
 
 def start_node():
@@ -238,6 +243,13 @@ def start_node():
     node = RabbitNode(tempfile.mkdtemp(prefix="godwit-test-"), Ports.free())
     node.start(die_with_parent=True)
     return node
+
+
+def start_server():
+    """A private database for the integration tests."""
+    server = PostgresServer(tempfile.mkdtemp(prefix="godwit-test-"), free_ports(1)[0])
+    server.start(die_with_parent=True)
+    return server
 
 
 def choose(arguments):
@@ -281,5 +293,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
-    except (NodeError, OSError) as problem:
+    except (NodeError, ServerError, OSError) as problem:
         sys.exit(f"script/test: {problem}")

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "postgres/pg_place.h"
+
 #define SEED_FIRST_ID 10000
 
 bool account_id_is_valid(const char *id)
@@ -71,10 +73,8 @@ void account_seed(int i, account *ret_account)
 gw_status account_store_open(const account_store_options *options, account_store **ret_store,
                              gw_error *err)
 {
-    if (strstr(options->where, "://") != NULL) {
-        return gw_error_set(err, GW_E_INVALID, 0, "'%.16s...' is no directory", options->where);
-    }
-    return account_store_open_lmdb(options, ret_store, err);
+    return pg_place_is_url(options->where) ? account_store_open_postgres(options, ret_store, err)
+                                           : account_store_open_lmdb(options, ret_store, err);
 }
 
 void account_store_close(account_store *store)

@@ -28,20 +28,31 @@ bool account_id_is_valid(const char *id);
 bool account_name_is_valid(const char *name);
 
 typedef struct account_store_options {
-    const char *where;    /* a directory, made if it does not exist, or "postgresql://..." */
-    const char *password; /* of the database, for a `where` without one; may be NULL */
-    bool seed; /* an empty store gets the accounts 10000 (Person_0) to 10099 (Person_99) */
+    const char *where; /* a directory, made if it does not exist, or "postgresql://..." */
+    bool seed;         /* an empty store gets the accounts 10000 (Person_0) to 10099 (Person_99) */
+
+    /* Of a database alone, all of it optional. */
+    const char *password;     /* for a `where` without one */
+    const char *application;  /* shown by the server; static; NULL: "godwit" */
+    unsigned timeout_ms;      /* of a statement; 0: 30 s */
+    unsigned max_connections; /* 0: 4 */
+    /* It can be used (NULL), or not, and why; on any thread, without a lock of the caller's in
+     * wait. With it, the store opens also while the database is away; without, only when it is
+     * there. */
+    void (*on_state)(void *state_ctx, const char *fault);
+    void *state_ctx;
 } account_store_options;
 
 /* Options are copied. GW_OK; GW_E_INVALID for a `where` that is neither; GW_E_IO, GW_E_NO_SPACE;
- * GW_E_NOMEM. */
+ * GW_E_NOMEM; of a database also those of account_store_get(). */
 gw_status account_store_open(const account_store_options *options, account_store **ret_store,
                              gw_error *err);
 
 /* Accepts NULL. */
 void account_store_close(account_store *store);
 
-/* GW_OK; GW_E_NOT_FOUND, without filling in `err`; GW_E_IO. */
+/* GW_OK; GW_E_NOT_FOUND, without filling in `err`; GW_E_IO. Of a database, here and below, also
+ * GW_E_UNAVAILABLE, GW_E_TIMEOUT, GW_E_FULL, GW_E_DENIED. */
 gw_status account_store_get(account_store *store, const char *id, account *ret_account,
                             gw_error *err);
 

@@ -27,5 +27,7 @@ void account_seed(int i, account *ret_account);
 
 gw_status account_store_open_lmdb(const account_store_options *options, account_store **ret_store,
                                   gw_error *err);
+gw_status account_store_open_postgres(const account_store_options *options,
+                                      account_store **ret_store, gw_error *err);
 
 #endif

@@ -30,6 +30,18 @@ void accounts_find_address(char *ret_address, size_t size)
     freeifaddrs(list);
 }
 
+void accounts_on_state(void *ctx, const char *fault)
+{
+    accounts *self = ctx;
+    if (fault != NULL) {
+        gw_health_down(self->health, "%s", fault);
+        gw_log_error("accounts", "the store cannot be used: %s", fault);
+    } else {
+        gw_health_up(self->health);
+        gw_log_info("accounts", "the store can be used");
+    }
+}
+
 /* Publish {"accountId":...,"readAt":...} on the VIP queue. */
 static gw_status notify_vip(accounts *self, const char *id, gw_error *err)
 {
@@ -79,6 +91,18 @@ static void refuse(accounts *self, gw_http_response *res, const gw_error *why)
     gw_http_problem(res, 503, "the notification of this read cannot be accepted at present");
 }
 
+/* What passes is no fault of ours, and in the log once, when it begins: see accounts_on_state(). */
+static void refuse_read(gw_http_response *res, gw_status st, const gw_error *why)
+{
+    if (st == GW_E_IO) {
+        gw_log_error("accounts", "%s", why->text);
+        gw_http_problem(res, 500, "the account store cannot be read");
+    } else {
+        gw_http_set_header(res, "Retry-After", "1");
+        gw_http_problem(res, 503, "the account store cannot be read at present: %s", why->text);
+    }
+}
+
 void accounts_get(void *ctx, const gw_http_request *req, gw_http_response *res)
 {
     accounts *self = ctx;
@@ -96,8 +120,7 @@ void accounts_get(void *ctx, const gw_http_request *req, gw_http_response *res)
         return;
     }
     if (st != GW_OK) {
-        gw_log_error("accounts", "%s", err.text);
-        gw_http_problem(res, 500, "the account store cannot be read");
+        refuse_read(res, st, &err);
         return;
     }
     if (vip_list_has(self->vips, id)) {

@@ -27,7 +27,29 @@ static void stop(void *ctx, gw_service *service)
     accounts *self = ctx;
     (void)service;
     account_store_close(self->store);
+    gw_health_remove(self->health);
     gw_settings_release(self->settings);
+}
+
+static gw_status open_store(accounts *self, const account_settings *settings, gw_error *err)
+{
+    bool is_database = settings->account_store[0] != '\0';
+    account_store_options options = {
+        .where = is_database ? settings->account_store : settings->store_dir,
+        .seed = true,
+        .password = settings->store_password,
+        .application = "accountservice",
+        .timeout_ms = (unsigned)settings->store_timeout_ms,
+        .max_connections = (unsigned)settings->store_connections,
+        .on_state = accounts_on_state,
+        .state_ctx = self,
+    };
+    self->health = gw_health_add("store", true);
+    gw_status st = account_store_open(&options, &self->store, err);
+    if (st == GW_OK && !is_database) { /* which tells itself */
+        gw_health_up(self->health);
+    }
+    return st;
 }
 
 static gw_status start(void *ctx, gw_service *service, gw_error *err)
@@ -36,8 +58,7 @@ static gw_status start(void *ctx, gw_service *service, gw_error *err)
     self->client = gw_service_client(service);
     self->settings = gw_settings_acquire(gw_service_settings(service));
     accounts_find_address(self->served_by, sizeof(self->served_by));
-    account_store_options options = {.where = self->settings->store_dir, .seed = true};
-    gw_status st = account_store_open(&options, &self->store, err);
+    gw_status st = open_store(self, self->settings, err);
     if (st == GW_OK) {
         st = vip_list_load(self->vips, gw_service_settings(service), err);
     }

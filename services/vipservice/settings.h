@@ -8,6 +8,10 @@
 typedef enum vip_durability { VIP_SURVIVES_PROCESS, VIP_SURVIVES_POWER_LOSS } vip_durability;
 
 typedef struct vip_settings {
+    const char *vip_store; /* empty: in store_dir */
+    const char *store_password;
+    uint64_t store_timeout_ms;
+    int64_t store_connections;
     const char *store_dir;
     vip_durability store_durability;
     const char *vip_queue;
@@ -15,7 +19,7 @@ typedef struct vip_settings {
     uint64_t duplicates_age_ms;
 } vip_settings;
 
-#define VIP_SETTINGS_N 5
+#define VIP_SETTINGS_N 9
 
 extern const gw_setting vip_settings_table[VIP_SETTINGS_N];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How often each VIP account was read, in an LMDB store that all vipservices of a deployment share.
+ * How often each VIP account was read, in a store that all vipservices of a deployment share: an
+ * LMDB directory on one machine, a PostgreSQL database beyond it.
  *
  * A read is counted and its message id remembered in one transaction, so a message that is
  * delivered again, to this instance or another, counts once. Ids are remembered up to a number and
@@ -29,40 +30,53 @@ typedef struct vip_reads {
 typedef struct vip_store vip_store;
 
 typedef struct vip_store_options {
-    const char *dir;
-    bool sync_each_commit; /* survive power loss, not only the loss of the process */
-    uint64_t max_seen;     /* message ids remembered, at most */
-    uint64_t max_seen_age_s;
+    const char *where;       /* a directory, made if it does not exist, or "postgresql://..." */
+    uint64_t max_seen;       /* message ids remembered, about; never fewer */
+    uint64_t max_seen_age_s; /* how long */
+    bool sync_each_commit;   /* LMDB: survive power loss, not only the loss of the process */
+
+    /* Of a database alone. */
+    const char *password;     /* for a `where` without one; may be NULL */
+    unsigned timeout_ms;      /* of a statement; 0: 2 s */
+    unsigned max_connections; /* 0: 4 */
+    /* It can be used (NULL), or not, and why; on any thread. With it, the store opens also while
+     * the database is away; NULL: only when it is there. */
+    void (*on_state)(void *state_ctx, const char *fault);
+    void *state_ctx;
 } vip_store_options;
 
+/* Options are copied. GW_OK; GW_E_INVALID for a `where` that is neither; GW_E_IO, GW_E_NO_SPACE;
+ * GW_E_NOMEM; of a database also those of vip_store_get(). */
 gw_status vip_store_open(const vip_store_options *options, vip_store **ret_store, gw_error *err);
 
 /* Accepts NULL. */
 void vip_store_close(vip_store *store);
 
-/* Reads that are counted in one transaction. On one thread; while it is open, others that count
- * wait. Starts as zeros with a store. */
-typedef struct vip_batch {
-    vip_store *store;
-    struct MDB_txn *txn; /* NULL: none is open */
-    size_t n_counted;
-    bool is_broken; /* one failed, and took the others with it */
-} vip_batch;
+/* Reads that are counted in one transaction. On one thread. */
+typedef struct vip_batch vip_batch;
 
-/* Count a read, unless the message was seen before; `ret_is_new` says which. It lasts when the
- * batch is committed. After a failure nothing of the batch does. GW_E_NO_SPACE, GW_E_IO. */
+/* NULL: no memory. */
+vip_batch *vip_batch_new(vip_store *store);
+
+/* What was not committed is not counted. Accepts NULL. */
+void vip_batch_free(vip_batch *batch);
+
+/* Count a read, unless the message was seen before. It lasts when the batch is committed. After a
+ * failure nothing of the batch does. GW_E_INVALID, GW_E_NO_SPACE, GW_E_IO, GW_E_NOMEM. */
 gw_status vip_batch_count(vip_batch *batch, const char *account_id, const char *read_at,
-                          const char *message_id, bool *ret_is_new, gw_error *err);
+                          const char *message_id, gw_error *err);
 
-/* End the batch: it can be used again. Nothing was counted, if this fails, or a count did before.
- */
+/* End the batch: it can be used again. If it fails, or a count did before, nothing was counted; but
+ * when the connection to a database is lost meanwhile (GW_E_UNAVAILABLE, GW_E_TIMEOUT) it may have
+ * been: the messages are to be counted again, and those that were are known. */
 gw_status vip_batch_commit(vip_batch *batch, gw_error *err);
 
-/* The same for a single read. */
-gw_status vip_store_count(vip_store *store, const char *account_id, const char *read_at,
-                          const char *message_id, bool *ret_is_new, gw_error *err);
+/* Of the batch that was just committed: whether its read number `i` was new, or its message seen
+ * before. Until the next count. */
+bool vip_batch_was_new(const vip_batch *batch, size_t i);
 
-/* GW_OK; GW_E_NOT_FOUND, without filling in `err`, for an account that was not read; GW_E_IO. */
+/* GW_OK; GW_E_NOT_FOUND, without filling in `err`, for an account that was not read; GW_E_IO. Of a
+ * database also GW_E_UNAVAILABLE, GW_E_TIMEOUT, GW_E_FULL, GW_E_DENIED. */
 gw_status vip_store_get(vip_store *store, const char *account_id, vip_reads *ret_reads,
                         gw_error *err);
 

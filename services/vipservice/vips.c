@@ -20,21 +20,42 @@
 /* What a pipe takes in one piece, so that lines of several processes do not mix. */
 #define PIECE_MAX PIPE_BUF
 
-void vips_init(vips *self, vip_store *store)
+gw_status vips_init(vips *self, vip_store *store, gw_error *err)
 {
+    self->batch = vip_batch_new(store);
+    if (self->batch == NULL) {
+        return gw_error_set(err, GW_E_NOMEM, 0, "no memory for a batch of reads");
+    }
     self->store = store;
-    self->batch = (vip_batch){.store = store};
     gw_buf_init(&self->lines, LINES_MAX);
+    return GW_OK;
 }
 
 void vips_dispose(vips *self)
 {
+    vip_batch_free(self->batch);
+    self->batch = NULL;
+    free(self->line_ends);
+    self->line_ends = NULL;
+    self->n_lines = self->max_lines = 0;
     gw_buf_dispose(&self->lines);
     vip_store_close(self->store);
     self->store = NULL;
 }
 
-static void add_line(gw_buf *lines, const char *body, size_t len)
+void vips_on_state(void *ctx, const char *fault)
+{
+    vips *self = ctx;
+    if (fault != NULL) {
+        gw_health_down(self->health, "%s", fault);
+        gw_log_error("vips", "the store cannot be used: %s", fault);
+    } else {
+        gw_health_up(self->health);
+        gw_log_info("vips", "the store can be used");
+    }
+}
+
+static void write_line(gw_buf *lines, const char *body, size_t len)
 {
     size_t before = lines->len;
     gw_buf_add_str(lines, "Got a message: ");
@@ -54,6 +75,42 @@ static void add_line(gw_buf *lines, const char *body, size_t len)
     if (gw_buf_status(lines) != GW_OK) {
         lines->len = before; /* a lost line is no reason to refuse the message */
     }
+}
+
+/* For the line of one more count. False: no memory. */
+static bool make_room(vips *self)
+{
+    if (self->n_lines == self->max_lines) {
+        size_t max = self->max_lines == 0 ? 64 : self->max_lines * 2;
+        size_t *ends = realloc(self->line_ends, max * sizeof(*ends));
+        if (ends == NULL) {
+            return false;
+        }
+        self->line_ends = ends;
+        self->max_lines = max;
+    }
+    return true;
+}
+
+/* Leave the lines of what was new, which is known once the batch is committed; returns how many
+ * counts were duplicates. */
+static size_t drop_duplicates(vips *self)
+{
+    size_t n_duplicates = 0;
+    size_t kept = 0;
+    size_t start = 0;
+    for (size_t i = 0; i < self->n_lines; i++) {
+        size_t len = self->line_ends[i] - start;
+        if (!vip_batch_was_new(self->batch, i)) {
+            n_duplicates++;
+        } else if (len > 0) {
+            memmove(self->lines.data + kept, self->lines.data + start, len);
+            kept += len;
+        }
+        start += len;
+    }
+    self->lines.len = kept;
+    return n_duplicates;
 }
 
 /* As many whole lines at once as fit a piece; a longer line alone. */
@@ -98,29 +155,35 @@ gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
     }
     char buf[VIP_MESSAGE_MAX + 1];
     const char *id = unique_id(msg, &note, buf, sizeof(buf));
-    bool is_new;
-    st = vip_batch_count(&self->batch, note.account_id, note.read_at, id, &is_new, why);
+    if (!make_room(self)) {
+        gw_error_set(why, GW_E_NOMEM, 0, "no memory for a notification");
+        return GW_RETRY;
+    }
+    st = vip_batch_count(self->batch, note.account_id, note.read_at, id, why);
     if (st != GW_OK) {
         gw_health_down(self->health, "%s", why != NULL ? why->text : gw_status_text(st));
         return GW_RETRY;
     }
-    if (is_new) {
-        add_line(&self->lines, body, len);
-    } else {
-        gw_counter_add(self->duplicates, 1);
-        gw_log_debug("vips", "message %s was counted before", id);
-    }
+    write_line(&self->lines, body, len);
+    self->line_ends[self->n_lines++] = self->lines.len;
     return GW_DONE;
 }
 
 gw_verdict vips_commit(void *ctx, gw_error *why)
 {
     vips *self = ctx;
-    gw_status st = vip_batch_commit(&self->batch, why);
+    gw_status st = vip_batch_commit(self->batch, why);
     if (st != GW_OK) {
         self->lines.len = 0; /* they come again */
+        self->n_lines = 0;
         gw_health_down(self->health, "%s", why->text);
         return GW_RETRY;
+    }
+    size_t n_duplicates = drop_duplicates(self);
+    self->n_lines = 0;
+    if (n_duplicates > 0) {
+        gw_counter_add(self->duplicates, n_duplicates);
+        gw_log_debug("vips", "%zu messages were counted before", n_duplicates);
     }
     gw_health_up(self->health);
     print_lines(&self->lines);
@@ -144,6 +207,18 @@ static void write_reads(gw_buf *out, const vip_reads *reads)
     gw_buf_add_char(out, '}');
 }
 
+/* What passes is no fault of ours, and in the log once, when it begins: see vips_on_state(). */
+static void refuse(gw_http_response *res, gw_status st, const gw_error *why)
+{
+    if (st == GW_E_IO) {
+        gw_log_error("vips", "%s", why->text);
+        gw_http_problem(res, 500, "the VIP store cannot be read");
+    } else {
+        gw_http_set_header(res, "Retry-After", "1");
+        gw_http_problem(res, 503, "the VIP store cannot be read at present: %s", why->text);
+    }
+}
+
 void vips_get(void *ctx, const gw_http_request *req, gw_http_response *res)
 {
     vips *self = ctx;
@@ -154,8 +229,7 @@ void vips_get(void *ctx, const gw_http_request *req, gw_http_response *res)
     if (st == GW_E_NOT_FOUND) {
         gw_http_problem(res, 404, "no read of account '%.64s' was counted", id);
     } else if (st != GW_OK) {
-        gw_log_error("vips", "%s", err.text);
-        gw_http_problem(res, 500, "the VIP store cannot be read");
+        refuse(res, st, &err);
     } else {
         write_reads(gw_http_response_body(res), &reads);
     }
@@ -204,7 +278,6 @@ void vips_list(void *ctx, const gw_http_request *req, gw_http_response *res)
     if (st == GW_E_INVALID) {
         gw_http_problem(res, 400, "%s", err.text);
     } else if (st != GW_OK) {
-        gw_log_error("vips", "%s", err.text);
-        gw_http_problem(res, 500, "the VIP store cannot be read");
+        refuse(res, st, &err);
     }
 }

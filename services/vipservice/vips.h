@@ -13,15 +13,22 @@
 
 typedef struct vips {
     vip_store *store;
-    vip_batch batch; /* the worker's, as the lines to be printed when it is committed */
+    vip_batch *batch; /* the worker's, as the lines to be printed when it is committed */
     gw_buf lines;
+    size_t *line_ends; /* of each count of the batch, in `lines` */
+    size_t n_lines;
+    size_t max_lines;
     gw_health *health; /* of the store */
     gw_counter *duplicates;
 } vips;
 
-/* The store is open; `health` and `duplicates` are the caller's to set. */
-void vips_init(vips *self, vip_store *store);
+/* The store is open, and closed by vips_dispose(); `health` and `duplicates` are the caller's to
+ * set. GW_E_NOMEM: the store is still the caller's. */
+gw_status vips_init(vips *self, vip_store *store, gw_error *err);
 void vips_dispose(vips *self);
+
+/* What a store in a database calls when it can be used, or not; `ctx` is a vips. */
+void vips_on_state(void *ctx, const char *fault);
 
 /**
  * A gw_handler; `ctx` is a vips. Counts the read, to last when it is committed. What is no

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -50,31 +48,6 @@ static account_store *open_store(const char *path)
     return store;
 }
 
-static void test_seed(void **state)
-{
-    (void)state;
-    account_store *store = open_store(dir);
-    for (int i = 0; i < 100; i++) {
-        char id[16];
-        char name[32];
-        snprintf(id, sizeof(id), "%d", 10000 + i);
-        snprintf(name, sizeof(name), "Person_%d", i);
-        account found;
-        assert_int_equal(account_store_get(store, id, &found, NULL), GW_OK);
-        assert_string_equal(found.id, id);
-        assert_string_equal(found.name, name);
-    }
-    account found;
-    gw_error err = GW_ERROR_INIT;
-    static const char *const none[] = {"9999", "10100", "1000", "100000", "010000", "x"};
-    for (size_t i = 0; i < N_OF(none); i++) {
-        assert_int_equal(account_store_get(store, none[i], &found, &err), GW_E_NOT_FOUND);
-    }
-    assert_string_equal(err.text, "");
-    account_store_close(store);
-    account_store_close(NULL);
-}
-
 /* Change the store behind the service's back. */
 static void put(const char *id, const void *name, size_t len, bool remove_others)
 {
@@ -109,140 +82,6 @@ static void test_seeded_once(void **state)
     account_store_close(store);
 }
 
-static account make(const char *id, const char *name)
-{
-    account one;
-    snprintf(one.id, sizeof(one.id), "%s", id);
-    snprintf(one.name, sizeof(one.name), "%s", name);
-    return one;
-}
-
-static void assert_name(account_store *store, const char *id, const char *name)
-{
-    account found;
-    assert_int_equal(account_store_get(store, id, &found, NULL), GW_OK);
-    assert_string_equal(found.id, id);
-    assert_string_equal(found.name, name);
-}
-
-static void assert_count(account_store *store, uint64_t expected)
-{
-    uint64_t n = UINT64_MAX;
-    assert_int_equal(account_store_count(store, &n, NULL), GW_OK);
-    assert_int_equal(n, expected);
-}
-
-static void test_put(void **state)
-{
-    (void)state;
-    account_store *store = open_store(dir);
-    assert_count(store, 100);
-    account some[] = {make("10000", "Other"), make("new", ""), make("10001", "\xea\xb9\x80"),
-                      make("new", "Twice")};
-    size_t n_new = 0;
-    assert_int_equal(account_store_put(store, some, 4, ACCOUNT_PUT_NEW, &n_new, NULL), GW_OK);
-    assert_int_equal(n_new, 1);
-    assert_name(store, "10000", "Person_0");
-    assert_name(store, "new", "");
-    assert_count(store, 101);
-    assert_int_equal(account_store_put(store, some, 4, ACCOUNT_PUT_REPLACE, &n_new, NULL), GW_OK);
-    assert_int_equal(n_new, 0);
-    assert_name(store, "10000", "Other");
-    assert_name(store, "10001", "\xea\xb9\x80");
-    assert_name(store, "new", "Twice");
-    assert_count(store, 101);
-    assert_int_equal(account_store_put(store, NULL, 0, ACCOUNT_PUT_NEW, &n_new, NULL), GW_OK);
-    assert_int_equal(n_new, 0);
-    account_store_close(store);
-    store = open_store(dir);
-    assert_name(store, "new", "Twice");
-    account_store_close(store);
-}
-
-/* One that is not valid is named, and none of the others is put. */
-static void test_put_invalid(void **state)
-{
-    (void)state;
-    account_store *store = open_store(dir);
-    static const struct {
-        const char *id;
-        const char *name;
-        const char *text;
-    } cases[] = {
-        {"a b", "x", "'a b' is no account id"},
-        {"", "x", "'' is no account id"},
-        {"bad", "\xff", "the name of account 'bad' is not UTF-8"},
-        {"bad", "\xc0\xaf", "the name of account 'bad' is not UTF-8"},
-        {"bad", "\xed\xa0\x80", "the name of account 'bad' is not UTF-8"},
-        {"bad", "cut \xf0\x9f\x98", "the name of account 'bad' is not UTF-8"},
-    };
-    for (size_t i = 0; i < N_OF(cases); i++) {
-        account some[] = {make("good", "x"), make(cases[i].id, cases[i].name)};
-        gw_error err = GW_ERROR_INIT;
-        size_t n_new = 77;
-        assert_int_equal(account_store_put(store, some, 2, ACCOUNT_PUT_NEW, &n_new, &err),
-                         GW_E_INVALID);
-        assert_non_null(strstr(err.text, cases[i].text));
-        assert_int_equal(n_new, 77);
-    }
-    assert_count(store, 100);
-    account_store_close(store);
-}
-
-typedef struct walk {
-    char ids[2048];
-    size_t n;
-    size_t stop_after;
-} walk;
-
-static gw_status note(void *ctx, const account *found, gw_error *err)
-{
-    walk *w = ctx;
-    size_t len = strlen(w->ids);
-    snprintf(w->ids + len, sizeof(w->ids) - len, "%s=%s ", found->id, found->name);
-    return ++w->n == w->stop_after ? gw_error_set(err, GW_E_CLOSED, 0, "enough") : GW_OK;
-}
-
-static void test_each(void **state)
-{
-    (void)state;
-    account_store_options options = {.where = dir};
-    account_store *store = NULL;
-    assert_int_equal(account_store_open(&options, &store, NULL), GW_OK);
-    assert_count(store, 0); /* not seeded */
-    walk w = {.n = 0};
-    assert_int_equal(account_store_each(store, NULL, note, &w, NULL), GW_OK);
-    assert_int_equal(w.n, 0);
-    account some[] = {make("b", "1"),  make("a", "2"), make("B", "3"), make("a-b", "4"),
-                      make("10", "5"), make("9", "6"), make("_", "7"), make("ab", "8")};
-    assert_int_equal(account_store_put(store, some, N_OF(some), ACCOUNT_PUT_NEW, NULL, NULL),
-                     GW_OK);
-    static const struct {
-        const char *after;
-        size_t stop_after;
-        gw_status st;
-        const char *expected;
-    } cases[] = {
-        {NULL, 0, GW_OK, "10=5 9=6 B=3 _=7 a=2 a-b=4 ab=8 b=1 "},
-        {"a", 0, GW_OK, "a-b=4 ab=8 b=1 "},
-        {"C", 0, GW_OK, "_=7 a=2 a-b=4 ab=8 b=1 "},
-        {"b", 0, GW_OK, ""},
-        {"z", 0, GW_OK, ""},
-        {"9", 2, GW_E_CLOSED, "B=3 _=7 "},
-        {"not an id", 0, GW_E_INVALID, ""},
-    };
-    for (size_t i = 0; i < N_OF(cases); i++) {
-        gw_error err = GW_ERROR_INIT;
-        w = (walk){.stop_after = cases[i].stop_after};
-        assert_int_equal(account_store_each(store, cases[i].after, note, &w, &err), cases[i].st);
-        assert_string_equal(w.ids, cases[i].expected);
-        if (cases[i].st == GW_E_CLOSED) {
-            assert_string_equal(err.text, "enough");
-        }
-    }
-    account_store_close(store);
-}
-
 static void test_names(void **state)
 {
     (void)state;
@@ -267,40 +106,6 @@ static void test_names(void **state)
             assert_non_null(strstr(err.text, dir));
         }
         account_store_close(store);
-    }
-}
-
-/* Two services that start at the same moment on an empty directory. */
-static void test_two_processes(void **state)
-{
-    (void)state;
-    enum { N = 4 };
-    int gate[2];
-    assert_int_equal(pipe(gate), 0);
-    pid_t pids[N];
-    for (int i = 0; i < N; i++) {
-        pids[i] = fork();
-        if (pids[i] == 0) {
-            char byte;
-            close(gate[1]);
-            ssize_t n = read(gate[0], &byte, 1);
-            account_store *store = NULL;
-            account found;
-            int status = n == 0 && open_at(dir, &store, NULL) == GW_OK &&
-                                 account_store_get(store, "10099", &found, NULL) == GW_OK &&
-                                 strcmp(found.name, "Person_99") == 0
-                             ? 0
-                             : 1;
-            account_store_close(store);
-            _exit(status);
-        }
-    }
-    close(gate[0]);
-    close(gate[1]); /* all at once */
-    for (int i = 0; i < N; i++) {
-        int status;
-        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        assert_int_equal(status, 0);
     }
 }
 
@@ -400,16 +205,11 @@ static void test_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seeded_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_put, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_put_invalid, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_each, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_two_processes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directories, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_kind_of_file, setup, teardown),
         cmocka_unit_test(test_ids),
     };
-    return cmocka_run_group_tests_name("account store", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("account store in LMDB", tests, NULL, NULL);
 }

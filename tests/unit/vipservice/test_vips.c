@@ -76,10 +76,10 @@ static int setup(void **state)
     make_test_dir(fix.dir, sizeof(fix.dir));
     char store_dir[300];
     snprintf(store_dir, sizeof(store_dir), "%s/store", fix.dir);
-    vip_store_options options = {.dir = store_dir, .max_seen = 1000, .max_seen_age_s = 3600};
+    vip_store_options options = {.where = store_dir, .max_seen = 1000, .max_seen_age_s = 3600};
     vip_store *store;
     assert_int_equal(vip_store_open(&options, &store, NULL), GW_OK);
-    vips_init(&fix.vips, store);
+    assert_int_equal(vips_init(&fix.vips, store, NULL), GW_OK);
     fix.vips.duplicates = gw_metrics_counter("test_duplicates", "Test.", NULL);
     fix.vips.health = gw_health_add("store", true);
     gw_health_up(fix.vips.health);
