@@ -14,7 +14,7 @@ PROGRAMS = {"configserver": 8888, "accountservice": 6767, "vipservice": 6868}  #
 
 # What a stack has besides, made by hand (trial, as README.md says) or by an operator: the keys of
 # Secrets, the ports of Services, and labels of pods.
-SECRETS = {"rabbitmq-default-user": {"username", "password", "default_user.conf"},
+SECRETS = {"rabbitmq-default-user": {"username", "password"},
            "godwit-db-app": {"username", "password"}}
 OPERATORS_SERVICES = {"rabbitmq": {5672}, "godwit-db-rw": {5432}}
 OPERATORS_PODS = [{"app.kubernetes.io/name": "rabbitmq"}, {"cnpg.io/cluster": "godwit-db"}]

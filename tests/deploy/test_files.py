@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Every file of YAML below deploy/ is one."""
+"""Every file of YAML below deploy/ is one; what texts about it name is there."""
+import re
+
 import pytest
 
 import manifests
@@ -20,3 +22,20 @@ def test_it_is_read(path):
 
     Strict.add_constructor(manifests.yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     assert any(manifests.yaml.load_all(path.read_text(encoding="utf-8"), Strict))
+
+
+@pytest.mark.parametrize("name", ["docs/scaling.md",
+                                  "deploy/kubernetes/README.md"])
+def test_metrics_that_are_watched_are_there(name):
+    """An alert on a metric that nobody counts never comes."""
+    table = (manifests.ROOT / "docs/metrics.md").read_text("utf-8")
+    known = set(re.findall(r"`(godwit_\w+)`", table))
+    named = set(re.findall(r"\bgodwit_\w+", (manifests.ROOT / name).read_text("utf-8")))
+    assert named <= known, named - known
+
+
+def test_links_of_texts_lead_somewhere():
+    """Those of docs/ are checked by script/lint-docs."""
+    for text in manifests.DEPLOY.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]*)?\)", text.read_text("utf-8")):
+            assert (text.parent / link).exists(), f"{text.name}: {link}"
