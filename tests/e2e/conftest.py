@@ -17,6 +17,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path.insert(0, os.path.join(ROOT, "script", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
+from database import Database  # noqa: E402
+from postgres_server import PostgresServer  # noqa: E402
+from processes import free_ports  # noqa: E402
 from rabbit_node import Ports, RabbitNode  # noqa: E402
 from world import RABBITMQ, World  # noqa: E402
 
@@ -41,6 +44,32 @@ def broker():
     yield node
     node.stop()
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A private PostgreSQL server for all tests."""
+    directory = tempfile.mkdtemp(prefix="godwit-e2e-postgres-")
+    server = PostgresServer(directory, free_ports(1)[0])
+    server.start(die_with_parent=True)
+    yield server
+    server.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def database(postgres, request):
+    """An empty database of the test's own in it; it goes with the server."""
+    return Database(postgres, request.node.name)
+
+
+@pytest.fixture
+def own_database(tmp_path):
+    """One in a server of the test's own, which runs, for tests in which it fails."""
+    server = PostgresServer(tmp_path / "own-postgres", free_ports(1)[0])
+    server.start(die_with_parent=True)
+    yield Database(server, "own")
+    server.stop()
 
 
 @pytest.fixture
