@@ -69,6 +69,13 @@ GW_API GW_MUST_CHECK gw_status gw_url_query(const gw_url *url, const char *key, 
 GW_API void gw_url_mask(gw_buf *out, const char *text);
 
 /**
+ * Append `url` with `password`, percent-encoded, behind the user that it names without one. A URL
+ * that names no user, that has a password, or a `password_file` in its query, is appended as it is.
+ * What is no URL is, too. Never log the result.
+ */
+GW_API void gw_url_add_password(gw_buf *out, const char *url, const char *password);
+
+/**
  * Decode percent escapes of `len` bytes at `text` into `out`. '+' stays '+'.
  * @return GW_OK; GW_E_INVALID for a broken escape or an encoded NUL; the buffer's own failures.
  */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker_url.h"
 #include "bus_commands.h"
 #include "bus_words.h"
 #include "render.h"
@@ -255,8 +256,12 @@ int bus_move(const options *given, FILE *out, FILE *err)
                  .err = err,
                  .show_progress = isatty(fileno(err)) == 1 && isatty(fileno(out)) == 1};
     gw_bus *bus;
-    int status = bus_words_open(words.dir, GW_BUS_CHANGE, &bus, err);
+    gw_buf url;
+    gw_buf_init(&url, 0);
+    int status = broker_url_make(given->url, &url, err);
+    status = status == TOOL_OK ? bus_words_open(words.dir, GW_BUS_CHANGE, &bus, err) : status;
     if (status != TOOL_OK) {
+        broker_url_dispose(&url);
         return status;
     }
     gw_bus_move_options how = {.dry_run = given->dry_run,
@@ -265,7 +270,8 @@ int bus_move(const options *given, FILE *out, FILE *err)
                                .ctx = &it};
     gw_error why = GW_ERROR_INIT;
     uint64_t n_moved = 0;
-    gw_status st = gw_bus_move(bus, given->url, &how, &n_moved, &why);
+    gw_status st = gw_bus_move(bus, url.data, &how, &n_moved, &why);
+    broker_url_dispose(&url);
     if (st == GW_OK || n_moved > 0) {
         say_moved(&it, n_moved);
     }

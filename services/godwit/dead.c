@@ -9,6 +9,7 @@
 #include <godwit/clock.h>
 #include <godwit/messaging.h>
 
+#include "broker_url.h"
 #include "letter.h"
 #include "render.h"
 #include "text.h"
@@ -93,15 +94,29 @@ static int fail_look(const job *it, gw_status st, const gw_error *why)
                : tool_fail(it->err, TOOL_FAILED, "%s", why->text);
 }
 
-/* Look at up to `limit` letters (0: all). What was done is in it->result, also after a failure. */
-static int look(job *it, size_t limit)
+static int connect_to_broker(const job *it, gw_client **ret_client)
 {
     gw_client_options client_options = GW_CLIENT_OPTIONS_INIT;
     client_options.name = "godwit";
-    gw_client *client;
     gw_error err = GW_ERROR_INIT;
-    if (gw_connect(it->given->url, &client_options, &client, &err) != GW_OK) {
-        return tool_fail(it->err, TOOL_FAILED, "%s", err.text);
+    gw_buf url;
+    gw_buf_init(&url, 0);
+    int status = broker_url_make(it->given->url, &url, it->err);
+    if (status == TOOL_OK && gw_connect(url.data, &client_options, ret_client, &err) != GW_OK) {
+        status = tool_fail(it->err, TOOL_FAILED, "%s", err.text);
+    }
+    broker_url_dispose(&url);
+    return status;
+}
+
+/* Look at up to `limit` letters (0: all). What was done is in it->result, also after a failure. */
+static int look(job *it, size_t limit)
+{
+    gw_error err = GW_ERROR_INIT;
+    gw_client *client;
+    int status = connect_to_broker(it, &client);
+    if (status != TOOL_OK) {
+        return status;
     }
     gw_browse_options how = {.max_messages = limit, .timeout_ms = it->given->timeout_ms};
     gw_status st = gw_wait_up(client, how.timeout_ms, &err);

@@ -388,3 +388,34 @@ void gw_url_mask(gw_buf *out, const char *text)
         text = end;
     }
 }
+
+/* Whether the query, up to its end, has the key. */
+static bool has_query(const char *query, const char *key)
+{
+    size_t len = strlen(key);
+    while (query != NULL) {
+        query++; /* the '?' or the '&' */
+        if (strncmp(query, key, len) == 0 && query[len] == '=') {
+            return true;
+        }
+        query = strchr(query, '&');
+    }
+    return false;
+}
+
+void gw_url_add_password(gw_buf *out, const char *url, const char *password)
+{
+    const char *mark = strstr(url, "://");
+    const char *user = mark != NULL ? mark + 3 : url;
+    const char *end = user + strcspn(user, "/?#");
+    const char *at = memrchr(user, '@', (size_t)(end - user));
+    if (mark == NULL || at == NULL || memchr(user, ':', (size_t)(at - user)) != NULL ||
+        has_query(strchr(end, '?'), "password_file")) {
+        gw_buf_add_str(out, url);
+        return;
+    }
+    gw_buf_add(out, url, (size_t)(at - url));
+    gw_buf_add_char(out, ':');
+    gw_url_encode(out, password, strlen(password));
+    gw_buf_add_str(out, at);
+}

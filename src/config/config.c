@@ -162,19 +162,32 @@ static gw_status change_layer(gw_config *config, size_t offset, const gw__overri
     return st;
 }
 
+static gw_status set(gw_config *config, const char *key, const char *value, bool secret,
+                     const char *origin, gw_error *err)
+{
+    gw__overrides changes = {NULL, 0, 0};
+    gw_status st = gw__overrides_add(&changes, key, value, err);
+    if (st == GW_OK) {
+        changes.items[0].secret = secret;
+        st = change_layer(config, offsetof(gw__layers, set), &changes, origin, NULL, err);
+    }
+    gw__overrides_dispose(&changes);
+    return st;
+}
+
+gw_status gw__config_set_secret(gw_config *config, const char *key, const char *value,
+                                const char *origin, gw_error *err)
+{
+    return set(config, key, value, true, origin, err);
+}
+
 gw_status gw_config_set(gw_config *config, const char *key, const char *value, const char *origin,
                         gw_error *err)
 {
     if (config == NULL || key == NULL || key[0] == '\0' || (value != NULL && origin == NULL)) {
         return gw_error_set(err, GW_E_INVALID, 0, "gw_config_set: no key or no origin given");
     }
-    gw__overrides changes = {NULL, 0, 0};
-    gw_status st = gw__overrides_add(&changes, key, value, err);
-    if (st == GW_OK) {
-        st = change_layer(config, offsetof(gw__layers, set), &changes, origin, NULL, err);
-    }
-    gw__overrides_dispose(&changes);
-    return st;
+    return set(config, key, value, false, origin, err);
 }
 
 /* ---- events --------------------------------------------------------------------------- */

@@ -63,11 +63,15 @@ static bool is_kept(const gw__property *item, const gw__overrides *changes)
     return true;
 }
 
-static gw_status add(gw__properties *props, const char *key, const char *value, const char *origin,
-                     gw_error *err)
+static gw_status add(gw__properties *props, const char *key, const char *value, bool secret,
+                     const char *origin, gw_error *err)
 {
     gw_status st = gw__properties_add_source(props, origin, 0, err);
-    return st == GW_OK ? gw__properties_add(props, key, value, err) : st;
+    st = st == GW_OK ? gw__properties_add(props, key, value, err) : st;
+    if (st == GW_OK && secret) {
+        gw__properties_hide_last(props);
+    }
+    return st;
 }
 
 gw_status gw__overrides_apply(const gw__overrides *changes, const gw__properties *old,
@@ -82,12 +86,13 @@ gw_status gw__overrides_apply(const gw__overrides *changes, const gw__properties
     for (size_t i = 0; i < n_old && st == GW_OK; i++) {
         const gw__property *item = gw__properties_at(old, i);
         if (is_kept(item, changes)) {
-            st = add(props, item->key, item->value, item->origin, err);
+            st = add(props, item->key, item->value, item->secret, item->origin, err);
         }
     }
     for (size_t i = 0; i < changes->n && st == GW_OK; i++) {
-        if (changes->items[i].value != NULL) {
-            st = add(props, changes->items[i].key, changes->items[i].value, origin, err);
+        const gw__override *item = &changes->items[i];
+        if (item->value != NULL) {
+            st = add(props, item->key, item->value, item->secret, origin, err);
         }
     }
     if (st != GW_OK) {

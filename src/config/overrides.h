@@ -4,11 +4,14 @@
 #ifndef GW_CONFIG_OVERRIDES_H
 #define GW_CONFIG_OVERRIDES_H
 
+#include <stdbool.h>
+
 #include "config/properties.h"
 
 typedef struct gw__override {
     char *key;
     char *value; /* NULL: take it away */
+    bool secret; /* shown to nobody, whatever the key is called */
 } gw__override;
 
 /* Copies of keys and values. Starts as zeros. */

@@ -167,6 +167,12 @@ gw_status gw__properties_add_at(gw__properties *props, const char *key, const ch
     return GW_OK;
 }
 
+void gw__properties_hide_last(gw__properties *props)
+{
+    assert(!props->sealed && props->n > 0);
+    props->items[props->n - 1].secret = true;
+}
+
 static int compare_names(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     int rc = memcmp(a, b, a_len < b_len ? a_len : b_len);

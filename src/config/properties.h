@@ -51,6 +51,9 @@ gw_status gw__properties_add(gw__properties *props, const char *key, const char 
 gw_status gw__properties_add_at(gw__properties *props, const char *key, const char *value,
                                 unsigned line, gw_error *err);
 
+/* What was added last is shown to nobody. Not after sealing. */
+void gw__properties_hide_last(gw__properties *props);
+
 /* Merge the sources. After this they can be read, shared, and not changed. */
 void gw__properties_seal(gw__properties *props);
 

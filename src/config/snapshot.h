@@ -39,6 +39,10 @@ void gw__config_note_faulty(gw_config *config, bool faulty);
  * and is not. Not from a watcher. */
 void gw__config_keep(gw_config *config);
 
+/* gw_config_set(), and the value is shown to nobody. */
+gw_status gw__config_set_secret(gw_config *config, const char *key, const char *value,
+                                const char *origin, gw_error *err);
+
 /* A snapshot with references of its own to the layers; NULL when out of memory. */
 gw_config_snapshot *gw__snapshot_new(const gw__layers *layers, const char *env_prefix,
                                      const char *where);

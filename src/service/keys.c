@@ -33,6 +33,8 @@ static const gw_setting broker_rows[] = {
     GW_SETTING_STRING(
         gw__chassis, amqp_url, "amqp_server_url", "", 0, NULL,
         "the broker: amqp://user:password@host:port/vhost, or bus:DIR for the embedded bus"),
+    GW_SETTING_STRING(gw__chassis, amqp_password, "amqp_password", "", GW_SETTING_SECRET, NULL,
+                      "password of the user that amqp_server_url names without one"),
     GW_SETTING_STRING(gw__chassis, event_bus, "config_event_bus", "springCloudBus", 0, NULL,
                       "exchange of refresh events"),
     GW_SETTING_BOOL(gw__chassis, config_ack, "config_ack", "false", GW_SETTING_LIVE,

@@ -27,6 +27,7 @@ typedef struct gw__chassis {
     gw__endpoint_access config_endpoint;
 
     const char *amqp_url;
+    const char *amqp_password;
     const char *event_bus;
     bool config_ack;
     gw_queue_type queue_type;

@@ -20,6 +20,7 @@
 #include "service/descriptors.h"
 #include "service/endpoints.h"
 #include "service/flags.h"
+#include "service/key_files.h"
 #include "service/keys.h"
 #include "service/notify.h"
 #include "service/routes.h"
@@ -267,6 +268,9 @@ static gw_status new_config(gw_service *service, gw_error *err)
 static gw_status make_config(gw_service *service, gw_error *err)
 {
     gw_status st = new_config(service, err);
+    if (st == GW_OK) {
+        st = gw__key_files_read(&service->keys, service->config, err);
+    }
     if (st == GW_OK && service->spec->configure != NULL) {
         st = service->spec->configure(service->ctx, service, err);
     }
@@ -346,6 +350,27 @@ static void warn_of_leftovers(const char *dir)
     gw_outbox_close(outbox);
 }
 
+/* To the broker at `url`, as the user that it names with the password of the configuration. */
+static gw_status connect_with_password(gw_service *service, const char *url,
+                                       const gw_client_options *options, gw_error *err)
+{
+    const char *password = service->start->amqp_password;
+    if (password[0] == '\0') {
+        return gw_connect(url, options, &service->client, err);
+    }
+    gw_buf whole;
+    gw_buf_init(&whole, 0);
+    gw_url_add_password(&whole, url, password);
+    gw_status st = gw_buf_status(&whole);
+    st = st == GW_OK ? gw_connect(whole.data, options, &service->client, err)
+                     : gw_error_set(err, st, 0, "no memory for the broker's URL");
+    if (whole.data != NULL) {
+        explicit_bzero(whole.data, whole.len);
+    }
+    gw_buf_dispose(&whole);
+    return st;
+}
+
 gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err)
 {
     if (service->client != NULL) {
@@ -367,7 +392,7 @@ gw_status gw_service_connect(gw_service *service, const char *url, gw_error *err
     options.outbox_max_bytes = (size_t)chassis->outbox_max_bytes;
     service->broker = gw_health_add("broker", true);
     gw_health_down(service->broker, "%s", gw_client_state_name(GW_CLIENT_CONNECTING));
-    gw_status st = gw_connect(url, &options, &service->client, err);
+    gw_status st = connect_with_password(service, url, &options, err);
     if (st == GW_OK && options.outbox_level == GW_OUTBOX_MEMORY) {
         warn_of_leftovers(options.outbox_dir);
     }

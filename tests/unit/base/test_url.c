@@ -380,6 +380,34 @@ static void escapes_go_round(void **state)
     gw_buf_dispose(&decoded);
 }
 
+static void passwords_are_added(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        const char *with;
+    } cases[] = {
+        {"amqp://godwit@rabbit:5672/", "amqp://godwit:p%40s%2Fs%3A@rabbit:5672/"},
+        {"amqps://u@a,b,[::1]:5671", "amqps://u:p%40s%2Fs%3A@a,b,[::1]:5671"},
+        {"amqp://u@h?heartbeat=5", "amqp://u:p%40s%2Fs%3A@h?heartbeat=5"},
+        {"amqp://u:own@h/", "amqp://u:own@h/"},
+        {"amqp://u:@h/", "amqp://u:@h/"},
+        {"amqp://h/v@w", "amqp://h/v@w"},
+        {"amqp://u@h/?heartbeat=5&password_file=/run/x",
+         "amqp://u@h/?heartbeat=5&password_file=/run/x"},
+        {"bus:run/u@bus", "bus:run/u@bus"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        gw_buf out;
+        gw_buf_init(&out, 0);
+        gw_buf_add_str(&out, "");
+        gw_url_add_password(&out, cases[i].url, "p@s/s:");
+        assert_string_equal(out.data, cases[i].with);
+        gw_buf_dispose(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(lines_are_masked),
         cmocka_unit_test(queries_are_answered),
         cmocka_unit_test(escapes_go_round),
+        cmocka_unit_test(passwords_are_added),
     };
     return cmocka_run_group_tests_name("url", tests, NULL, NULL);
 }
