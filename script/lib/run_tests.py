@@ -17,7 +17,7 @@ from processes import DIE_WITH_PARENT, free_ports
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault")
+KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault", "packages")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
@@ -172,6 +172,17 @@ def pytest_problems(suite):
     return "\n".join(problems)
 
 
+def test_packages(log):
+    """script/test-packages; each of its steps counts as one."""
+    status = run([os.path.join(ROOT, "script", "test-packages")], log)
+    with open(log, encoding="utf-8", errors="replace") as text:
+        lines = re.findall(r"^packages: .*(ok|FAILED) +[\d.]+ s$", text.read(), re.M)
+    result = Result(lines.count("ok"), lines.count("FAILED"))
+    if status != 0 or result.failed:
+        result = Result(result.passed, max(1, result.failed), log_tail(log))
+    return result
+
+
 class Steps:
     """Runs steps, prints a line for each and keeps the sum."""
 
@@ -283,6 +294,8 @@ def main(arguments):
             steps.step("abi", check_abi)
         for kind in with_pytest:
             steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
+    if "packages" in kinds:
+        steps.step("packages", test_packages)
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {os.path.relpath(LOGS)}\n"
           f"{steps.passed} passed, {steps.failed} failed", flush=True)
     return 1 if steps.failed else 0
