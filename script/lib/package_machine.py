@@ -51,15 +51,14 @@ class Machine:
         """Debian's smallest, with what this machine says about its package mirror."""
         run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", SUITE, self.root],
             self.log)
-        os.unlink(self.path("/etc/apt/sources.list"))
-        for name in ("sources.list", "sources.list.d", "apt.conf.d"):
-            here = os.path.join("/etc/apt", name)
-            if os.path.isdir(here):
-                shutil.copytree(here, self.path(here), dirs_exist_ok=True)
-            elif os.path.exists(here):
-                shutil.copy(here, self.path(here))
-        for hook in glob.glob(self.path("/etc/apt/apt.conf.d/docker-*")):
-            os.unlink(hook)
+        # Debian's own only: whose keys are there.
+        mirrors = [path for path in ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
+                   if os.path.exists(path)]
+        if mirrors:
+            os.unlink(self.path("/etc/apt/sources.list"))
+        for path in [*mirrors, *glob.glob("/etc/apt/apt.conf.d/*")]:
+            if not os.path.basename(path).startswith("docker-"):
+                shutil.copy(path, self.path(path))
         for name in ("resolv.conf", "hosts"):
             shutil.copy(os.path.join("/etc", name), self.path("/etc", name))
 
@@ -110,14 +109,13 @@ class Machine:
 
     def apt(self, *words):
         """apt-get, without recommended packages."""
-        return self.run("apt-get", "-q", "-y", "--no-install-recommends", "-o",
-                        "Dpkg::Use-Pty=0", *words)
+        return self.run("apt-get", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0",
+                        "-o", "Dpkg::Options::=--force-unsafe-io", *words)
 
     def files(self):
         """All paths in it that stay, but for what the system itself keeps of its doings."""
         passed_over = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/root",
-                       "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd/random-seed",
-                       "/packages")
+                       "/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/packages")
         found = set()
         for folder, names, files in os.walk(self.root):
             inside = "/" + os.path.relpath(folder, self.root) if folder != self.root else ""
@@ -138,7 +136,8 @@ class Machine:
         with open(self.console, "wb") as out:
             self._container = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network",
-                 "--console=pipe", f"--directory={self.root}", "--boot"],
+                 "--console=pipe", f"--directory={self.root}", "--boot", "--",
+                 "systemd.mask=timers.target"],  # none of its errands comes in between
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         deadline = time.monotonic() + BOOT_S
         while self._container.poll() is None and time.monotonic() < deadline:
