@@ -68,11 +68,13 @@ def children(parent):
 
 
 class PostgresServer:
-    """One server in one directory. start() and stop() may come from different processes."""
+    """One server in one directory, with settings beside those above. start() and stop() may come
+    from different processes."""
 
-    def __init__(self, directory, port):
+    def __init__(self, directory, port, **settings):
         self.directory = os.path.abspath(directory)
         self.port = port
+        self.settings = {**SETTINGS, **settings, "port": port}
         self._child = None
 
     def path(self, *parts):
@@ -106,7 +108,7 @@ class PostgresServer:
         self._write_files()
         if not os.path.exists(self.path("data", "PG_VERSION")):
             self._make_cluster(folder)
-        settings = [part for key, value in {**SETTINGS, "port": self.port}.items()
+        settings = [part for key, value in self.settings.items()
                     for part in ("-c", f"{key}={value}")]
         with open(self.path("log"), "ab") as log:
             self._child = subprocess.Popen(

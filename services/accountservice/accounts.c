@@ -91,14 +91,15 @@ static void refuse(accounts *self, gw_http_response *res, const gw_error *why)
     gw_http_problem(res, 503, "the notification of this read cannot be accepted at present");
 }
 
-/* What passes is no fault of ours, and in the log once, when it begins: see accounts_on_state(). */
+/* What passes is in the log once, when it begins (see accounts_on_state()); a store that is damaged
+ * each time. */
 static void refuse_read(gw_http_response *res, gw_status st, const gw_error *why)
 {
+    gw_http_set_header(res, "Retry-After", "1");
     if (st == GW_E_IO) {
         gw_log_error("accounts", "%s", why->text);
-        gw_http_problem(res, 500, "the account store cannot be read");
+        gw_http_problem(res, 503, "the account store cannot be read: the log says why");
     } else {
-        gw_http_set_header(res, "Retry-After", "1");
         gw_http_problem(res, 503, "the account store cannot be read at present: %s", why->text);
     }
 }

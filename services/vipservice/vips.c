@@ -207,14 +207,15 @@ static void write_reads(gw_buf *out, const vip_reads *reads)
     gw_buf_add_char(out, '}');
 }
 
-/* What passes is no fault of ours, and in the log once, when it begins: see vips_on_state(). */
+/* What passes is in the log once, when it begins (see vips_on_state()); a store that is damaged
+ * each time. */
 static void refuse(gw_http_response *res, gw_status st, const gw_error *why)
 {
+    gw_http_set_header(res, "Retry-After", "1");
     if (st == GW_E_IO) {
         gw_log_error("vips", "%s", why->text);
-        gw_http_problem(res, 500, "the VIP store cannot be read");
+        gw_http_problem(res, 503, "the VIP store cannot be read: the log says why");
     } else {
-        gw_http_set_header(res, "Retry-After", "1");
         gw_http_problem(res, 503, "the VIP store cannot be read at present: %s", why->text);
     }
 }

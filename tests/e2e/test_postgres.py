@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Accounts and VIP reads in PostgreSQL, also while that is away, hangs, or lets us do little."""
 import os
+import re
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ import pytest
 import requests
 
 import processes
+from system import ROOT
 from world import HOST, ON_BOTH, ON_BUS, eventually
 
 # With a store_timeout of 1 s: waiting for a connection, a statement, and half a second of grace.
@@ -223,33 +225,48 @@ def test_connections_are_closed_by_others(stored, database):
     stored.wait_healthy()
 
 
+def sql_of_docs():
+    """The schema and the rights that docs/stores.md tells a DBA to make."""
+    with open(os.path.join(ROOT, "docs", "stores.md"), encoding="utf-8") as file:
+        return re.findall(r"```sql\n(.*?)```", file.read(), re.S)
+
+
 @ON_BUS
 def test_few_rights(world, database):
     """A DBA made the tables; the services get only what docs/stores.md says they need."""
-    names = {"reader": f"reader_{database.server.port}", "counter": f"counter_{database.server.port}"}
-    world.start_config()
-    first, = world.start_vips(1, **database.vips())  # makes the tables, as anybody with the rights
-    first.wait_healthy()
-    world.stop_vips()
-    database.query("CREATE TABLE godwit_accounts (account_id text COLLATE \"C\" PRIMARY KEY, "
-                   "name text NOT NULL); INSERT INTO godwit_accounts VALUES ('10000', 'Somebody'); "
-                   f"REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
-                   f"CREATE ROLE {names['reader']} LOGIN PASSWORD 'few'; "
-                   f"CREATE ROLE {names['counter']} LOGIN PASSWORD 'few'; "
-                   f"GRANT SELECT ON godwit_accounts TO {names['reader']}; "
-                   f"GRANT SELECT, INSERT, UPDATE ON godwit_vip_reads TO {names['counter']}; "
-                   f"GRANT SELECT, INSERT, UPDATE, DELETE ON godwit_vip_messages "
-                   f"TO {names['counter']}")
+    schema, rights = sql_of_docs()
+    users = ("accountservice", "vipservice")
+    database.query(f"{schema}; REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
+                   "INSERT INTO godwit_accounts VALUES ('10000', 'Somebody'); " +
+                   "".join(f"CREATE ROLE {user} LOGIN PASSWORD 'few'; " for user in users) + rights)
     try:
-        world.start_account(account_store=database.url(names["reader"]), store_password="few")
-        vip, = world.start_vips(1, vip_store=database.url(names["counter"]), store_password="few")
+        world.start_config()
+        world.start_account(account_store=database.url(users[0]), store_password="few")
+        vip, = world.start_vips(1, vip_store=database.url(users[1]), store_password="few")
         world.wait_healthy()
         assert world.read("10000")["name"] == "Somebody"
         world.wait_reads("10000", 1)
         assert world.account.stop() == 0 and vip.stop() == 0
     finally:
-        for name in names.values():
-            database.query(f"DROP OWNED BY {name}; DROP ROLE {name}")
+        for user in users:
+            database.query(f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
+@ON_BUS
+def test_the_schema_of_the_docs_is_ours(world, database):
+    """What the services make by themselves is what the document shows."""
+    columns = ("SELECT string_agg(table_name || column_name || data_type || is_nullable || "
+               "coalesce(collation_name, ''), ',' ORDER BY table_name, column_name) "
+               "FROM information_schema.columns WHERE table_schema = 'public'")
+    indexes = ("SELECT string_agg(indexdef, ',' ORDER BY indexdef) FROM pg_indexes "
+               "WHERE schemaname = 'public'")
+    start(world, database)
+    made = [database.query(sql) for sql in (columns, indexes)]
+    for service in (world.account, *world.vips):
+        assert service.stop() == 0
+    database.query("DROP TABLE godwit_accounts, godwit_vip_reads, godwit_vip_messages; " +
+                   sql_of_docs()[0])
+    assert [database.query(sql) for sql in (columns, indexes)] == made
 
 
 @ON_BUS
