@@ -24,7 +24,7 @@ def test_it_is_read(path):
     assert any(manifests.yaml.load_all(path.read_text(encoding="utf-8"), Strict))
 
 
-@pytest.mark.parametrize("name", ["docs/scaling.md",
+@pytest.mark.parametrize("name", ["docs/deployment.md", "docs/scaling.md",
                                   "deploy/kubernetes/README.md"])
 def test_metrics_that_are_watched_are_there(name):
     """An alert on a metric that nobody counts never comes."""
