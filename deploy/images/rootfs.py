@@ -83,6 +83,9 @@ def add_system(root, contents, with_certificates):
     for name in ("lib", "lib64"):
         os.makedirs(f"{root}/usr/{name}", exist_ok=True)
         os.symlink(f"usr/{name}", f"{root}/{name}")
+    # As everywhere: a tmpfs that is mounted there takes the mode over.
+    os.mkdir(f"{root}/tmp")
+    os.chmod(f"{root}/tmp", 0o1777)
     own = {
         "/etc/passwd": f"root:x:0:0:root:/:/nologin\ngodwit:x:{UID}:{UID}:Godwit:/var/lib/godwit:/nologin\n",
         "/etc/group": f"root:x:0:\ngodwit:x:{UID}:\n",
