@@ -77,11 +77,16 @@ class PackagesTest:
         run(["lintian", "--allow-root", "--fail-on", "error,warning", *changes], self.log)
 
     def contents(self):
-        """The unit files are those of deploy/systemd/."""
+        """The unit files are those of deploy/systemd/, and what they and the settings point to is there."""
         for path in sorted(glob.glob(os.path.join(ROOT, "deploy/systemd/*.service"))):
             name = os.path.basename(path)
             with open(path, encoding="utf-8") as unit:
                 check(name, unit.read(), self.machine.read(f"/lib/systemd/system/{name}"))
+        named = self.machine.shell("grep -rhoE '/usr/share/doc/[^ ;]+[a-z]' /etc/godwit "
+                                   f"{' '.join(f'/lib/systemd/system/{unit}.service' for unit in UNITS)}")
+        check("documents that are not there", [], [
+            path for path in named.split() if not os.path.exists(self.machine.path(path))])
+        check("documents that are named", True, len(named.split()) > len(UNITS))
 
     def install(self):
         """By apt, with the dependencies that they name and nothing else; all programs start."""
