@@ -94,7 +94,8 @@ class Machine:
     def enter(self, *command):
         """The command line that runs a command in it, as root."""
         if self._pid:
-            return ["nsenter", "--target", str(self._pid), "--all", "--", *CLEAN_ENV, *command]
+            return ["nsenter", "--target", str(self._pid), "--all", "--root", "--wd",
+                    "--", *CLEAN_ENV, *command]
         return ["chroot", self.root, *CLEAN_ENV, *command]
 
     def run(self, *command, **options):
