@@ -184,3 +184,8 @@ bool vip_batch_was_new(const vip_batch *batch, size_t i)
 {
     return i < batch->n && batch->counts[i].is_new;
 }
+
+const char *vip_batch_message_id(const vip_batch *batch, size_t i)
+{
+    return i < batch->n ? batch->counts[i].message_id : "";
+}

@@ -75,6 +75,9 @@ gw_status vip_batch_commit(vip_batch *batch, gw_error *err);
  * before. Until the next count. */
 bool vip_batch_was_new(const vip_batch *batch, size_t i);
 
+/* The id of its message, borrowed for as long; "" when there is no such read. */
+const char *vip_batch_message_id(const vip_batch *batch, size_t i);
+
 /* GW_OK; GW_E_NOT_FOUND, without filling in `err`, for an account that was not read; GW_E_IO. Of a
  * database also GW_E_UNAVAILABLE, GW_E_TIMEOUT, GW_E_FULL, GW_E_DENIED. */
 gw_status vip_store_get(vip_store *store, const char *account_id, vip_reads *ret_reads,

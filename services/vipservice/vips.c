@@ -103,6 +103,8 @@ static size_t drop_duplicates(vips *self)
         size_t len = self->line_ends[i] - start;
         if (!vip_batch_was_new(self->batch, i)) {
             n_duplicates++;
+            gw_log_debug("vips", "message %s was counted before",
+                         vip_batch_message_id(self->batch, i));
         } else if (len > 0) {
             memmove(self->lines.data + kept, self->lines.data + start, len);
             kept += len;
@@ -181,10 +183,7 @@ gw_verdict vips_commit(void *ctx, gw_error *why)
     }
     size_t n_duplicates = drop_duplicates(self);
     self->n_lines = 0;
-    if (n_duplicates > 0) {
-        gw_counter_add(self->duplicates, n_duplicates);
-        gw_log_debug("vips", "%zu messages were counted before", n_duplicates);
-    }
+    gw_counter_add(self->duplicates, n_duplicates);
     gw_health_up(self->health);
     print_lines(&self->lines);
     return GW_DONE;

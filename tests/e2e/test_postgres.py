@@ -104,10 +104,14 @@ def test_no_secret_gets_out(world, database):
     world.start_account(account_store=database.url_with_password(), config_endpoint="on",
                         log_level="debug")
     world.start_vips(1, **database.vips(), config_endpoint="on", log_level="debug")
+    with open(os.path.join(world.directory, "password"), "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+    world.start_vips(1, vip_store=database.url(), store_password_file=file.name,
+                     config_endpoint="on", log_level="debug")
     wrong, = world.start_vips(1, vip_store=database.url(), store_password="not-the-secret",
                               config_endpoint="on", log_level="debug")
-    world.account.wait_healthy()
-    world.vips[0].wait_healthy()
+    for service in (world.account, *world.vips[:2]):
+        service.wait_healthy()
     eventually(lambda: "authentication failed" in health(world, wrong)[1])
     for service in (world.account, *world.vips):
         texts = [world.get(path, service.port).text for path in ("/config", "/health", "/metrics")]
