@@ -209,6 +209,20 @@ def test_an_outbox_survives_its_container(volume, start):
     assert waiting.count("\n") == 1 and "10000" in waiting
 
 
+def test_containers_share_a_store_in_one_process_namespace(volume, start):
+    """LMDB tells processes apart by pid: docs/containers.md."""
+    first = None
+    for number in (1, 2):
+        container = start("vipservice", "-v", f"{volume}:/var/lib/godwit", "-e",
+                          "GODWIT_AMQP_SERVER_URL=bus:bus", "-e", f"GODWIT_OUTBOX_DIR=outbox-{number}",
+                          "-p", "127.0.0.1::6868", *([f"--pid=container:{first}"] if first else []),
+                          arguments=NO_CONFIG_SERVER)
+        first = first or container
+        port = published(container, 6868)
+        assert eventually(lambda: fetch(port, "/health"), "an answer")["status"] == "UP"
+        assert fetch(port, "/vips") == []
+
+
 def test_configserver_fetches_over_ssh_without_a_shell(start, tmp_path):
     """git and ssh are in the image, a shell is not."""
     origin = Origin(tmp_path)
