@@ -13,6 +13,7 @@ from world import MESSAGE, eventually
 VIP = "10000"
 REPLICAS = {"accountservice": 2, "vipservice": 2}
 HEALED_S = 90
+UNDER_WAY = ("updating", "rollback_started")
 
 
 class SwarmEstate:
@@ -25,21 +26,22 @@ class SwarmEstate:
         self.vip_url = f"http://127.0.0.1:{deployment.ports['VIP_PORT']}"
         self.config_url = f"http://127.0.0.1:{deployment.ports['CONFIG_PORT']}"
         self._answered = 0  # reads of the VIP, of all tests
-        self._counted = 0   # of them, when the last one ended
+        self._unchecked = None  # the readers of a test that has not checked the books yet
 
     # ---- the users' side ----
 
-    def account(self, number=VIP):
-        """An account, read once."""
+    def account(self, number=VIP, count=True):
+        """An account, read once. `count`: if it is the VIP, this is to be counted."""
         answer = requests.get(f"{self.account_url}/accounts/{number}", timeout=30)
         assert answer.status_code == 200, answer.text
-        if number == VIP:
+        if number == VIP and count:
             self._answered += 1
         return answer.json()
 
     def readers(self, count=4, rate=200):
         """Readers of the VIP through the gateway."""
-        return Readers([self.deployment.ports["ACCOUNT_PORT"]], count=count, rate=rate)
+        self._unchecked = Readers([self.deployment.ports["ACCOUNT_PORT"]], count=count, rate=rate)
+        return self._unchecked
 
     def counted(self, number=VIP):
         """How often vipservice says that the account was read."""
@@ -79,6 +81,9 @@ class SwarmEstate:
             if found[service][1] != wanted:
                 self.scale(service, wanted)
         self.wait_whole()
+        if self._unchecked:  # of a test that has failed: its reads are no fault of the next one's
+            self._unchecked = None
+            self._answered = self.counted()
 
     def scale(self, service, count):
         """docker service scale; returns when all are healthy, and those that are too many gone."""
@@ -88,9 +93,25 @@ class SwarmEstate:
                    f"{count} containers of {service}")
 
     def update(self, service, *options):
-        """docker service update; returns when it has converged, also if that is a rollback."""
+        """docker service update; returns how it ended, when it or its rollback has converged."""
         self.docker("service", "update", "--no-resolve-image", *options,
                     self.deployment.service(service), timeout_s=300)
+        eventually(lambda: self.update_state(service) not in UNDER_WAY, HEALED_S,
+                   f"the end of the update of {service}")
+        return self.update_state(service)
+
+    def in_service(self, image, secrets, *arguments):
+        """What a program prints that runs once, in a service of its own that has these secrets."""
+        name = self.deployment.service("once")
+        given = [part for secret in secrets for part in
+                 ("--secret", f"source={self.deployment.prefix}_{secret},target={secret}")]
+        self.docker("service", "create", "--name", name, "--mode", "replicated-job",
+                    "--no-resolve-image", *given, f"godwit/{image}:{self.deployment.tag}",
+                    *arguments)
+        try:
+            return self.docker("service", "logs", "--raw", name).strip()
+        finally:
+            self.docker("service", "rm", name)
 
     def update_state(self, service):
         """How the last update ended."""
@@ -128,20 +149,17 @@ class SwarmEstate:
         A read that the gateway tried again may have been accepted by the replica that died, whose
         answer never came: at most so many more may be counted.
         """
+        self._unchecked = None
+        answered = self._answered + (readers.answered if readers else 0)
+        try:
+            eventually(lambda: self.counted() >= answered, HEALED_S, f"{answered} being counted")
+        finally:
+            counted = self._answered = self.counted()  # from here on to the very number
+            books = f"{answered} answered, {counted} counted, {retried} tried again: {readers}"
+            print(books)
+        assert answered <= counted <= answered + retried, books
+        assert self.counted_in_list() == counted
         if readers:
             assert not readers.errors, readers.errors[:3]
             bad = readers.undecided, readers.absent, readers.refused, readers.unserved
             assert not any(bad), f"a reader saw an error: {readers}"
-            self._answered += readers.answered
-        eventually(lambda: self.counted() >= self._answered, HEALED_S,
-                   f"{self._answered} notifications being counted (now {self.counted()})")
-        counted = self.counted()
-        print(f"{self._answered} answered, {counted} counted, {retried} tried again: {readers}")
-        assert self._answered <= counted <= self._answered + retried
-        assert self.counted_in_list() == counted
-        self._answered = counted  # from here on to the very number
-
-    def errors_of(self, service):
-        """The lines of a service's log that tell of errors."""
-        log = self.docker("service", "logs", "--raw", self.deployment.service(service), both=True)
-        return [line for line in log.splitlines() if " ERROR " in line]

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 """What the original shows on a swarm, and more: it is broken and changed while readers read."""
 import collections
+import os
 
 import requests
 
 from estate_of_swarm import REPLICAS, VIP
+from swarm_stack import STACK_FILE
 from world import eventually
 
+DEPLOYED = os.path.dirname(STACK_FILE)
 CONFIGURED = "config/accountservice-test.yml"
+NEW_VIP = "10002"
 GROUP = 8  # reads that are looked at together
 
 
@@ -98,14 +102,13 @@ def test_a_vipservice_is_killed(estate):
 
 
 def test_both_are_updated(estate):
-    """A rolling update, with a changed environment, of one and then of the other."""
+    """A rolling update of all replicas of one, and then of the other."""
     before = estate.retried()
     with estate.readers() as readers:
         readers.wait_answered(100)
         for service in ("accountservice", "vipservice"):
             old = set(estate.containers(service))
-            estate.update(service, "--env-add", "GODWIT_LOG_FORMAT=text")
-            assert estate.update_state(service) == "completed"
+            assert estate.update(service, "--force") == "completed"
             assert not old & set(estate.containers(service)), f"{service} was not replaced"
             readers.wait_answered(100)
     estate.check(readers, retried=estate.retried() - before)
@@ -117,8 +120,8 @@ def test_a_bad_update_is_rolled_back(estate):
     spec = estate.spec("accountservice")
     with estate.readers() as readers:
         readers.wait_answered(100)
-        estate.update("accountservice", "--args", "-noSuchFlag")
-        assert estate.update_state("accountservice") == "rollback_completed"
+        ended = estate.update("accountservice", "--args", "-noSuchFlag")
+        assert ended == "rollback_completed"
         estate.wait_whole()
         readers.wait_answered(100)
     assert estate.spec("accountservice") == spec
@@ -130,48 +133,55 @@ def test_an_update_that_is_never_healthy_is_rolled_back(estate):
     before = estate.retried()
     with estate.readers() as readers:
         readers.wait_answered(100)
-        estate.update("accountservice", "--env-add", "GODWIT_SERVER_PORT=6999",
-                      "--health-retries", "1", "--health-start-period", "0s")
-        assert estate.update_state("accountservice") == "rollback_completed"
+        ended = estate.update("accountservice", "--env-add", "GODWIT_SERVER_PORT=6999",
+                              "--health-retries", "1", "--health-start-period", "1ms")
+        assert ended == "rollback_completed"
         estate.wait_whole()
         readers.wait_answered(100)
     estate.check(readers, retried=estate.retried() - before)
 
 
 def encrypted(estate, text):
-    """{cipher} with the stack's configuration key, which is in configserver's secret alone."""
-    return text
+    """{cipher} of the text, with the stack's configuration key, which only the swarm knows.
+
+    In a service of its own, since nothing but a service is given a secret.
+    """
+    return estate.in_service("godwit", ["config_key"], "config", "encrypt", "--key-file",
+                             "/run/secrets/config_key", text)
 
 
 def test_a_changed_configuration_reaches_all_replicas(estate, tmp_path):
-    """Another VIP: deployed with the stack's files, then every replica is told over the bus."""
-    estate.scale("accountservice", 2)
-    text = open(f"deploy/swarm/{CONFIGURED}", encoding="utf-8").read()
-    assert 'vip_accounts: ["10000"]' in text
-    old = {service: set(estate.containers(service)) for service in REPLICAS}
-    estate.deployment.deploy_changed(tmp_path, {
-        CONFIGURED: text.replace('vip_accounts: ["10000"]', 'vip_accounts: ["10002"]')})
-    config = estate.deployment.service("configserver")
+    """Another VIP, encrypted: deployed with the stack's files, then all are told over the bus."""
+    with open(os.path.join(DEPLOYED, CONFIGURED), encoding="utf-8") as file:
+        text = file.read()
+    old_line = 'vip_accounts: ["10000"]'
+    assert old_line in text
+    line = f'vip_accounts: "{encrypted(estate, NEW_VIP)}"'
+    before = {service: set(estate.containers(service)) for service in REPLICAS}
+    estate.deployment.deploy_changed(tmp_path, {CONFIGURED: text.replace(old_line, line)})
     eventually(lambda: estate.update_state("configserver") == "completed", 90,
-               f"the update of {config}")
+               "the update of configserver")
     estate.wait_whole()
     answer = requests.post(f"{estate.config_url}/actuator/busrefresh", timeout=30)
     assert answer.status_code == 204, answer.text
 
     def all_know():
-        """In a row longer than there are replicas, each read of the new VIP is counted."""
-        before = estate.counted("10002")
+        """Of as many reads in turn as there are replicas, and more, each is counted."""
+        counted = estate.counted(NEW_VIP)
         for _ in range(GROUP):
-            estate.account("10002")
-        eventually(lambda: estate.counted("10002") >= before, 10)
-        return True
+            estate.account(NEW_VIP)
+        try:
+            return eventually(lambda: estate.counted(NEW_VIP) == counted + GROUP, 3)
+        except AssertionError:
+            return False
 
-    eventually(all_know, 30)
-    before = estate.counted("10002")
+    eventually(all_know, 60, "all replicas notifying of the new VIP")
+    counted = estate.counted()
     for _ in range(GROUP):
-        estate.account("10002")
-    eventually(lambda: estate.counted("10002") == before + GROUP, 30, "all replicas notifying")
-    assert {service: set(estate.containers(service)) for service in REPLICAS} == old, \
+        estate.account(count=False)
+    assert all_know()
+    assert estate.counted() == counted, "the old VIP is still one"
+    assert {service: set(estate.containers(service)) for service in REPLICAS} == before, \
         "a replica was restarted for it"
 
 
