@@ -17,7 +17,7 @@ from processes import DIE_WITH_PARENT, free_ports
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault", "packages")
+KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault", "packages", "swarm")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
@@ -137,6 +137,11 @@ def run_pytest(kind, log, long=False):
                   "--durations=10", f"--basetemp={os.path.join(LOGS, f'{kind}-files')}",
                   f"--junitxml={report}", f"tests/{kind}", *(["--long"] if long else [])],
                  log, env, LONG_TIMEOUT_S if long else STEP_TIMEOUT_S, progress=long)
+    return pytest_result(report, status, log)
+
+
+def pytest_result(report, status, log):
+    """What pytest's report says; without one, the end of the log."""
     if not os.path.exists(report):
         return Result(failed=1, problems=log_tail(log, 60))
     suite = xml.parse(report).getroot().find("testsuite")
@@ -144,7 +149,7 @@ def run_pytest(kind, log, long=False):
     failed = count["failures"] + count["errors"] + count["skipped"]  # none may be left out
     if status != 0 and not failed:
         failed = 1
-    return Result(count["tests"] - failed, failed, pytest_problems(suite) if failed else "")
+    return Result(count["tests"] - failed, failed, (pytest_problems(suite) or log_tail(log)) if failed else "")
 
 
 def check_abi(log):
@@ -181,6 +186,15 @@ def test_packages(log):
     if status != 0 or result.failed:
         result = Result(result.passed, max(1, result.failed), log_tail(log))
     return result
+
+
+def test_swarm(log):
+    """script/test-swarm: images, a swarm, and tests/swarm on it."""
+    report = os.path.join(LOGS, "swarm.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    status = run([os.path.join(ROOT, "script", "test-swarm")], log)
+    return pytest_result(report, status, log)
 
 
 class Steps:
@@ -296,6 +310,8 @@ def main(arguments):
             steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
     if "packages" in kinds:
         steps.step("packages", test_packages)
+    if "swarm" in kinds:
+        steps.step("swarm", test_swarm)
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {os.path.relpath(LOGS)}\n"
           f"{steps.passed} passed, {steps.failed} failed", flush=True)
     return 1 if steps.failed else 0
