@@ -7,29 +7,20 @@
  * new; add what these come to and commit. Ids and accounts come in order, so that several
  * vipservices wait for each other and do not lock each other out.
  */
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <godwit/clock.h>
-
 #include "postgres/pg_array.h"
 #include "postgres/pg_pool.h"
 #include "vip_counts.h"
+#include "vip_forget.h"
 
 #define TIMEOUT_MS      2000
 #define MAX_CONNECTIONS 4
 /* How long a batch that failed holds back those behind it while the database is away: they wait at
  * the broker, and do not go through its queues of retries all at once. */
 #define HOLD_MS 1000
-/* Ids are forgotten this many at a time, and at most this long in one go; then others have their
- * turn. */
-#define FORGET_AT_ONCE     5000
-#define FORGET_MS          3000
-#define FORGET_TIMEOUT_MS  10000 /* of one statement: to find the oldest reads the whole index */
-#define FORGET_INTERVAL_MS 60000
-#define AGE_MAX_S          UINT64_C(3000000000) /* 95 years; times have their end */
 
 static const char create_reads[] = "CREATE TABLE IF NOT EXISTS godwit_vip_reads ("
                                    "account_id text COLLATE \"C\" PRIMARY KEY, "
@@ -44,18 +35,7 @@ static const char create_messages[] = "CREATE TABLE IF NOT EXISTS godwit_vip_mes
 static const char create_index[] = "CREATE INDEX IF NOT EXISTS godwit_vip_messages_seen_at "
                                    "ON godwit_vip_messages (seen_at)";
 
-enum {
-    NOTE,
-    ADD,
-    GET,
-    LIST,
-    PROBE_READS,
-    PROBE_MESSAGES,
-    OLDEST,
-    FORGET_OLD,
-    FORGET_MANY,
-    N_STATEMENTS
-};
+enum { NOTE, ADD, GET, LIST, PROBE_READS, PROBE_MESSAGES, N_STATEMENTS };
 
 #define READS_COLUMNS "account_id, reads, last_read_at, encode(last_message_id, 'hex')"
 #define IS_LATE                                                                                    \
@@ -89,29 +69,13 @@ static const pg_statement statements[N_STATEMENTS] = {
               "ORDER BY account_id LIMIT $2::bigint"},
     [PROBE_READS] = {"godwit_vip_probe_reads", "SELECT 1 FROM godwit_vip_reads LIMIT 1"},
     [PROBE_MESSAGES] = {"godwit_vip_probe_messages", "SELECT 1 FROM godwit_vip_messages LIMIT 1"},
-    [OLDEST] = {"godwit_vip_oldest", "SELECT seen_at FROM godwit_vip_messages "
-                                     "ORDER BY seen_at DESC LIMIT 1 OFFSET $1::bigint"},
-    [FORGET_OLD] = {"godwit_vip_forget_old",
-                    "DELETE FROM godwit_vip_messages WHERE message_id IN "
-                    "(SELECT message_id FROM godwit_vip_messages "
-                    "WHERE seen_at < now() - $1::float8 * interval '1 second' "
-                    "ORDER BY seen_at LIMIT $2::bigint)"},
-    [FORGET_MANY] = {"godwit_vip_forget_many",
-                     "DELETE FROM godwit_vip_messages WHERE message_id IN "
-                     "(SELECT message_id FROM godwit_vip_messages WHERE seen_at < $1::timestamptz "
-                     "ORDER BY seen_at LIMIT $2::bigint)"},
 };
 
 typedef struct postgres_store {
     vip_store base;
     pg_pool *pool;
-    char age_s[32];       /* max_seen_age_s */
-    char last_known[32];  /* the offset of the oldest id that is to be known */
-    unsigned timeout_ms;  /* of a statement */
-    uint64_t forget_each; /* so many new ids */
-    atomic_ullong n_new;  /* since ids were forgotten */
-    uint64_t forgot_ms;   /* when; of the pool's thread */
-    bool has_more;        /* to forget */
+    unsigned timeout_ms; /* of a statement */
+    vip_forget forget;
 } postgres_store;
 
 static void close_store(vip_store *base)
@@ -142,89 +106,16 @@ static gw_status create(void *ctx, pg_conn *conn, gw_error *err)
     return st == GW_OK ? GW_OK : gw_error_prefix(err, st, "cannot make the tables godwit_vip_*");
 }
 
-/* ---- forgetting ---------------------------------------------------------------------------- */
+/* ---- looking after it ----------------------------------------------------------------------- */
 
-/* Delete until there is nothing more, or no more time. */
-static gw_status forget(pg_conn *conn, int which, const char *bound, uint64_t until_ms,
-                        bool *ret_has_more, gw_error *err)
-{
-    char at_once[16];
-    snprintf(at_once, sizeof(at_once), "%d", FORGET_AT_ONCE);
-    const char *params[] = {bound, at_once};
-    const pg_call call = {.statement = &statements[which], .n_params = 2, .params = params};
-    uint64_t n = FORGET_AT_ONCE;
-    gw_status st = GW_OK;
-    while (st == GW_OK && n == FORGET_AT_ONCE && gw_clock_ms() < until_ms) {
-        PGresult *result;
-        st = pg_run(conn, &call, 1, &result, err);
-        if (st == GW_OK) {
-            n = pg_n_changed(conn, result);
-            pg_clear(conn, &result, 1);
-        }
-    }
-    *ret_has_more = *ret_has_more || n == FORGET_AT_ONCE;
-    return st;
-}
-
-/* The time of the oldest id that is to be known; "" when there are not more than that. */
-static gw_status find_oldest(postgres_store *store, pg_conn *conn, char *ret_time, size_t size,
-                             gw_error *err)
-{
-    const char *params[] = {store->last_known};
-    const pg_call call = {.statement = &statements[OLDEST], .n_params = 1, .params = params};
-    PGresult *result;
-    gw_status st = pg_run(conn, &call, 1, &result, err);
-    if (st == GW_OK) {
-        bool is_there = pg_n_rows(conn, result) > 0;
-        snprintf(ret_time, size, "%s", is_there ? pg_text(conn, result, 0, 0) : "");
-        pg_clear(conn, &result, 1);
-    }
-    return st;
-}
-
-static gw_status forget_all(postgres_store *store, pg_conn *conn, gw_error *err)
-{
-    uint64_t until_ms = gw_clock_ms() + FORGET_MS;
-    char oldest[80] = "";
-    store->has_more = false;
-    gw_status st = forget(conn, FORGET_OLD, store->age_s, until_ms, &store->has_more, err);
-    if (st == GW_OK) {
-        st = find_oldest(store, conn, oldest, sizeof(oldest), err);
-    }
-    if (st == GW_OK && oldest[0] != '\0') {
-        st = forget(conn, FORGET_MANY, oldest, until_ms, &store->has_more, err);
-    }
-    return st;
-}
-
-/* Forgets also what is due to be forgotten, with more time than a count has. */
+/* Forgets also what is due to be forgotten. */
 static gw_status probe(void *ctx, pg_conn *conn, gw_error *err)
 {
     postgres_store *store = ctx;
     const pg_call look[] = {{.statement = &statements[PROBE_READS]},
                             {.statement = &statements[PROBE_MESSAGES]}};
     gw_status st = pg_run(conn, look, 2, NULL, err);
-    uint64_t now_ms = gw_clock_ms();
-    bool is_due = store->has_more || atomic_load(&store->n_new) >= store->forget_each ||
-                  now_ms - store->forgot_ms >= FORGET_INTERVAL_MS;
-    if (st != GW_OK || !is_due) {
-        return st;
-    }
-    store->forgot_ms = now_ms;
-    atomic_store(&store->n_new, 0);
-    st = pg_conn_set_timeout(conn, FORGET_TIMEOUT_MS, err);
-    if (st == GW_OK) {
-        st = forget_all(store, conn, err);
-    }
-    if (pg_conn_is_broken(conn)) {
-        return st;
-    }
-    if (st == GW_E_DENIED) { /* to be forgotten by somebody else, then */
-        st = GW_OK;
-    }
-    /* A conflict with who counts, or too little time: there is a next time. */
-    gw_status st_back = pg_conn_set_timeout(conn, store->timeout_ms, err);
-    return st == GW_E_BUSY || st == GW_E_TIMEOUT ? st_back : st;
+    return st == GW_OK ? vip_forget_due(&store->forget, conn, store->timeout_ms, err) : st;
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */
@@ -297,7 +188,7 @@ static gw_status note(commit_work *self, pg_conn *conn, gw_error *err)
     for (size_t i = 0; i < self->n_sorted; i++) {
         pg_array_add_bytes(&ids, self->sorted[i]->message_id);
     }
-    const char *params[] = {pg_array_close(&ids), self->store->age_s};
+    const char *params[] = {pg_array_close(&ids), self->store->forget.age_s};
     const pg_call calls[] = {
         {.sql = "BEGIN"},
         {.statement = &statements[NOTE], .n_params = 2, .params = params},
@@ -378,12 +269,11 @@ static gw_status do_commit(void *ctx, pg_conn *conn, gw_error *err)
 
 static void count_new(postgres_store *store, const vip_batch *batch)
 {
-    unsigned long long n_new = 0;
+    uint64_t n_new = 0;
     for (size_t i = 0; i < batch->n; i++) {
         n_new += batch->counts[i].is_new ? 1 : 0;
     }
-    unsigned long long before = atomic_fetch_add(&store->n_new, n_new);
-    if (before < store->forget_each && before + n_new >= store->forget_each) {
+    if (vip_forget_add(&store->forget, n_new)) {
         pg_pool_poke(store->pool);
     }
 }
@@ -525,14 +415,9 @@ gw_status vip_store_open_postgres(const vip_store_options *options, vip_store **
     if (store == NULL) {
         return gw_error_set(err, GW_E_NOMEM, 0, "no memory for the VIP store");
     }
-    uint64_t age_s = options->max_seen_age_s < AGE_MAX_S ? options->max_seen_age_s : AGE_MAX_S;
     store->base.ops = &ops;
-    store->forget_each = options->max_seen / 16 + 1;
-    store->forgot_ms = gw_clock_ms();
     store->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : TIMEOUT_MS;
-    snprintf(store->age_s, sizeof(store->age_s), "%llu", (unsigned long long)age_s);
-    snprintf(store->last_known, sizeof(store->last_known), "%llu",
-             (unsigned long long)(options->max_seen > 0 ? options->max_seen - 1 : 0));
+    vip_forget_init(&store->forget, options->max_seen, options->max_seen_age_s);
     pg_pool_options pool = {
         .url = options->where,
         .password = options->password,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""script/up and script/rabbitmq: what they promise about ports, processes and their end."""
+"""script/up, script/rabbitmq and script/postgres: what they promise about ports, processes and their end."""
 import os
 import re
 import signal
@@ -301,6 +301,39 @@ def test_a_node_for_developers(tmp_path):
     assert not processes.marked(directory)
 
 
+def test_a_database_for_developers(tmp_path):
+    """start, use, crash, start again, stop: script/postgres."""
+    directory = str(tmp_path / "database")
+
+    def run(*arguments):
+        return subprocess.run([os.path.join(ROOT, "script", "postgres"), *arguments],
+                              capture_output=True, text=True, timeout=90, check=False)
+
+    port, = processes.free_ports(1)
+    started = run("start", "--dir", directory, "--port", str(port))
+    try:
+        url = rf"postgresql://godwit:(\w+)@127\.0\.0\.1:{port}/godwit\n"
+        assert re.fullmatch(url, started.stdout), started
+        password = re.fullmatch(url, started.stdout)[1]
+        assert run("sql", "--dir", directory, "CREATE TABLE kept (n int)").returncode == 0
+        for pid in processes.marked(directory):
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+                assert password not in file.read()
+        assert run("kill", "--dir", directory).returncode == 0
+        assert not processes.marked(directory)
+        again = run("start", "--dir", directory)
+        assert again.stdout == started.stdout, again
+        assert run("sql", "--dir", directory, "SELECT count(*) FROM kept").stdout == "0\n"
+        wrong = run("sql", "--dir", directory, "SELECT nonsense")
+        assert wrong.returncode == 1 and "nonsense" in wrong.stderr
+        taken = run("start", "--dir", str(tmp_path / "other"), "--port", str(port))
+        assert taken.returncode == 1 and f"port {port} is taken by postgres" in taken.stderr
+    finally:
+        assert run("stop", "--dir", directory).returncode == 0
+    assert not processes.marked(directory)
+    assert run("stop", "--dir", str(tmp_path / "none")).returncode == 1
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--vip", "0"], "--vip takes a number from 1 to 50, not '0'"),
     (["--vip"], "--vip needs a value"),
@@ -313,7 +346,7 @@ def test_wrong_options(arguments, message):
     assert done.returncode == 2 and message in done.stderr
 
 
-@pytest.mark.parametrize("name", ["up", "test", "setup", "rabbitmq"])
+@pytest.mark.parametrize("name", ["up", "test", "setup", "rabbitmq", "postgres"])
 def test_help_fits_a_screen_and_has_an_example(name):
     done = subprocess.run([os.path.join(ROOT, "script", name), "--help"], capture_output=True,
                           text=True, timeout=20, check=False)
