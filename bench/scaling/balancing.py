@@ -23,7 +23,7 @@ defaults
     timeout connect 2s
     timeout client 30s
     timeout server 30s
-    option httpchk GET /health
+    option httpchk GET /health/live
     default-server check inter 500ms fall 2 rise 1
 frontend accounts
     bind 127.0.0.1:{port}

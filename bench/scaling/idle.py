@@ -14,7 +14,8 @@ def _grown(before, after, by):
 
 
 def _print(text, grown):
-    print(f"{text:<40}{grown['kib']:>8.1f}{grown['binary_kib']:>10.1f}{grown['resident_kib']:>14.1f}"
+    print(f"{text:<40}{grown['kib']:>8.1f}{grown['binary_kib']:>10.1f}"
+          f"{grown['resident_kib']:>14.1f}"
           f"{grown['processes']:>11.1f}{grown['fds']:>7.2f}", flush=True)
 
 
@@ -33,7 +34,7 @@ def queues(node, count):
 
 def services(node, count):
     """Clients that are connected as services are."""
-    before = node.size()
+    before, before_s = node.size(), node.cpu_s()
     command = [os.path.join(programs.DIRECTORY, "many_clients"), "connect", "-clients", str(count),
                "-queue", "idle.work"]
     with subprocess.Popen(processes.DIE_WITH_PARENT + command, text=True,
@@ -43,6 +44,7 @@ def services(node, count):
         if not line:
             raise Failure("many_clients ended without a result")
         own = json.loads(line)
+        connect_ms = (node.cpu_s() - before_s) / count * 1000
         after = node.size()
         totals = node.totals()
         program.stdin.close()
@@ -51,9 +53,11 @@ def services(node, count):
     _print(f"a service, of {count:,} that are connected", result)
     result["totals"] = {key: value / count for key, value in totals.items()}
     result["own"] = {key: own[key] / count for key in ("kib", "threads", "fds")}
-    print("each has " + ", ".join(f"{value:.1f} {key}" for key, value in result["totals"].items())
-          + f"; in its own process {result['own']['kib']:.0f} KiB, "
-          f"{result['own']['threads']:.1f} threads, {result['own']['fds']:.1f} descriptors")
+    result["connect_ms"] = connect_ms
+    totals = ", ".join(f"{value:.1f} {key}" for key, value in result["totals"].items())
+    print(f"connecting takes {connect_ms:.1f} ms of the node's CPU; each has {totals}; in its own "
+          f"process {result['own']['kib']:.0f} KiB, {result['own']['threads']:.1f} threads, "
+          f"{result['own']['fds']:.1f} descriptors")
     return result
 
 

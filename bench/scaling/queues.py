@@ -13,10 +13,11 @@ WINDOW, PREFETCH = 1000, 500
 TIMEOUT_S = 300
 
 
-def _at_once(node, mode, names, count, is_quorum):
-    """All programs together: (messages/s, CPU us of the broker and of the clients a message)."""
-    before = [one.cpu_s() for one in node]
-    running = [Running(node[i % len(node)].url, "godwit_load",
+def _at_once(nodes, mode, names, count, is_quorum):
+    """All programs together: messages/s, CPU us of the broker's nodes and of the clients a message.
+    A program connects to one node, the next program to the next."""
+    before = [one.cpu_s() for one in nodes]
+    running = [Running(nodes[i % len(nodes)].url, "godwit_load",
                        [mode, "-queue", name, "-count", str(count), "-window", str(WINDOW),
                         "-prefetch", str(PREFETCH), "-quorum", str(int(is_quorum))], TIMEOUT_S)
                for i, name in enumerate(names)]
@@ -25,7 +26,7 @@ def _at_once(node, mode, names, count, is_quorum):
     finally:
         for program in running:
             program.end()
-    broker_s = sum(one.cpu_s() for one in node) - sum(before)
+    broker_s = sum(one.cpu_s() for one in nodes) - sum(before)
     seconds = (max(r["end_ns"] for r in results) - min(r["start_ns"] for r in results)) / 1e9
     total = count * len(names)
     return {"rate": total / seconds, "broker_us": broker_s / total * 1e6,
@@ -35,7 +36,8 @@ def _at_once(node, mode, names, count, is_quorum):
 def measure(nodes, kind, n_queues, total):
     """One round of one row: {mode: figures}."""
     names = [f"scaling.{kind}.{i}" for i in range(n_queues)]
-    nodes[0].declare(names, kind)
+    for number, name in enumerate(names):  # led by the node that its programs connect to
+        nodes[number % len(nodes)].declare([name], kind)
     row = {mode: _at_once(nodes, mode, names, total // n_queues, kind == "quorum")
            for mode in ("publish", "consume")}
     nodes[0].delete(names)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """script/bench scaling: the figures that docs/scaling.md computes with.
 
-Sections: confirmed messages through one queue and several (queues), what a node takes for idle
-queues and connected services (idle), how consumers share a queue (sharing), accountservices behind
-HAProxy (balancing). CPU time a unit and ratios are what counts: broker, clients and load share the
-machine's cores.
+Sections: what a node takes for idle queues and connected services (idle), confirmed messages
+through one queue and several (queues), the same on a cluster of three nodes (cluster), how
+consumers share a queue (sharing), accountservices behind HAProxy (balancing). CPU time a unit and
+ratios are what counts: broker, clients and load share the machine's cores.
 """
 import argparse
 import os
@@ -32,7 +32,7 @@ import node as nodes  # noqa: E402
 import queues  # noqa: E402
 import sharing  # noqa: E402
 
-SECTIONS = ("queues", "idle", "sharing", "balancing")
+SECTIONS = ("idle", "queues", "cluster", "sharing", "balancing")
 TARGETS = ("godwit_load", "many_clients", "accountservice", "configserver")
 SIZES = {  # option: (quick, full, help)
     "rounds": (1, 5, "of the queues"),
@@ -73,6 +73,18 @@ def with_node(directory, args, result):
         rabbit.stop()
 
 
+def with_cluster(directory, args, result):
+    """Three nodes, which share this machine: what counts is their CPU time together."""
+    from rabbit_cluster import RabbitCluster  # the other sections do without it
+    cluster = RabbitCluster(os.path.join(directory, "cluster"))
+    try:
+        cluster.start(die_with_parent=True)
+        result["cluster"] = queues.run([nodes.Node(one) for one in cluster.nodes], args,
+                                       ("classic", "quorum"), "queues, three nodes")
+    finally:
+        cluster.stop()
+
+
 def main(arguments):
     """Build, measure, report."""
     args = parse(arguments)
@@ -84,8 +96,10 @@ def main(arguments):
     directory = tempfile.mkdtemp(prefix="bench-", dir=os.path.join(ROOT, "build"))
     result = {**machine.about("script/bench scaling", busy), "options": vars(args)}
     try:
-        if set(args.only) - {"balancing"}:
+        if set(args.only) & {"idle", "queues", "sharing"}:
             with_node(directory, args, result)
+        if "cluster" in args.only:
+            with_cluster(directory, args, result)
         if "balancing" in args.only:
             account, config = processes.free_ports(2)
             result["balancing"] = balancing.run(System(

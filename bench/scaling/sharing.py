@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the consumers of one queue share its messages, by number, prefetch and time a message takes."""
+"""How consumers of one queue share its messages, by number, prefetch and what a message takes."""
 from programs import Running
 
 QUEUE = "scaling.shared"
