@@ -296,7 +296,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         w->items[i] = (gw__outgoing){gw_message_new("body", 4), &w->target, "k", true};
     }
     gw_buf_init(&w->heard, 0);
-    w->publisher = gw__publisher_new(&source);
+    const gw__endpoint endpoint = {.confirm_timeout_s = 60};
+    w->publisher = gw__publisher_new(&source, &endpoint);
     gw__consumers_init(&w->consumers);
     w->consumer = gw__amqp_consumer_new(&w->consumers, &spec, &sink);
     w->consumers.all = w->consumer;

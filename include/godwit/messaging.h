@@ -178,10 +178,11 @@ typedef struct gw_subscribe_options {
  * Make a client and start connecting; does not wait for the broker.
  *
  * @param url amqp://user:password@host:port[,host:port...]/vhost for RabbitMQ, with
- * ?heartbeat=seconds, and with ?password_file=/path in place of the password: its one line is read
- * anew for every connection. memory:NAME for an in-process broker that all clients of the process
- * with that NAME share, for tests. bus:DIR for the embedded bus in that directory, which is made if
- * it is missing, for all processes of one machine, without a broker; with ?option=value&...:
+ * ?heartbeat=seconds and ?confirm_timeout=seconds, and with ?password_file=/path in place of the
+ * password: its one line is read anew for every connection. memory:NAME for an in-process broker
+ * that all clients of the process with that NAME share, for tests. bus:DIR for the embedded bus in
+ * that directory, which is made if it is missing, for all processes of one machine, without a
+ * broker; with ?option=value&...:
  * group=NAME of others who may use it, when it is made; max_messages=N, max_bytes=N and
  * overflow=refuse|drop-oldest|dead-letter of the queues that are declared through this client.
  * @param options copied; NULL for the defaults.

@@ -22,7 +22,9 @@
 #include "amqp/wake.h"
 
 #define AREA               "amqp"
-#define CONNECT_TIMEOUT_MS 10000
+#define CONNECT_TIMEOUT_MS GW__HANDSHAKE_TIMEOUT_MS
+#define CONNECT_LEAST_MS   2000
+#define FAILED_LATELY_NS   (60 * (uint64_t)GW_NS_PER_S)
 /* The pre-scan of tables keeps librabbitmq's recursion flat, so no more is needed. */
 #define STACK_SIZE ((size_t)256 << 10)
 /* Patience with a peer that takes no data when no heartbeat is agreed on. */
@@ -52,9 +54,10 @@ struct gw__connection {
     uint64_t now_ms;   /* the same */
     uint64_t until_ms; /* end of WAITING, LOOKING_UP or CONNECTING */
     gw__recovery recovery;
-    uint8_t order[GW_URL_HOSTS_MAX]; /* in which the hosts are tried in this round */
-    size_t host_at;                  /* in `order` */
-    gw__addresses addresses;         /* of that host */
+    uint8_t order[GW_URL_HOSTS_MAX];      /* in which the hosts are tried in this round */
+    size_t host_at;                       /* in `order` */
+    uint64_t failed_ns[GW_URL_HOSTS_MAX]; /* when a host was of no use last; 0: never */
+    gw__addresses addresses;              /* of that host */
     size_t address_at;
     gw__lookup *lookup; /* also one that hangs */
     gw__link link;
@@ -73,7 +76,34 @@ static const gw_url_host *host_of(const gw__connection *conn)
     return &conn->endpoint->url.hosts[conn->order[conn->host_at]];
 }
 
-/* Fisher and Yates. */
+/* How long a host may take to be found, to accept and to say hello. Where there are others it is
+ * left after a heartbeat: the kernel goes on accepting for a process that hangs. */
+static unsigned attempt_ms(const gw__connection *conn)
+{
+    unsigned beat_ms = 1000 * conn->endpoint->heartbeat_s;
+    if (conn->endpoint->url.n_hosts < 2 || beat_ms == 0 || beat_ms > CONNECT_TIMEOUT_MS) {
+        return CONNECT_TIMEOUT_MS;
+    }
+    return beat_ms > CONNECT_LEAST_MS ? beat_ms : CONNECT_LEAST_MS;
+}
+
+/* 0 when it is long ago. */
+static uint64_t failed_lately(const gw__connection *conn, uint32_t at)
+{
+    uint64_t at_ns = conn->failed_ns[conn->order[at]];
+    return conn->now_ns - at_ns < FAILED_LATELY_NS ? at_ns : 0;
+}
+
+static void swap_hosts(gw__connection *conn, uint32_t a, uint32_t b)
+{
+    uint8_t swapped = conn->order[a];
+    conn->order[a] = conn->order[b];
+    conn->order[b] = swapped;
+}
+
+/* Fisher and Yates, so that those who lose a host together spread over the others; but those that
+ * failed lately come last, in the order in which they did: they may still take a connection and not
+ * answer, or answer and be of no use. */
 static void shuffle_hosts(gw__connection *conn)
 {
     uint32_t n = (uint32_t)conn->endpoint->url.n_hosts;
@@ -81,10 +111,12 @@ static void shuffle_hosts(gw__connection *conn)
         conn->order[i] = (uint8_t)i;
     }
     for (uint32_t i = n; i > 1; i--) {
-        uint32_t j = gw__recovery_random(&conn->recovery, i);
-        uint8_t swapped = conn->order[i - 1];
-        conn->order[i - 1] = conn->order[j];
-        conn->order[j] = swapped;
+        swap_hosts(conn, i - 1, gw__recovery_random(&conn->recovery, i));
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        for (uint32_t j = i; j > 0 && failed_lately(conn, j - 1) > failed_lately(conn, j); j--) {
+            swap_hosts(conn, j - 1, j);
+        }
     }
 }
 
@@ -126,6 +158,7 @@ static void give_up(gw__connection *conn, const gw_error *reason)
     const gw_url_host *host = host_of(conn);
     gw_error_prefix(&why, why.status, strchr(host->name, ':') != NULL ? "[%s]:%u" : "%s:%u",
                     host->name, host->port);
+    conn->failed_ns[conn->order[conn->host_at]] = conn->now_ns;
     bool was_up = conn->up_since_ms != 0;
     if (was_up) {
         gw__recovery_worked(&conn->recovery, conn->now_ms - conn->up_since_ms);
@@ -229,7 +262,9 @@ static void begin_session(gw__connection *conn)
     const gw__session_events events = {
         .open = on_session_open, .blocked = on_session_blocked, .ctx = conn};
     gw__session_begin(&conn->session, &login, &events, conn->now_ns);
-    gw__link_set_patience(&conn->link, GW__HANDSHAKE_TIMEOUT_MS);
+    conn->session.deadline_ms = conn->now_ms + attempt_ms(conn);
+    gw__session_set_timer(&conn->session, conn->session.deadline_ms);
+    gw__link_set_patience(&conn->link, attempt_ms(conn));
     conn->phase = TALKING;
     conn->writable = true;
     conn->progress_ms = conn->now_ms;
@@ -243,7 +278,7 @@ static void try_address(gw__connection *conn)
     gw_status st =
         gw__link_start(&conn->link, address, conn->addresses.lens[conn->address_at], &err);
     conn->phase = CONNECTING;
-    conn->until_ms = conn->now_ms + CONNECT_TIMEOUT_MS;
+    conn->until_ms = conn->now_ms + attempt_ms(conn);
     if (st != GW_OK) {
         give_up(conn, &err);
     }
@@ -263,8 +298,8 @@ static void check_lookup(gw__connection *conn)
             give_up(conn, &err);
         }
     } else if (conn->now_ms >= conn->until_ms) {
-        gw_error_set(&err, GW_E_TIMEOUT, 0, "no answer about its address within %d s",
-                     CONNECT_TIMEOUT_MS / 1000);
+        gw_error_set(&err, GW_E_TIMEOUT, 0, "no answer about its address within %u s",
+                     attempt_ms(conn) / 1000);
         give_up(conn, &err);
     }
 }
@@ -277,7 +312,7 @@ static void try_host(gw__connection *conn)
         return;
     }
     conn->phase = LOOKING_UP;
-    conn->until_ms = conn->now_ms + CONNECT_TIMEOUT_MS;
+    conn->until_ms = conn->now_ms + attempt_ms(conn);
     gw_error err;
     if (conn->lookup != NULL && strcmp(gw__lookup_host(conn->lookup), host->name) != 0) {
         gw_status st = GW_OK;
@@ -340,7 +375,7 @@ static void finish_connect(gw__connection *conn, bool ready)
         return;
     }
     if (!ready) {
-        gw_error_set(&err, GW_E_TIMEOUT, 0, "no connection within %d s", CONNECT_TIMEOUT_MS / 1000);
+        gw_error_set(&err, GW_E_TIMEOUT, 0, "no connection within %u s", attempt_ms(conn) / 1000);
         give_up(conn, &err);
     } else if (gw__link_finish(&conn->link, &err) == GW_OK) {
         begin_session(conn);

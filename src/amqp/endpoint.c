@@ -6,24 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEARTBEAT_MAX_S 3600
-#define NAME_MAX_LEN    255
+#define SECONDS_MAX  3600
+#define NAME_MAX_LEN 255
 
-static gw_status parse_heartbeat(const gw_url *url, unsigned *heartbeat_s, gw_error *err)
+static gw_status parse_seconds(const gw_url *url, const char *key, unsigned least,
+                               unsigned *seconds, gw_error *err)
 {
     char text[16];
-    gw_status st = gw_url_query(url, "heartbeat", text, sizeof(text));
+    gw_status st = gw_url_query(url, key, text, sizeof(text));
     if (st == GW_E_NOT_FOUND) {
         return GW_OK;
     }
     char *end = text;
     unsigned long value = st == GW_OK ? strtoul(text, &end, 10) : 0;
-    if (st != GW_OK || text[0] < '0' || text[0] > '9' || *end != '\0' || value > HEARTBEAT_MAX_S) {
+    if (st != GW_OK || text[0] < '0' || text[0] > '9' || *end != '\0' || value > SECONDS_MAX ||
+        value < least) {
         return gw_error_set(err, GW_E_INVALID, 0,
-                            "the AMQP URL's heartbeat is not a number of seconds up to %d",
-                            HEARTBEAT_MAX_S);
+                            "the AMQP URL's %s is not a number of seconds from %u to %d", key,
+                            least, SECONDS_MAX);
     }
-    *heartbeat_s = (unsigned)value;
+    *seconds = (unsigned)value;
     return GW_OK;
 }
 
@@ -48,7 +50,7 @@ static gw_status parse_password_file(const gw_url *url, char **ret_path, gw_erro
 
 static bool is_known(const char *key, size_t len)
 {
-    static const char *const known[] = {"heartbeat", "password_file"};
+    static const char *const known[] = {"heartbeat", "confirm_timeout", "password_file"};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strlen(known[i]) == len && memcmp(key, known[i], len) == 0) {
             return true;
@@ -104,7 +106,8 @@ static gw_status check_parts(const gw__endpoint *endpoint, gw_error *err)
 gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint *ret_endpoint,
                              gw_error *err)
 {
-    gw__endpoint endpoint = {.heartbeat_s = heartbeat_s};
+    gw__endpoint endpoint = {.heartbeat_s = heartbeat_s,
+                             .confirm_timeout_s = GW__CONFIRM_TIMEOUT_S};
     gw_status st = check_password_is_whole(url, err);
     if (st == GW_OK) {
         st = gw_url_parse(url, &endpoint.url, err);
@@ -131,7 +134,10 @@ gw_status gw__endpoint_parse(const char *url, unsigned heartbeat_s, gw__endpoint
         st = check_parts(&endpoint, err);
     }
     if (st == GW_OK) {
-        st = parse_heartbeat(parsed, &endpoint.heartbeat_s, err);
+        st = parse_seconds(parsed, "heartbeat", 0, &endpoint.heartbeat_s, err);
+    }
+    if (st == GW_OK) {
+        st = parse_seconds(parsed, "confirm_timeout", 1, &endpoint.confirm_timeout_s, err);
     }
     if (st == GW_OK) {
         st = parse_password_file(parsed, &endpoint.password_file, err);

@@ -9,6 +9,9 @@
 #define GW__AMQP_PORT    5672
 #define GW__PASSWORD_MAX 1020 /* bytes */
 
+/* Patience with a publisher confirm, unless the URL says otherwise. */
+#define GW__CONFIRM_TIMEOUT_S 60
+
 typedef struct gw__endpoint {
     gw_url url; /* owns the strings; its hosts have ports */
     const char *user;
@@ -16,12 +19,14 @@ typedef struct gw__endpoint {
     char *password_file;  /* owned; read for every connection; NULL: none */
     const char *vhost;
     unsigned heartbeat_s;
+    unsigned confirm_timeout_s;
 } gw__endpoint;
 
 /*
- * amqp://[user[:password]@]host[:port][,host...][/vhost][?heartbeat=seconds&password_file=path].
- * Defaults: guest, guest, port 5672, vhost "/", and `heartbeat_s`. The file is not looked at here:
- * it may come later, as the broker may.
+ * amqp://[user[:password]@]host[:port][,host...][/vhost]
+ *        [?heartbeat=seconds&confirm_timeout=seconds&password_file=path].
+ * Defaults: guest, guest, port 5672, vhost "/", `heartbeat_s` and 60 s. The file is not looked at
+ * here: it may come later, as the broker may.
  *
  * @return GW_OK; GW_E_INVALID, GW_E_LIMIT; GW_E_UNSUPPORTED for amqps; GW_E_NOMEM.
  */

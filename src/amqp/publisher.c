@@ -22,10 +22,15 @@
 #define PULL_MAX  128 /* items pulled at once */
 #define BATCH_MAX 256 /* items settled at once */
 /* A full window is pulled for again when a quarter of it is free, not for each confirm. */
-#define REFILL_AT (GW__CONFIRM_WINDOW - GW__CONFIRM_WINDOW / 4)
-/* A channel whose oldest message waits longer is suspect: a queue without a leader, say. */
-#define CONFIRM_TIMEOUT_MS 60000
-#define PULL_EVERY_MS      1000
+#define REFILL_AT     (GW__CONFIRM_WINDOW - GW__CONFIRM_WINDOW / 4)
+#define PULL_EVERY_MS 1000
+/* A channel on which the broker refuses all of a target's messages for so long is replaced, and
+ * after four of them the next has twice as long, up to 64 times: RabbitMQ 3.10 refuses for ever on
+ * a channel that published to a quorum queue first while that had no leader, and takes them on
+ * another. */
+#define NACK_PATIENCE_NS GW_NS_PER_S
+#define NACK_EQUALS      4
+#define NACK_DOUBLINGS   6
 /* Messages that come faster than this are gathered for so long, and so are their confirms: a system
  * call and a turn of the broker for some of them, not for each. Single ones are not kept waiting.
  */
@@ -33,14 +38,22 @@
 #define GATHER_NS 200000u
 struct gw__publisher {
     gw__source source;
-    gw__session *session; /* NULL: none */
-    gw__channel *channel; /* NULL: none */
-    bool ready;           /* in confirm mode */
-    bool paused;          /* by channel.flow */
-    bool flow_due;        /* its answer, put off since it must not stand within a message */
-    bool was_stalled;     /* blocked or paused at the last turn */
-    uint64_t stalled_ns;  /* when it was so last */
-    bool full;            /* the window was full and has not emptied to REFILL_AT */
+    /* A channel whose oldest message waits longer is suspect: a queue without a leader, say. */
+    unsigned confirm_timeout_s;
+    size_t n_other_hosts;
+    size_t n_left; /* hosts in a row that confirmed nothing */
+    /* One message at a time, until the first is confirmed: a node of a cluster in trouble takes
+     * seconds for each that it cannot pass on, and reads nothing else from us meanwhile. */
+    bool probing;
+    gw__session *session;      /* NULL: none */
+    gw__channel *channel;      /* NULL: none */
+    bool ready;                /* in confirm mode */
+    bool paused;               /* by channel.flow */
+    bool flow_due;             /* its answer, put off since it must not stand within a message */
+    bool was_stalled;          /* blocked or paused at the last turn */
+    uint64_t stalled_ns;       /* when it was so last */
+    const gw__target *refused; /* by this channel again and again: it is to be replaced */
+    bool full;                 /* the window was full and has not emptied to REFILL_AT */
     uint64_t now_ms;
     uint64_t now_ns;
     uint64_t retry_at_ms; /* when to open a channel again */
@@ -57,8 +70,9 @@ struct gw__publisher {
     gw__outgoing *held[GW__CONFIRM_WINDOW];
     size_t n_held;
     gw__declarations declarations;
-    unsigned n_sent;  /* in this turn */
-    uint64_t sent_ns; /* the last turn in which anything was sent */
+    unsigned n_sent;       /* in this turn */
+    uint64_t sent_ns;      /* the last turn in which anything was sent */
+    uint64_t confirmed_ns; /* when a confirm came last */
     /* To be settled, all with the same outcome. */
     gw__outgoing *batch[BATCH_MAX];
     size_t n_batch;
@@ -203,7 +217,7 @@ static size_t in_flight(const gw__publisher *pub)
 /* Whether one more may go out now. */
 static bool has_room(const gw__publisher *pub)
 {
-    if (pub->suspects.n > 0 && in_flight(pub) > pub->n_held) {
+    if ((pub->suspects.n > 0 || pub->probing) && in_flight(pub) > pub->n_held) {
         return false;
     }
     return gw__session_is_open(pub->session) && pub->current == NULL && !pub->full &&
@@ -218,10 +232,10 @@ static void work_held(gw__publisher *pub)
     for (size_t i = 0; i < n; i++) {
         gw__outgoing *item = pub->held[i];
         bool declared = gw__declarations_has(&pub->declarations, item->target);
-        bool sendable = declared && pub->current == NULL &&
-                        pub->session->out.len < GW__OUT_HIGH_WATER &&
-                        gw__session_is_open(pub->session) &&
-                        (pub->suspects.n == 0 || gw__confirms_count(&pub->confirms) == 0);
+        bool sendable =
+            declared && pub->current == NULL && pub->session->out.len < GW__OUT_HIGH_WATER &&
+            gw__session_is_open(pub->session) &&
+            ((pub->suspects.n == 0 && !pub->probing) || gw__confirms_count(&pub->confirms) == 0);
         const gw_error *why =
             declared ? NULL : gw__declarations_denied(&pub->declarations, item->target);
         if (sendable) {
@@ -309,6 +323,19 @@ static void pump(gw__publisher *pub)
 
 /* ---- what the broker says ------------------------------------------------ */
 
+static void note_nack(gw__publisher *pub, gw__target *target)
+{
+    unsigned n = target->n_renewals < NACK_EQUALS ? 0 : target->n_renewals + 1 - NACK_EQUALS;
+    n = n < NACK_DOUBLINGS ? n : NACK_DOUBLINGS;
+    if (target->nacked_since_ns == 0) {
+        target->nacked_since_ns = pub->now_ns;
+    } else if (pub->now_ns - target->nacked_since_ns >= (uint64_t)NACK_PATIENCE_NS << n) {
+        target->nacked_since_ns = pub->now_ns;
+        target->n_renewals++;
+        pub->refused = target;
+    }
+}
+
 static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, const gw_error *why)
 {
     uint64_t sent_ns = 0;
@@ -321,7 +348,11 @@ static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, co
     }
     if (outcome == GW_OK) {
         item->target->n_timeouts = 0;
+        item->target->nacked_since_ns = 0;
+        item->target->n_renewals = 0;
         gw_histogram_observe(pub->latency, pub->now_ns - sent_ns);
+    } else {
+        note_nack(pub, item->target);
     }
     settle(pub, item, outcome, why);
 }
@@ -347,7 +378,10 @@ static void on_confirm(gw__publisher *pub, uint64_t tag, bool multiple, bool is_
         take_confirm(pub, at, is_ack ? GW_OK : GW_E_REFUSED, is_ack ? NULL : &why);
     }
     gw_counter_add(is_ack ? pub->confirmed : pub->nacked, n);
+    pub->confirmed_ns = pub->now_ns;
     if (is_ack) {
+        pub->n_left = 0;
+        pub->probing = false;
         gw__recovery_reset(&pub->recovery);
     }
 }
@@ -426,6 +460,7 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
     pub->ready = true;
     pub->paused = false;
     pub->flow_due = false;
+    pub->refused = NULL;
     pub->full = false;
     gw__confirms_reset(&pub->confirms);
 }
@@ -509,6 +544,7 @@ void gw__publisher_up(gw__publisher *publisher, gw__session *session)
 {
     publisher->session = session;
     publisher->retry_at_ms = 0;
+    publisher->probing = publisher->n_other_hosts > 0;
     gw__declarations_begin(&publisher->declarations, session);
 }
 
@@ -532,14 +568,17 @@ static void note_stall(gw__publisher *pub)
 static bool is_overdue(const gw__publisher *pub, uint64_t sent_ns)
 {
     uint64_t since_ns = sent_ns > pub->stalled_ns ? sent_ns : pub->stalled_ns;
-    return sent_ns != 0 && pub->now_ns >= since_ns + (uint64_t)CONFIRM_TIMEOUT_MS * GW_NS_PER_MS;
+    uint64_t patience_ns = (uint64_t)pub->confirm_timeout_s * GW_NS_PER_S;
+    /* The first one is alone, and there are other hosts. */
+    patience_ns = pub->probing && pub->n_left < pub->n_other_hosts ? patience_ns / 2 : patience_ns;
+    return sent_ns != 0 && pub->now_ns >= since_ns + patience_ns;
 }
 
 /* The window is shared: targets that confirm nothing must not fill it again at once. */
 static void deny_overdue(gw__publisher *pub)
 {
     gw_error why;
-    gw_error_set(&why, GW_E_TIMEOUT, 0, "no confirm for %d s", CONFIRM_TIMEOUT_MS / 1000);
+    gw_error_set(&why, GW_E_TIMEOUT, 0, "no confirm for %u s", pub->confirm_timeout_s);
     for (uint64_t tag = pub->confirms.oldest; tag < pub->confirms.next; tag++) {
         gw__outgoing *item = NULL;
         uint64_t sent_ns = gw__confirms_sent_ns(&pub->confirms, tag, &item);
@@ -550,17 +589,53 @@ static void deny_overdue(gw__publisher *pub)
     }
 }
 
-/* The confirms do not come: close the channel, so that no late one can, and send again. */
+/* Nothing at all was confirmed since the oldest was sent: it is the node that is at fault, most
+ * likely, and another does better. When none of them does it is the queue. */
+static bool leave_node(gw__publisher *pub)
+{
+    if (pub->n_left >= pub->n_other_hosts ||
+        pub->confirmed_ns > gw__confirms_oldest_ns(&pub->confirms)) {
+        return false;
+    }
+    pub->n_left++;
+    gw__session_fail(pub->session, GW_E_TIMEOUT, 0,
+                     "the broker confirms nothing: %zu messages are sent again",
+                     gw__confirms_count(&pub->confirms));
+    return true;
+}
+
+/* Close the channel, so that no late confirm can come, and send again. */
 static void replace_channel(gw__publisher *pub)
 {
-    gw_log_warn(AREA, "no confirm for %d s: %zu messages are sent again on a new channel",
-                CONFIRM_TIMEOUT_MS / 1000, gw__confirms_count(&pub->confirms));
     gw__channel *channel = pub->channel;
     pub->channel = NULL;
     pub->ready = false;
-    deny_overdue(pub);
+    pub->probing = pub->probing || pub->refused != NULL || pub->n_other_hosts > 0;
+    pub->refused = NULL;
     rewind_source(pub);
     gw__channel_close(channel);
+}
+
+/* The confirms do not come. */
+static void give_up_overdue(gw__publisher *pub)
+{
+    if (leave_node(pub)) {
+        return;
+    }
+    gw_log_warn(AREA, "no confirm for %u s: %zu messages are sent again on a new channel",
+                pub->confirm_timeout_s, gw__confirms_count(&pub->confirms));
+    deny_overdue(pub);
+    replace_channel(pub);
+}
+
+/* Nothing but refusals comes. */
+static void give_up_refused(gw__publisher *pub)
+{
+    gw_log_warn(AREA,
+                "the broker refuses all messages for %s '%s' (basic.nack): they are sent "
+                "again on a new channel",
+                gw__target_noun(pub->refused), gw__target_name(pub->refused));
+    replace_channel(pub);
 }
 
 static void count_unconfirmed(gw__publisher *pub)
@@ -609,7 +684,7 @@ static gw__turn work(gw__publisher *pub, uint64_t now_ns)
     }
     size_t before = pub->session->out.len;
     bool overdue = is_overdue(pub, gw__confirms_oldest_ns(&pub->confirms));
-    if (overdue || pub->paused) {
+    if (overdue || pub->refused != NULL || pub->paused) {
         /* Nothing new, but what is half sent goes first: no method may stand within a message. */
         finish_current(pub);
     } else {
@@ -619,7 +694,12 @@ static gw__turn work(gw__publisher *pub, uint64_t now_ns)
         pub->full = pub->full || in_flight(pub) == GW__CONFIRM_WINDOW;
     }
     if (overdue && pub->current == NULL) {
-        replace_channel(pub);
+        give_up_overdue(pub);
+        return turn;
+    }
+    if (pub->refused != NULL && pub->current == NULL) {
+        give_up_refused(pub);
+        turn.timer_ms = now_ms; /* the new channel is opened at once */
         return turn;
     }
     if (pub->session->out.len >= GW__OUT_HIGH_WATER && before < GW__OUT_HIGH_WATER) {
@@ -640,13 +720,15 @@ gw__turn gw__publisher_work(gw__publisher *publisher, uint64_t now_ns)
 
 /* ---- life ---------------------------------------------------------------- */
 
-gw__publisher *gw__publisher_new(const gw__source *source)
+gw__publisher *gw__publisher_new(const gw__source *source, const gw__endpoint *endpoint)
 {
     gw__publisher *pub = calloc(1, sizeof(*pub));
     if (pub == NULL) {
         return NULL;
     }
     pub->source = *source;
+    pub->confirm_timeout_s = endpoint->confirm_timeout_s;
+    pub->n_other_hosts = endpoint->url.n_hosts > 1 ? endpoint->url.n_hosts - 1 : 0;
     init_amqp_pool(&pub->pool, 4096);
     gw__recovery_init(&pub->recovery);
     gw__confirms_reset(&pub->confirms);

@@ -189,7 +189,7 @@ static gw_status open_transport(const char *url, const gw__transport_options *op
     atomic_init(&transport->sides_changed, false);
     atomic_init(&transport->login_works, false);
     gw__consumers_init(&transport->consumers);
-    transport->publisher = gw__publisher_new(&options->source);
+    transport->publisher = gw__publisher_new(&options->source, &transport->endpoint);
     transport->name = strdup(options->name != NULL ? options->name : "godwit");
     const gw__connection_role role = {.purpose = "publish",
                                       .up = publishing_up,

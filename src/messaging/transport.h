@@ -41,6 +41,8 @@ typedef struct gw__target {
     uint64_t trusted_at_ms;  /* the transport's: when a queue for waiting that it made is old enough
                                 to be used; 0: at once */
     unsigned n_timeouts;     /* the transport's: how often in a row it did not answer in time */
+    uint64_t nacked_since_ns; /* the transport's: since when it has refused all messages; 0: not */
+    unsigned n_renewals;      /* the transport's: how often a new channel was tried for that */
     _Atomic(struct gw__lane *) lane; /* the relay's */
 } gw__target;
 

@@ -115,7 +115,8 @@ static int setup(void **state)
     fixture *fix = calloc(1, sizeof(*fix));
     fix->src = source_new();
     const gw__source callbacks = source_callbacks(fix->src);
-    fix->publisher = gw__publisher_new(&callbacks);
+    static const gw__endpoint endpoint = {.confirm_timeout_s = GW__CONFIRM_TIMEOUT_S};
+    fix->publisher = gw__publisher_new(&callbacks, &endpoint);
     fix->target = (gw__target){.exchange = "", .queue = "q"};
     fix->now = 5000 * S;
     gw_buf_init(&fix->peer, 0);
@@ -235,6 +236,60 @@ static void test_one_queue_that_never_confirms(void **state)
     turn(fix);
     serve_declaration(fix);
     assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+}
+
+/* Publish one, which the broker refuses. */
+static void let_refuse(fixture *fix, uint16_t channel, uint64_t tag)
+{
+    size_t n = source_add(fix->src, &fix->target, "refused", 1);
+    turn(fix);
+    if (n == 0) {
+        serve_declaration(fix);
+    }
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_basic_nack_t nack = {.delivery_tag = tag};
+    say(fix, channel, AMQP_BASIC_NACK_METHOD, &nack);
+    turn(fix);
+    turn(fix);
+    source_wait(fix->src, n, GW_E_REFUSED); /* back to the source, which tries again, later */
+}
+
+/* RabbitMQ refuses for ever on a channel that published to a quorum queue first while that had no
+ * leader. Another is tried after a second, four times, and then after twice as long each time: a
+ * full queue refuses on each. */
+static void test_channel_that_refuses_everything(void **state)
+{
+    fixture *fix = *state;
+    uint16_t channel = serve_confirms(fix);
+    for (int i = 0; i < 4; i++) {
+        let_refuse(fix, channel, 1);
+        fix->now += S - 1;
+        let_refuse(fix, channel, 2);
+        assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), 0);
+        fix->now += 1;
+        let_refuse(fix, channel, 3);
+        assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), channel);
+        channel = serve_confirms(fix);
+    }
+    let_refuse(fix, channel, 1);
+    fix->now += S;
+    let_refuse(fix, channel, 2);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), 0);
+    fix->now += S;
+    let_refuse(fix, channel, 3);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), channel);
+    channel = serve_confirms(fix);
+    size_t n = source_add(fix->src, &fix->target, "taken", 1);
+    (void)source_add(fix->src, &fix->target, "after it", 1);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), 0); /* first one alone */
+    amqp_basic_ack_t ack = {.delivery_tag = 1};
+    say(fix, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    turn(fix);
+    source_wait(fix->src, n, GW_OK);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    assert_int_equal(fix->target.n_renewals, 0);
 }
 
 /* An alarm stops the clock for them. */
@@ -521,6 +576,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_confirms_that_never_come),
         TEST(test_one_queue_that_never_confirms),
+        TEST(test_channel_that_refuses_everything),
         TEST(test_confirms_that_wait_for_an_alarm),
         TEST(test_confirms_after_an_alarm),
         TEST(test_confirms_that_never_come_within_a_message),
