@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The world of a fault test with a broker: clients under load, a virtual host, proxies."""
 import contextlib
-import glob
-import os
 import re
 import subprocess
 import urllib.parse
@@ -29,7 +27,6 @@ class Scene(Clients):
         self.vhost = re.sub(r"[^A-Za-z0-9]+", "-", name)[:60]
         self.proxies = []
         self._baseline_held = {}
-        self._n_asked = 0
         requests.delete(self._api(f"vhosts/{self.vhost}"), auth=LOGIN, timeout=30)
         assert requests.put(self._api(f"vhosts/{self.vhost}"), auth=LOGIN, timeout=30).ok
 
@@ -119,7 +116,7 @@ class Scene(Clients):
         From the broker itself: the management pages are up to 5 s behind.
         """
         vhost = f'<<"{self.vhost}">>'
-        answer = self.erlang(
+        answer = self.node.erlang(
             f"Of = fun(All) -> length([1 || [{{vhost, V}}] <- All, V =:= {vhost}]) end, "
             f"{{Of(rabbit_networking:connection_info_all([vhost])), "
             f"Of(rabbit_channel:info_all([vhost])), "
@@ -127,17 +124,6 @@ class Scene(Clients):
         numbers = re.fullmatch(r"\{ok, *\{(\d+), *(\d+), *(\d+)\}\}", answer)
         assert numbers, answer
         return dict(zip(("connections", "channels", "consumers"), map(int, numbers.groups())))
-
-    def erlang(self, expression):
-        """What the broker's Erlang machine says to an expression: much quicker than rabbitmqctl."""
-        _, env = self.node.control()
-        erl_call = sorted(glob.glob("/usr/lib/erlang/erts-*/bin/erl_call"))[-1]
-        self._n_asked += 1  # a name used again is refused while the node still knows the last one
-        return subprocess.run([erl_call, "-sname", self.node.name, "-e",
-                               "-h", f"fault{os.getpid()}n{self._n_asked}"], env=env, timeout=60,
-                              input=f"{expression}\n".encode(), check=True,
-                              cwd=self.node.directory, stdout=subprocess.PIPE,
-                              ).stdout.decode().strip()
 
     def connection_names(self):
         """Of the virtual host, as the management pages have them, which takes up to 5 s."""
@@ -153,7 +139,7 @@ class Scene(Clients):
 
     def queues(self):
         """The queues and how many messages each has, those at consumers included."""
-        answer = self.erlang(
+        answer = self.node.erlang(
             f"[{{binary_to_atom(element(4, N)), M}} || "
             f'Q <- rabbit_amqqueue:list(<<"{self.vhost}">>), '
             f"[{{name, N}}, {{messages, M}}] <- [rabbit_amqqueue:info(Q, [name, messages])]].")

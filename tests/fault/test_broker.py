@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The broker is stopped, restarted, killed and paused, runs out of memory, and ends connections."""
 import contextlib
-import os
-import signal
 import time
 
 import pytest
-
-import processes
 
 
 @pytest.fixture
@@ -28,13 +24,6 @@ def noticed(scene, state="connecting"):
     yield
     for client, mark in marks.items():
         client.wait(f"state {state}", 30, mark)
-
-
-def beam(node):
-    """The pid of the node's Erlang machine."""
-    pid, = (p for p in processes.marked(node.directory)
-            if (processes.process_name(p) or "").startswith("beam"))
-    return pid
 
 
 def test_stopped_and_started(loaded):
@@ -68,9 +57,8 @@ def test_restarted(loaded):
 @pytest.fixture
 def paused(loaded):
     """A function that stops the node with SIGSTOP; it goes on when the test is over."""
-    pid = beam(loaded.node)
-    yield lambda: os.kill(pid, signal.SIGSTOP)
-    os.kill(pid, signal.SIGCONT)
+    yield loaded.node.pause
+    loaded.node.resume()
 
 
 def test_paused_for_a_moment(loaded, paused):
@@ -78,7 +66,7 @@ def test_paused_for_a_moment(loaded, paused):
     marks = [client.mark() for client in (loaded.pub, loaded.con)]
     paused()
     time.sleep(1)  # this is the fault, not a wait for something
-    os.kill(beam(loaded.node), signal.SIGCONT)
+    loaded.node.resume()
     loaded.wait_handled()
     assert not loaded.pub.said("state", marks[0]) and not loaded.con.said("state", marks[1])
     loaded.finish()
@@ -89,7 +77,7 @@ def test_paused_until_it_is_noticed(loaded, paused):
     """The kernel still takes connections for it, and nothing answers."""
     with noticed(loaded):
         paused()
-    os.kill(beam(loaded.node), signal.SIGCONT)
+    loaded.node.resume()
     loaded.finish(ordered=False)  # old and new connections overlap, as behind a black hole
 
 
