@@ -6,10 +6,7 @@ import secrets
 import processes
 from rabbit_node import Membership, Ports, RabbitNode, node_name, start_epmd
 
-# RabbitMQ's own are 60 and 7: a node that hangs is to be given up within a test, and nobody is to wait
-# for connections to it.
-NET_TICKTIME_S = 3
-NET_SETUPTIME_S = 1
+NET_TICKTIME_S = 3  # RabbitMQ's own is 60; a node that hangs is to be given up within a test
 
 
 class RabbitCluster:
@@ -20,7 +17,7 @@ class RabbitCluster:
         epmd, *numbers = processes.free_ports(1 + 3 * count)
         ports = [Ports(*numbers[3 * i:3 * i + 3], epmd) for i in range(count)]
         membership = Membership(tuple(node_name(each) for each in ports), secrets.token_hex(16),
-                                NET_TICKTIME_S, NET_SETUPTIME_S)
+                                NET_TICKTIME_S)
         self.nodes = [RabbitNode(os.path.join(self.directory, f"node-{number}"), each, membership)
                       for number, each in enumerate(ports, 1)]
         self._epmd_port = epmd

@@ -71,7 +71,6 @@ class Membership:
     names: tuple
     cookie: str
     net_ticktime_s: int  # one that is silent for so long, give or take a quarter, is given up
-    net_setuptime_s: int  # one that takes a connection and says nothing for so long, too
 
 
 def node_name(ports):
@@ -268,8 +267,7 @@ class RabbitNode:
 
     def _patience(self):
         member = self._membership
-        return f" -kernel net_ticktime {member.net_ticktime_s} " \
-               f"net_setuptime {member.net_setuptime_s}" if member else ""
+        return f" -kernel net_ticktime {member.net_ticktime_s}" if member else ""
 
     def _launch(self, command, log):
         with open(self.path("log", log), "wb") as out:

@@ -17,7 +17,10 @@ from processes import DIE_WITH_PARENT, free_ports
 from rabbit_node import NodeError, Ports, RabbitNode
 from system import ROOT
 
-KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault", "packages", "swarm")
+KINDS = ("lint", "unit", "integration", "abi", "deploy", "e2e", "fault", "cluster", "packages",
+         "swarm")
+WITH_PYTEST = ("deploy", "e2e", "fault", "cluster")
+WITH_LONG = ("fault", "cluster")
 PRESETS = {"unit": ("debug", "clang", "asan", "tsan"), "integration": ("debug", "asan", "tsan")}
 SOURCES = ("include", "src", "services", "examples", "tests", "bench", "fuzz")
 CLANG_FORMAT = "clang-format-14"  # another version formats differently
@@ -28,11 +31,13 @@ LOGS = os.path.join(ROOT, "build", "test-logs")
 
 @dataclasses.dataclass
 class Result:
-    """What a step came to. `problems` is text for a person, empty when all went well."""
+    """What a step came to. `problems` is text for a person, empty when all went well; `figures` is
+    for him too."""
 
     passed: int = 0
     failed: int = 0
     problems: str = ""
+    figures: str = ""
 
 
 def log_path(step):
@@ -124,7 +129,7 @@ def run_ctest(preset, label, log, env=None):
 
 
 def run_pytest(kind, log, long=False):
-    """tests/deploy, tests/e2e or tests/fault on the release programs."""
+    """tests/deploy, tests/e2e, tests/fault or tests/cluster on the release programs."""
     report = os.path.join(LOGS, f"{kind}.xml")
     if os.path.exists(report):
         os.unlink(report)
@@ -149,7 +154,16 @@ def pytest_result(report, status, log):
     failed = count["failures"] + count["errors"] + count["skipped"]  # none may be left out
     if status != 0 and not failed:
         failed = 1
-    return Result(count["tests"] - failed, failed, (pytest_problems(suite) or log_tail(log)) if failed else "")
+    problems = (pytest_problems(suite) or log_tail(log)) if failed else ""
+    return Result(count["tests"] - failed, failed, problems, pytest_figures(log))
+
+
+def pytest_figures(log):
+    """The section of the output with what the tests have measured, if there is one."""
+    with open(log, encoding="utf-8", errors="replace") as text:
+        found = re.search(r"^=+ (how long it took.*?) =+\n(.*?)^=", text.read(), re.M | re.S)
+    return "".join(f"    {line}\n" for line in
+                   (f"{found[1]}:", *found[2].splitlines())) if found else ""
 
 
 def check_abi(log):
@@ -219,6 +233,8 @@ class Steps:
         tests = f"{result.passed} passed" if result.passed else ""
         tests += f", {result.failed} failed" if result.failed else ""
         print(f"{verdict:<8}{tests.lstrip(', '):<26}{time.monotonic() - start:7.1f} s", flush=True)
+        if result.figures:
+            print(result.figures.rstrip(), flush=True)
         if result.failed:
             print(result.problems.rstrip(), flush=True)
             if log not in result.problems:
@@ -301,13 +317,13 @@ def main(arguments):
     if "lint" in kinds:
         steps.step("format", check_format)
     run_presets(steps, kinds, presets)
-    with_pytest = [kind for kind in ("deploy", "e2e", "fault") if kind in kinds]
+    with_pytest = [kind for kind in WITH_PYTEST if kind in kinds]
     with_release = with_pytest or "abi" in kinds
     if with_release and steps.step("build release", build_step("release")):
         if "abi" in kinds:
             steps.step("abi", check_abi)
         for kind in with_pytest:
-            steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k == "fault"))
+            steps.step(kind, lambda log, k=kind: run_pytest(k, log, long and k in WITH_LONG))
     if "packages" in kinds:
         steps.step("packages", test_packages)
     if "swarm" in kinds:
