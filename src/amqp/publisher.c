@@ -570,7 +570,7 @@ static bool is_overdue(const gw__publisher *pub, uint64_t sent_ns)
     uint64_t since_ns = sent_ns > pub->stalled_ns ? sent_ns : pub->stalled_ns;
     uint64_t patience_ns = (uint64_t)pub->confirm_timeout_s * GW_NS_PER_S;
     /* The first one is alone, and there are other hosts. */
-    patience_ns = pub->probing && pub->n_left < pub->n_other_hosts ? patience_ns / 2 : patience_ns;
+    patience_ns = pub->probing && pub->n_left < pub->n_other_hosts ? patience_ns / 4 : patience_ns;
     return sent_ns != 0 && pub->now_ns >= since_ns + patience_ns;
 }
 
