@@ -8,6 +8,7 @@
 #include "bus_commands.h"
 #include "bus_words.h"
 #include "render.h"
+#include "stop.h"
 
 #define MANY(n) ((n) == 1 ? "" : "s")
 
@@ -139,16 +140,16 @@ int bus_limit(const options *given, FILE *out, FILE *err)
 int bus_backup(const options *given, FILE *out, FILE *err)
 {
     bus_words words = bus_words_read(given, 1);
-    int stop_fd = bus_words_on_stop(); /* a backup that is cut off is removed */
+    int stop_fd = stop_begin(); /* a backup that is cut off is removed */
     gw_bus *bus;
     int status = bus_words_open(words.dir, GW_BUS_CHANGE, &bus, err);
     if (status != TOOL_OK) {
-        bus_words_forget_stop(stop_fd);
+        stop_end(stop_fd);
         return status;
     }
     gw_error why = GW_ERROR_INIT;
     gw_status st = gw_bus_backup(bus, words.rest[0], stop_fd, &why);
-    bus_words_forget_stop(stop_fd);
+    stop_end(stop_fd);
     if (st == GW_OK) {
         fputs("backup of ", out);
         print_name(out, gw_bus_dir(bus), " in ");

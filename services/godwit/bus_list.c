@@ -11,6 +11,7 @@
 #include "bus_commands.h"
 #include "bus_words.h"
 #include "render.h"
+#include "stop.h"
 
 #define RENDERED_MAX ((size_t)64 << 20)
 #define SAMPLE_MS    300 /* for the rates of a list that is printed once */
@@ -337,7 +338,7 @@ static int watch(const options *given, gw_bus *bus, const char *dir, int stop_fd
     }
     fputs(screen ? SCREEN_BEGIN : "", out);
     status = print_table(&before, given, screen, out, err);
-    while (status == TOOL_OK && !bus_words_wait_stop(stop_fd, given->watch_ms)) {
+    while (status == TOOL_OK && !stop_wait(stop_fd, given->watch_ms)) {
         table now;
         status = table_read(&now, bus, dir, err);
         if (status == TOOL_OK) {
@@ -381,7 +382,7 @@ static int list_once(const options *given, gw_bus *bus, const char *dir, FILE *o
 int bus_list(const options *given, FILE *out, FILE *err)
 {
     bus_words words = bus_words_read(given, 0);
-    int stop_fd = given->watch_ms > 0 ? bus_words_on_stop() : -1;
+    int stop_fd = given->watch_ms > 0 ? stop_begin() : -1;
     gw_bus *bus;
     int status = bus_words_open(words.dir, GW_BUS_LOOK, &bus, err);
     if (status == TOOL_OK) {
@@ -389,6 +390,6 @@ int bus_list(const options *given, FILE *out, FILE *err)
                                      : list_once(given, bus, words.dir, out, err);
         gw_bus_close(bus);
     }
-    bus_words_forget_stop(stop_fd);
+    stop_end(stop_fd);
     return status;
 }

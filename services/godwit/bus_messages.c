@@ -12,6 +12,7 @@
 #include "bus_commands.h"
 #include "bus_words.h"
 #include "render.h"
+#include "stop.h"
 #include "text.h"
 
 #define PEEK_LIMIT   10u
@@ -428,7 +429,7 @@ int bus_consume(const options *given, FILE *out, FILE *err)
     }
     bus_words words = bus_words_read(given, 1);
     job it = {.given = given, .out = out, .err = err};
-    int stop_fd = given->follow ? bus_words_on_stop() : -1;
+    int stop_fd = given->follow ? stop_begin() : -1;
     gw_bus *bus;
     gw_error why = GW_ERROR_INIT;
     int status = bus_words_open(words.dir, GW_BUS_CHANGE, &bus, err);
@@ -443,7 +444,7 @@ int bus_consume(const options *given, FILE *out, FILE *err)
                  : it.failed ? TOOL_FAILED
                              : TOOL_OK;
     }
-    bus_words_forget_stop(stop_fd);
+    stop_end(stop_fd);
     if (status == TOOL_OK && it.number == 0 && !given->follow) {
         tool_fail(err, TOOL_OK, "'%s' is empty", words.rest[0]);
     }

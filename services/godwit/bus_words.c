@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bus_words.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 bus_words bus_words_read(const options *given, int n_rest)
 {
@@ -53,38 +49,4 @@ int bus_words_open(const char *dir, gw_bus_mode mode, gw_bus **ret_bus, FILE *er
                          why.text, BUS_DIR_DEFAULT);
     }
     return st == GW_OK ? TOOL_OK : bus_words_fail(dir, st, &why, err);
-}
-
-static void stop_signals(sigset_t *ret)
-{
-    sigemptyset(ret);
-    sigaddset(ret, SIGINT);
-    sigaddset(ret, SIGTERM);
-}
-
-int bus_words_on_stop(void)
-{
-    sigset_t set;
-    stop_signals(&set);
-    return sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? signalfd(-1, &set, SFD_CLOEXEC) : -1;
-}
-
-/* One that has come was meant for what has ended: it is taken away first. */
-void bus_words_forget_stop(int stop_fd)
-{
-    sigset_t set;
-    const struct timespec at_once = {.tv_sec = 0};
-    if (stop_fd < 0) {
-        return;
-    }
-    close(stop_fd);
-    stop_signals(&set);
-    while (sigtimedwait(&set, NULL, &at_once) > 0) {}
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
-bool bus_words_wait_stop(int stop_fd, unsigned timeout_ms)
-{
-    struct pollfd fd = {.fd = stop_fd, .events = POLLIN};
-    return poll(&fd, 1, (int)timeout_ms) > 0;
 }

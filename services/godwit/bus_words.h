@@ -35,14 +35,4 @@ int bus_words_open(const char *dir, gw_bus_mode mode, gw_bus **ret_bus, FILE *er
 /** What failed on a bus, and what is to be done about it. @return TOOL_FAILED. */
 int bus_words_fail(const char *dir, gw_status st, const gw_error *why, FILE *err);
 
-/** SIGINT and SIGTERM end a command that goes on for ever, and are no failure. Call it before any
- * thread is made. @return a descriptor that can be read when one has come; -1. */
-int bus_words_on_stop(void);
-
-/** Close it, and let signals end the program again. Accepts -1. */
-void bus_words_forget_stop(int stop_fd);
-
-/** Wait for one. False when none came in time. */
-bool bus_words_wait_stop(int stop_fd, unsigned timeout_ms);
-
 #endif
