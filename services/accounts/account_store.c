@@ -70,6 +70,11 @@ void account_seed(int i, account *ret_account)
     snprintf(ret_account->name, sizeof(ret_account->name), "Person_%d", i);
 }
 
+bool account_store_is_database(const char *where)
+{
+    return pg_place_is_url(where);
+}
+
 gw_status account_store_open(const account_store_options *options, account_store **ret_store,
                              gw_error *err)
 {

@@ -27,6 +27,9 @@ bool account_id_is_valid(const char *id);
 /* Whether this can be its name: UTF-8, at most ACCOUNT_NAME_MAX bytes; empty is one too. */
 bool account_name_is_valid(const char *name);
 
+/* Whether a `where` names a database, and not a directory. */
+bool account_store_is_database(const char *where);
+
 typedef struct account_store_options {
     const char *where; /* a directory, made if it does not exist, or "postgresql://..." */
     bool seed;         /* an empty store gets the accounts 10000 (Person_0) to 10099 (Person_99) */

@@ -14,10 +14,12 @@ typedef struct option {
     unsigned bit;
     const char *name;
     const char *value_name; /* NULL: a switch */
-    size_t offset;          /* of a text that is kept as it is: where in the options; 0: none */
+    size_t offset;          /* of a text that is kept as it is, and of a switch that is set: where
+                               in the options; 0: none */
 } option;
 
-#define TEXT(member) offsetof(options, member)
+#define TEXT(member)   offsetof(options, member)
+#define SWITCH(member) offsetof(options, member)
 
 static const option table[] = {
     {OPTION_URL, "url", "URL", 0},
@@ -69,6 +71,12 @@ static const option table[] = {
     {OPTION_KEYS, "salt", "HEX", TEXT(config.salt)},
     {OPTION_KEYS, "oaep", NULL, 0},
     {OPTION_UTF8, "utf8-properties", NULL, 0},
+    {OPTION_STORE, "store", "STORE", 0},
+    {OPTION_IMPORT, "replace", NULL, SWITCH(accounts.replace)},
+    {OPTION_IMPORT, "keep-going", NULL, SWITCH(accounts.keep_going)},
+    {OPTION_IMPORT, "batch", "NUMBER", 0},
+    {OPTION_EXPORT, "after", "ID", TEXT(accounts.after)},
+    {OPTION_EXPORT, "force", NULL, SWITCH(accounts.force)},
 };
 
 /* False when it is no number or above `max`. */
@@ -166,6 +174,20 @@ static bool set_server(options *given, const char *value, char *fault)
     return true;
 }
 
+/* A directory may be called as it likes. */
+static bool set_store(options *given, const char *value, char *fault)
+{
+    if (strstr(value, "://") != NULL && has_password(value)) {
+        snprintf(fault, OPTIONS_FAULT_MAX,
+                 "--store has a password, and everybody on this machine can read the command line: "
+                 "set the whole URL as " OPTIONS_STORE_ENV " in the environment, or the password "
+                 "as GODWIT_STORE_PASSWORD, or name its file as GODWIT_STORE_PASSWORD_FILE");
+        return false;
+    }
+    given->accounts.store = value;
+    return true;
+}
+
 static bool refuse_secret(const char *name, char *fault)
 {
     snprintf(fault, OPTIONS_FAULT_MAX,
@@ -229,6 +251,8 @@ static bool set_value(options *given, const option *found, const char *value, ch
     case OPTION_URL:
     case OPTION_TO_URL: return set_url(given, found->name, value, fault);
     case OPTION_SERVER: return set_server(given, value, fault);
+    case OPTION_STORE: return set_store(given, value, fault);
+    case OPTION_IMPORT: return set_number(found->name, value, &given->accounts.batch, fault);
     case OPTION_LIMIT:
     case OPTION_N: return set_number(found->name, value, &given->limit, fault);
     case OPTION_WATCH: return set_time(found->name, value, &given->watch_ms, fault);
@@ -240,8 +264,13 @@ static bool set_value(options *given, const option *found, const char *value, ch
     }
 }
 
-static void set_switch(options *given, unsigned bit)
+static void set_switch(options *given, const option *found)
 {
+    unsigned bit = found->bit;
+    if (found->offset != 0) {
+        *(bool *)((char *)given + found->offset) = true;
+        return;
+    }
     given->json = given->json || bit == OPTION_JSON;
     given->all = given->all || bit == OPTION_ALL;
     given->body = given->body || bit == OPTION_BODY;
@@ -294,7 +323,7 @@ static bool read_option(options *given, unsigned known, const char *word, const 
             snprintf(fault, OPTIONS_FAULT_MAX, "--%s takes no value", found->name);
             return false;
         }
-        set_switch(given, found->bit);
+        set_switch(given, found);
         return true;
     }
     *ret_used_next = name[len] != '=';

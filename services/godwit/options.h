@@ -11,13 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_URL_ENV      "GODWIT_AMQP_SERVER_URL"
-#define OPTIONS_SERVER_ENV   "GODWIT_CONFIG_SERVER_URL"
-#define OPTIONS_KEY_ENV      "ENCRYPT_KEY"
-#define OPTIONS_LIMIT_MAX    1000000u
-#define OPTIONS_FAULT_MAX    512
-#define OPTIONS_TIMEOUT_MS   10000u
-#define OPTIONS_TIMEOUT_TEXT "10s"
+#define OPTIONS_URL_ENV       "GODWIT_AMQP_SERVER_URL"
+#define OPTIONS_SERVER_ENV    "GODWIT_CONFIG_SERVER_URL"
+#define OPTIONS_KEY_ENV       "ENCRYPT_KEY"
+#define OPTIONS_STORE_ENV     "GODWIT_ACCOUNT_STORE"
+#define OPTIONS_STORE_DIR_ENV "GODWIT_STORE_DIR"
+#define OPTIONS_LIMIT_MAX     1000000u
+#define OPTIONS_FAULT_MAX     512
+#define OPTIONS_TIMEOUT_MS    10000u
+#define OPTIONS_TIMEOUT_TEXT  "10s"
 
 /** Which options a command has. --help belongs to all. */
 enum {
@@ -48,7 +50,10 @@ enum {
     OPTION_SHOW_SECRETS = 1 << 24,
     OPTION_PROPERTY = 1 << 25, /**< --key of a configuration */
     OPTION_KEYS = 1 << 26,     /**< --key-file, --keystore, ...; a --key is refused */
-    OPTION_UTF8 = 1 << 27      /**< --utf8-properties */
+    OPTION_UTF8 = 1 << 27,     /**< --utf8-properties */
+    OPTION_STORE = 1 << 28,
+    OPTION_IMPORT = 1 << 29, /**< --replace, --batch, --keep-going */
+    OPTION_EXPORT = 1 << 30  /**< --after, --force */
 };
 
 #define OPTIONS_HEADERS_MAX 32
@@ -90,6 +95,16 @@ typedef struct options_config {
     bool utf8_properties;
 } options_config;
 
+/** Of "godwit accounts". */
+typedef struct options_accounts {
+    const char *store; /**< NULL: not given */
+    const char *after; /**< NULL: not given */
+    size_t batch;      /**< 0: not given */
+    bool replace;
+    bool keep_going;
+    bool force;
+} options_accounts;
+
 typedef struct options {
     const char *url;     /**< of --url or --to, otherwise of the environment; NULL: neither */
     unsigned timeout_ms; /**< OPTIONS_TIMEOUT_MS unless given */
@@ -111,6 +126,7 @@ typedef struct options {
     const char *max_bytes;
     const char *overflow;
     options_config config;
+    options_accounts accounts;
     bool help;
     const char **words; /**< the other words */
     int n_words;

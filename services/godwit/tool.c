@@ -9,6 +9,7 @@
 #include <godwit/log.h>
 #include <godwit/version.h>
 
+#include "accounts.h"
 #include "bus.h"
 #include "commit/commit.h"
 #include "config.h"
@@ -18,14 +19,15 @@
 
 #define MESSAGE_MAX 2048
 
-static const command_group *const groups[] = {&bus_group, &config_group, &dead_group,
-                                              &outbox_group};
+static const command_group *const groups[] = {&accounts_group, &bus_group, &config_group,
+                                              &dead_group, &outbox_group};
 
 static const char help[] =
     "godwit: messages and configuration of services, by hand\n"
     "\n"
     "usage: godwit GROUP COMMAND [option]... [argument]...\n"
     "\n"
+    "  accounts  accounts of accountservice: import, export\n"
     "  bus       the embedded bus: status, list, peek, publish, consume, backup, ...\n"
     "  config    configuration: get, explain, encrypt, decrypt, lint\n"
     "  dead      messages that a service gave up: list, show, putback, drop, export\n"
