@@ -36,7 +36,11 @@ def test_killed(swarm, rng, is_long):
 
 
 def test_paused(swarm, rng, is_long):
-    """SIGSTOP until the others have given it up: the kernel takes connections for it all the time."""
+    """SIGSTOP until the others have given it up: the kernel takes connections for it all the time.
+
+    Awake, it finds itself alone and restarts by itself, sooner or later; it is restarted here, so
+    that it does not do so during the next fault.
+    """
     nodes = list(in_turn(swarm, rng, is_long))
     for node in nodes if is_long else nodes[:2]:
         lead = ", the leader," if node is swarm.leader else ""
@@ -45,6 +49,8 @@ def test_paused(swarm, rng, is_long):
         swarm.members.wait_given_up(node)
         with swarm.fault(f"node {number(swarm, node)} goes on"):
             node.resume()
+        node.kill()
+        swarm.members.start(node)
         swarm.members.wait_whole()
     swarm.finish()
 
