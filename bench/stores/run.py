@@ -3,7 +3,8 @@
 
 Reads of accounts by one thread and by eight; counts of VIP reads by one thread, one by one and in
 batches of 64, as vipservice makes them; for what survives the process and for what survives power
-loss. The database, a private one, is on the same machine, and reached through loopback.
+loss. Then a million accounts are imported and exported (files.py). The database, a private one, is
+on the same machine, and reached through loopback.
 """
 import argparse
 import os
@@ -17,11 +18,13 @@ sys.path[:0] = [os.path.join(ROOT, "script", "lib"), os.path.join(ROOT, "bench")
 
 import build  # noqa: E402
 import command  # noqa: E402
+import files  # noqa: E402
 import machine  # noqa: E402
 import processes  # noqa: E402
 from postgres_server import PostgresServer, ServerError  # noqa: E402
 
 PROGRAM = os.path.join(ROOT, "build", "release", "bench", "store_load")
+TOOL = os.path.join(ROOT, "build", "release", "bin", "godwit")
 DIRECTORY = os.path.join(ROOT, "build", "bench-stores")
 SIZES = {"rounds": (1, 3, "of each figure, of which the median counts"),
          "seconds": (2, 5, "of a round")}
@@ -51,15 +54,33 @@ def measure(args, where, **environment):
     return figures
 
 
-def in_database(args, **settings):
-    """The figures of a server with these settings."""
+def with_database(work, **settings):
+    """What `work` gives with a new server that has these settings."""
     server = PostgresServer(os.path.join(DIRECTORY, "postgres-" + "-".join(settings.values())),
                             processes.free_ports(1)[0], shared_buffers="128MB", **settings)
     server.start(die_with_parent=True)
     try:
-        return measure(args, server.url)
+        return work(server)
     finally:
         server.stop()
+
+
+def in_database(args, **settings):
+    """The figures of such a server."""
+    return with_database(lambda server: measure(args, server.url), **settings)
+
+
+def measure_files():
+    """A million accounts in each kind of store, as it is by default."""
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    os.makedirs(DIRECTORY)
+    return {
+        "LMDB": files.measure(TOOL, DIRECTORY,
+                              GODWIT_STORE_DIR=os.path.join(DIRECTORY, "accounts")),
+        "PostgreSQL": with_database(
+            lambda server: files.measure(TOOL, DIRECTORY, GODWIT_ACCOUNT_STORE=server.url),
+            fsync="on", full_page_writes="on"),
+    }
 
 
 def main(arguments):
@@ -67,7 +88,8 @@ def main(arguments):
     args = parse(arguments)
     load_before = machine.load_now()
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
-    build.build("release", os.path.join(ROOT, "build", "bench-build.log"), ["store_load"])
+    build.build("release", os.path.join(ROOT, "build", "bench-build.log"),
+                ["store_load", "godwit_tool"])
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     os.makedirs(DIRECTORY)
     try:
@@ -79,12 +101,15 @@ def main(arguments):
             "PostgreSQL, the same: as it is by default": in_database(args, fsync="on",
                                                                      full_page_writes="on"),
         }
+        of_files = measure_files()
     finally:
         shutil.rmtree(DIRECTORY, ignore_errors=True)
     print("| | " + " | ".join(title for _, _, title in WORK) + " |\n" + "|---" * 5 + "|")
     for name, figures in rows.items():
         print(f"| {name} | " + " | ".join(f"{figure:,}" for figure in figures) + " |")
-    machine.write_results("stores", {**machine.about("script/bench stores", load_before), "rows": rows})
+    files.print_table(of_files)
+    machine.write_results("stores", {**machine.about("script/bench stores", load_before), "rows": rows,
+                                     "files": of_files})
 
 
 if __name__ == "__main__":
