@@ -18,6 +18,9 @@ NODE_LABEL = "godwit.data"
 TASK_LABEL = "com.docker.swarm.service.name"
 TIMEOUT_S = 120
 POLL_S = 0.1
+LOG_LINES = "300"  # of each task: with tens of thousands the engine's answer may not end
+LOGS_S = 20
+BRIDGE = "docker_gwbridge"  # a swarm makes it, and leaves it behind
 BASE = "debian:bookworm-slim"  # of script/images
 # What only the stages of deploy/images/ have in their history.
 STAGES = ("/src/script/setup", "sbom.py", "dpkg.cfg.d/small")
@@ -91,7 +94,7 @@ class Deployment:
         self.prefix = prefix or name
         self.ports = ports or dict(zip(PORTS, processes.free_ports(len(PORTS))))
         self.config = 1
-        self._made_swarm = self._labelled = False
+        self._made_swarm = self._made_bridge = self._labelled = False
         self._images_before = set(_as_list(docker("image", "ls", "-aq", "--no-trunc")))
 
     @classmethod
@@ -114,9 +117,11 @@ class Deployment:
     def init_swarm(self):
         """A swarm of this node alone, unless it is in one; and the label that the stack asks for."""
         if self.docker("info", "--format", "{{.Swarm.LocalNodeState}}").strip() != "active":
+            has_bridge = BRIDGE in _as_list(self.docker("network", "ls", "--format", "{{.Name}}"))
             self.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr",
                         f"127.0.0.1:{processes.free_ports(1)[0]}")
             self._made_swarm = True
+            self._made_bridge = not has_bridge
         label = self.docker("node", "inspect", "self", "--format",
                             f'{{{{index .Spec.Labels "{NODE_LABEL}"}}}}').strip()
         if label != "true":
@@ -184,16 +189,19 @@ class Deployment:
                            "{{.Name}} {{.CurrentState}} {{.Error}}", self.name)
 
     def write_logs(self, path):
-        """What the services wrote, and the states of their tasks."""
-        with open(path, "w", encoding="utf-8") as file:
+        """The states of the tasks, and the end of what each wrote."""
+        def said(*arguments):
             try:
-                file.write(self.states())
-                for name in self.replicas():
-                    file.write(f"\n---- {name} ----\n")
-                    file.write(self.docker("service", "logs", "--no-trunc", "--timestamps",
-                                           self.service(name), both=True))
-            except (DockerError, ValueError) as error:
-                file.write(f"\n{error}\n")
+                return self.docker(*arguments, both=True, timeout_s=LOGS_S)
+            except DockerError as error:
+                return f"{error}\n"
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(said("stack", "ps", "--no-trunc", "--format",
+                            "{{.Name}} {{.CurrentState}} {{.Error}}", self.name))
+            for name in said("stack", "services", "--format", "{{.Name}}", self.name).split():
+                file.write(f"\n---- {name} ----\n")
+                file.write(said("service", "logs", "--timestamps", "--tail", LOG_LINES, name))
 
     def remove(self):
         """The stack, its containers, volumes, secrets and images; the swarm, if we made it."""
@@ -226,6 +234,8 @@ class Deployment:
             self._label("--label-rm", NODE_LABEL)
         if self._made_swarm:
             try_to("swarm", "leave", "--force")
+            if self._made_bridge:
+                try_to("network", "rm", BRIDGE)
         self._remove_images()
         if problems:
             raise DockerError("not all is removed: " + "; ".join(problems))

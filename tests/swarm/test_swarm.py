@@ -89,7 +89,7 @@ def test_an_accountservice_is_killed(estate):
         readers.wait_answered(200)
         kill_one(estate, "accountservice")
         readers.wait_answered(200)
-    estate.check(readers, retried=estate.retried() - before)
+    estate.check(readers, retried_before=before)
 
 
 def test_a_vipservice_is_killed(estate):
@@ -111,7 +111,7 @@ def test_both_are_updated(estate):
             assert estate.update(service, "--force") == "completed"
             assert not old & set(estate.containers(service)), f"{service} was not replaced"
             readers.wait_answered(100)
-    estate.check(readers, retried=estate.retried() - before)
+    estate.check(readers, retried_before=before)
 
 
 def test_a_bad_update_is_rolled_back(estate):
@@ -125,7 +125,7 @@ def test_a_bad_update_is_rolled_back(estate):
         estate.wait_whole()
         readers.wait_answered(100)
     assert estate.spec("accountservice") == spec
-    estate.check(readers, retried=estate.retried() - before)
+    estate.check(readers, retried_before=before)
 
 
 def test_an_update_that_is_never_healthy_is_rolled_back(estate):
@@ -138,7 +138,7 @@ def test_an_update_that_is_never_healthy_is_rolled_back(estate):
         assert ended == "rollback_completed"
         estate.wait_whole()
         readers.wait_answered(100)
-    estate.check(readers, retried=estate.retried() - before)
+    estate.check(readers, retried_before=before)
 
 
 def encrypted(estate, text):
@@ -159,7 +159,7 @@ def test_a_changed_configuration_reaches_all_replicas(estate, tmp_path):
     line = f'vip_accounts: "{encrypted(estate, NEW_VIP)}"'
     before = {service: set(estate.containers(service)) for service in REPLICAS}
     estate.deployment.deploy_changed(tmp_path, {CONFIGURED: text.replace(old_line, line)})
-    eventually(lambda: estate.update_state("configserver") == "completed", 90,
+    eventually(lambda: estate.update_status("configserver").get("State") == "completed", 90,
                "the update of configserver")
     estate.wait_whole()
     answer = requests.post(f"{estate.config_url}/actuator/busrefresh", timeout=30)
