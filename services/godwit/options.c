@@ -177,7 +177,12 @@ static bool set_server(options *given, const char *value, char *fault)
 /* A directory may be called as it likes. */
 static bool set_store(options *given, const char *value, char *fault)
 {
-    if (strstr(value, "://") != NULL && has_password(value)) {
+    bool is_url = strstr(value, "://") != NULL;
+    if (!is_url && strncmp(value, "postgres", 8) == 0 && strchr(value, ':') != NULL) {
+        snprintf(fault, OPTIONS_FAULT_MAX, "--store is no URL: postgresql://user@host/database");
+        return false;
+    }
+    if (is_url && (has_password(value) || strcasestr(value, "password=") != NULL)) {
         snprintf(fault, OPTIONS_FAULT_MAX,
                  "--store has a password, and everybody on this machine can read the command line: "
                  "set the whole URL as " OPTIONS_STORE_ENV " in the environment, or the password "

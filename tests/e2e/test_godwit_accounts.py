@@ -325,6 +325,24 @@ def test_passwords(world, database, tmp_path):
     assert "authentication failed" in err and "open-sesame" not in err
 
 
+def test_names_on_a_terminal(lmdb):
+    """Nothing in a name acts on it."""
+    lmdb.good("import", text=ndjson({"1": "good", "2": "\x1b[2J"}))
+    seen = {}
+    for name in ("csv", "ndjson"):
+        leader, follower = pty.openpty()
+        process = lmdb.start("export", "--format", name, stdout=follower)
+        _, err = process.communicate(timeout=60)
+        os.close(follower)
+        seen[name] = (process.returncode, os.read(leader, 65536), err)
+        os.close(leader)
+    code, out, err = seen["csv"]
+    assert code == 1 and b"good" in out and b"\x1b" not in out
+    assert "the name of account '2' has bytes that act on a terminal" in err
+    code, out, err = seen["ndjson"]
+    assert code == 0 and b'"\\u001b[2J"' in out and not err
+
+
 def test_progress(lmdb):
     """On a terminal, and cleared before the end."""
     leader, follower = pty.openpty()

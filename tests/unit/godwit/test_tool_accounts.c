@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "accounts.h"
 #include "accounts_text.h"
 #include "progress.h"
 
@@ -323,6 +324,27 @@ static void test_progress(void **state)
     }
 }
 
+static void check_screen(const char *help)
+{
+    int n_lines = 0;
+    assert_non_null(strstr(help, "\nexample"));
+    for (; *help != '\0'; n_lines++) {
+        size_t len = strcspn(help, "\n");
+        assert_true(len <= 80);
+        help += len + (help[len] != '\0' ? 1 : 0);
+    }
+    assert_true(n_lines <= 23);
+}
+
+static void test_help(void **state)
+{
+    (void)state;
+    check_screen(accounts_group.help);
+    for (size_t i = 0; i < accounts_group.n_commands; i++) {
+        check_screen(accounts_group.commands[i].help);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_nul),          cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_source_fails), cmocka_unit_test(test_written_is_read),
         cmocka_unit_test(test_formats),      cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,45 @@ static void test_options_of_a_bus(void **state)
     }
 }
 
+#define ACCOUNTS (OPTION_STORE | OPTION_FORMAT | OPTION_IMPORT | OPTION_EXPORT)
+
+static void test_options_of_accounts(void **state)
+{
+    (void)state;
+    options got;
+    char fault[OPTIONS_FAULT_MAX] = "";
+    assert_true(
+        read_line("f --store a:b@c --replace --keep-going --batch 7", ACCOUNTS, &got, fault));
+    assert_string_equal(got.accounts.store, "a:b@c"); /* a directory may be called so */
+    assert_true(got.accounts.replace && got.accounts.keep_going && !got.accounts.force);
+    assert_int_equal(got.accounts.batch, 7);
+    assert_true(read_line("--force --after=x --format csv", ACCOUNTS, &got, fault));
+    assert_true(got.accounts.force && !got.accounts.replace && got.n_words == 0);
+    assert_string_equal(got.accounts.after, "x");
+    assert_true(read_line("--store postgresql://me@a,b/d?sslmode=require", ACCOUNTS, &got, fault));
+    static const struct {
+        const char *line;
+        const char *fault;
+    } bad[] = {
+        {"--store postgresql://me:hidden@h/d", "--store has a password"},
+        {"--store postgresql://me:hidden@h:99999/d", "--store has a password"},
+        {"--store postgresql://me:hidden@a,b/d", "--store has a password"},
+        {"--store=mysql://me:hidden@h/d", OPTIONS_STORE_ENV},
+        {"--store postgresql://me@h/d?password=hidden", "GODWIT_STORE_PASSWORD"},
+        {"--store postgresql://me@h/d?x=1&PASSWORD=hidden", "GODWIT_STORE_PASSWORD_FILE"},
+        {"--store postgresql:me:hidden@h/d", "--store is no URL"},
+        {"--batch 0", "--batch '0' is not a number"},
+        {"--replace=yes", "--replace takes no value"},
+        {"--store", "--store needs a value: --store STORE"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (read_line(bad[i].line, ACCOUNTS, &got, fault) || strstr(fault, bad[i].fault) == NULL ||
+            strstr(fault, "hidden") != NULL) {
+            fail_msg("'%s': '%s', not '%s'", bad[i].line, fault, bad[i].fault);
+        }
+    }
+}
+
 static void test_count(void **state)
 {
     (void)state;
@@ -218,9 +257,13 @@ int main(void)
 {
     unsetenv(OPTIONS_URL_ENV);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_lines),       cmocka_unit_test(test_bad_lines),
-        cmocka_unit_test(test_passwords),        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_options_of_a_bus), cmocka_unit_test(test_count),
+        cmocka_unit_test(test_good_lines),
+        cmocka_unit_test(test_bad_lines),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_options_of_a_bus),
+        cmocka_unit_test(test_options_of_accounts),
+        cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
