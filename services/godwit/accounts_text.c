@@ -100,7 +100,7 @@ static gw_status json_field(const json_t *object, const char *name, csv_field *r
 static gw_status read_json(const char *line, size_t len, account *ret_account, gw_error *err)
 {
     json_error_t why;
-    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+    json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (object == NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "no JSON, at column %d: %s", why.column,
                             why.text);
@@ -122,6 +122,13 @@ static gw_status read_json(const char *line, size_t len, account *ret_account, g
 
 /* ---- CSV ------------------------------------------------------------------------------- */
 
+/* What is too long is a line of JSON that is skipped. It ends the reading of CSV: it may have
+ * opened a quote, and then what follows is a part of a field and no account. */
+static gw_status too_long(const account_reader *reader)
+{
+    return reader->format == ACCOUNT_CSV ? GW_E_UNSUPPORTED : GW_E_INVALID;
+}
+
 /* Read the lines of the record that begins with this one. */
 static gw_status read_record(account_reader *reader, const char *line, size_t len, gw_error *err)
 {
@@ -137,7 +144,7 @@ static gw_status read_record(account_reader *reader, const char *line, size_t le
         }
     }
     csv_record_give_up(&reader->record);
-    return st == GW_E_LIMIT ? GW_E_INVALID : st;
+    return st == GW_E_LIMIT ? too_long(reader) : st;
 }
 
 static gw_status find_columns(account_reader *reader, gw_error *err)
@@ -208,7 +215,7 @@ static gw_status next_line(account_reader *reader, const char **ret_line, size_t
         st = line_reader_next(reader->lines, ret_line, ret_len, err);
     } while (st == GW_OK && is_blank(reader, *ret_line, *ret_len));
     reader->line = line_reader_number(reader->lines);
-    return st == GW_E_LIMIT ? GW_E_INVALID : st;
+    return st == GW_E_LIMIT ? too_long(reader) : st;
 }
 
 gw_status account_reader_next(account_reader *reader, account *ret_account, gw_error *err)

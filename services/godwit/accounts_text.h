@@ -39,8 +39,8 @@ void account_reader_free(account_reader *reader);
  *
  * @return GW_OK; GW_E_NOT_FOUND at the end, without `err`; GW_E_INVALID: what stands here is no
  *         account, and the next call goes on behind it; anything else ends the reading:
- *         GW_E_UNSUPPORTED for CSV without a header that names id and name, GW_E_NOMEM, and what
- *         the source returned.
+ *         GW_E_UNSUPPORTED for CSV without a header that names id and name, or with a record that
+ * is too long to tell where it ends, GW_E_NOMEM, and what the source returned.
  */
 gw_status account_reader_next(account_reader *reader, account *ret_account, gw_error *err);
 

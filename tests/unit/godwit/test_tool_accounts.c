@@ -123,7 +123,7 @@ static void test_json(void **state)
         {"{\"id\":\"1\",\"name\":\"c\"}{\"id\":\"2\",\"name\":\"d\"}", "1 bad: no JSON, at..."},
         {"{\"id\":\"1\",\n\"name\":\"c\"}\n", "1 bad: no JSON, at..."},
         {"{\"id\":\"1\",\"name\":\"\xff\"}\n", "1 bad: no JSON, at..."},
-        {"{\"id\":\"1\",\"name\":\"a\\u0000b\"}\n", "1 bad: no JSON, at..."},
+        {"{\"id\":\"1\",\"name\":\"a\\u0000b\"}\n", "1 bad: " NOT_A_NAME("1") "|"},
         {"id,name\n1,a\n", "1 bad: no JSON, at column 2..."},
     };
     check(ACCOUNT_NDJSON, cases, sizeof(cases) / sizeof(cases[0]));
@@ -214,13 +214,18 @@ static void test_bounds(void **state)
     check_len(ACCOUNT_NDJSON, text.data, text.len,
               "1 1=a|2 bad: the line is longer than 65536 bytes|3 3=c|");
 
-    /* A quote that is never closed takes no more than it may. */
+    /* A quote that is never closed takes no more than it may, and what follows is no account. */
     gw_buf_clear(&text);
     gw_buf_add_str(&text, "id,name\n1,\"");
     add_times(&text, "abcdefg\n", 8191);
     gw_buf_add_str(&text, "xxxxxxxxxxx\n2,b\n");
-    check_len(ACCOUNT_CSV, text.data, text.len,
-              "2 bad: the record is longer than 65536 bytes|8194 2=b|");
+    check_len(ACCOUNT_CSV, text.data, text.len, "2 END: the record is longer than 65536 bytes|");
+
+    gw_buf_clear(&text);
+    gw_buf_add_str(&text, "id,name\n1,\"");
+    add_times(&text, "x", LINE_READER_MAX);
+    gw_buf_add_str(&text, "\n666,in a field\n\"\n2,b\n");
+    check_len(ACCOUNT_CSV, text.data, text.len, "2 END: the line is longer than 65536 bytes|");
 
     gw_buf_clear(&text);
     gw_buf_add_str(&text, "id,name");
