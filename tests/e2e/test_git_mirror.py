@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Remote git repositories, as services/configuration/repo mirrors them: over HTTP, HTTPS and ssh, with
 servers that refuse, hang, send elsewhere and lie. A small program, git_probe, calls the code."""
+import ctypes
 import os
 import pathlib
 import re
@@ -23,9 +24,10 @@ PROBE = pathlib.Path(os.environ.get("GODWIT_BIN", ROOT / "build" / "release" / "
 class Probe:
     """One configserver's view of one repository; see tests/support/git_probe.c."""
 
-    def __init__(self, uri, open_it=True, **settings):
+    def __init__(self, uri, open_it=True, preexec_fn=None, **settings):
         assert PROBE.exists(), f"{PROBE} is missing: build it"
-        self.process = subprocess.Popen([str(PROBE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([str(PROBE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=preexec_fn)
         for name, value in {"uri": uri, **settings}.items():
             self.send("set", name.replace("_", "-"), str(value).replace("\n", "\\n"))
         if open_it:
@@ -236,6 +238,18 @@ def test_nobody_there(origin, served, closing):
         taken.bind(("127.0.0.1", 0))
         probe = closing(Probe(f"http://127.0.0.1:{taken.getsockname()[1]}/x.git"))
         assert re.match(r"GW_E_UNAVAILABLE .*: the host cannot be reached", probe.sync())
+
+
+def test_the_first_process_of_a_container_keeps_no_zombies(served, closing):
+    """It inherits what git had started when git is killed: here by a prctl instead of pid 1."""
+    server = closing(HttpServer(served))
+    libc, set_child_subreaper = ctypes.CDLL(None), 36
+    probe = closing(Probe(server.url(), timeout=1,
+                          preexec_fn=lambda: libc.prctl(set_child_subreaper, 1, 0, 0, 0)))
+    server.hangs = True
+    assert probe.sync().startswith("GW_E_TIMEOUT")
+    children = pathlib.Path(f"/proc/{probe.process.pid}/task").glob("*/children")
+    assert "".join(path.read_text() for path in children) == ""
 
 
 def test_a_server_that_hangs_ends_at_the_timeout(origin, served, closing):

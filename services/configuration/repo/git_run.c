@@ -337,6 +337,21 @@ static void end_session(pid_t pid, int pid_fd)
     kill(-pid, SIGKILL);
 }
 
+/* The status of git. As the first process of a container we inherit what git has left behind, too:
+ * it is of git's group, has been killed, and would stay a zombie. Elsewhere it is not our child. */
+static int reap_session(pid_t pid)
+{
+    int status = 0, of_git = 0;
+    for (;;) {
+        pid_t ended = waitpid(-pid, &status, 0);
+        if (ended == pid) {
+            of_git = status;
+        } else if (ended < 0 && errno != EINTR) {
+            return of_git;
+        }
+    }
+}
+
 gw_status cs_git_run_wait(const cs_git_run *run, cs_git_result *ret_result, gw_error *err)
 {
     pid_t pid = 0;
@@ -356,8 +371,7 @@ gw_status cs_git_run_wait(const cs_git_run *run, cs_git_result *ret_result, gw_e
     } else {
         kill(-pid, SIGKILL); /* what it left behind; it is not reaped yet, so the pid is its own */
     }
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    int status = reap_session(pid);
     ret_result->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     if (it.output >= 0) {
         close(it.output);
