@@ -5,7 +5,8 @@
 
 ARG BASE=debian:bookworm-slim
 
-# No package starts a daemon, none brings documents; copyright files stay.
+# No package starts a daemon, none brings documents; copyright files stay. Of each image, no file is
+# setuid: nobody becomes somebody else.
 FROM ${BASE} AS debian
 RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \
     && printf 'path-exclude /usr/share/man/*\npath-exclude /usr/share/locale/*\npath-exclude /usr/share/doc/*\npath-include /usr/share/doc/*/copyright\n' \
@@ -19,6 +20,7 @@ RUN groupadd --gid 65533 rabbitmq \
                --shell /usr/sbin/nologin rabbitmq \
     && apt-get update -qq && apt-get install -y -qq --no-install-recommends rabbitmq-server >/dev/null \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/lib/rabbitmq/* /var/lib/rabbitmq/.erlang.cookie \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && dpkg-query -W -f '${Package}\n' >/usr/share/packages
 FROM rabbitmq-system AS rabbitmq-sbom
 COPY deploy/images/sbom.py /sbom.py
@@ -69,6 +71,7 @@ RUN groupadd --gid 65531 postgres \
     && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && install -d -o 65531 -g 65531 -m 700 /var/lib/postgresql /var/lib/postgresql/data \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && dpkg-query -W -f '${Package}\n' >/usr/share/packages
 FROM postgres-system AS postgres-sbom
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 >/dev/null
@@ -106,6 +109,7 @@ ENTRYPOINT ["/bin/sh", "/usr/lib/godwit/start.sh"]
 FROM debian AS gateway-system
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy >/dev/null \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && dpkg-query -W -f '${Package}\n' >/usr/share/packages
 FROM gateway-system AS gateway-sbom
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 >/dev/null

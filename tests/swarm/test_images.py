@@ -58,15 +58,20 @@ def inspect(what, *kind):
     return json.loads(docker(*kind, "inspect", what))[0]
 
 
-def files_of(name):
-    """{path: content} of the regular files in an image, without those of the engine."""
+def exported(name):
+    """The whole file system of an image, as an open archive."""
     container = docker("create", image(name), "x").decode().strip()
     try:
-        with tarfile.open(fileobj=io.BytesIO(docker("export", container))) as tar:
-            return {member.name: tar.extractfile(member).read() for member in tar
-                    if member.isfile() and not member.name.startswith(OF_THE_ENGINE)}
+        return tarfile.open(fileobj=io.BytesIO(docker("export", container)))
     finally:
         docker("rm", "-fv", container)
+
+
+def files_of(name):
+    """{path: content} of the regular files in an image, without those of the engine."""
+    with exported(name) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar
+                if member.isfile() and not member.name.startswith(OF_THE_ENGINE)}
 
 
 def eventually(check, what):
@@ -137,6 +142,12 @@ def test_configuration_of_the_image(name):
         assert check["Interval"] == check["Timeout"] == 3_000_000_000
         assert list(made["ExposedPorts"]) == [f"{SERVICES[name]}/tcp"]
         assert made["StopSignal"] == "SIGTERM" and "/var/lib/godwit" in made["Volumes"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS + OTHERS)
+def test_no_file_makes_somebody_else_of_who_runs_it(name):
+    with exported(name) as tar:
+        assert [each.name for each in tar if each.isfile() and each.mode & 0o6000] == []
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
