@@ -48,6 +48,7 @@ struct gw__publisher {
     gw__session *session;      /* NULL: none */
     gw__channel *channel;      /* NULL: none */
     bool ready;                /* in confirm mode */
+    uint64_t ready_ns;         /* since when */
     bool paused;               /* by channel.flow */
     bool flow_due;             /* its answer, put off since it must not stand within a message */
     bool was_stalled;          /* blocked or paused at the last turn */
@@ -327,8 +328,8 @@ static void note_nack(gw__publisher *pub, gw__target *target)
 {
     unsigned n = target->n_renewals < NACK_EQUALS ? 0 : target->n_renewals + 1 - NACK_EQUALS;
     n = n < NACK_DOUBLINGS ? n : NACK_DOUBLINGS;
-    if (target->nacked_since_ns == 0) {
-        target->nacked_since_ns = pub->now_ns;
+    if (target->nacked_since_ns == 0 || target->nacked_since_ns < pub->ready_ns) {
+        target->nacked_since_ns = pub->now_ns; /* what an earlier channel refused says nothing */
     } else if (pub->now_ns - target->nacked_since_ns >= (uint64_t)NACK_PATIENCE_NS << n) {
         target->nacked_since_ns = pub->now_ns;
         target->n_renewals++;
@@ -350,6 +351,7 @@ static void take_confirm(gw__publisher *pub, uint64_t tag, gw_status outcome, co
         item->target->n_timeouts = 0;
         item->target->nacked_since_ns = 0;
         item->target->n_renewals = 0;
+        pub->refused = pub->refused == item->target ? NULL : pub->refused;
         gw_histogram_observe(pub->latency, pub->now_ns - sent_ns);
     } else {
         note_nack(pub, item->target);
@@ -458,6 +460,7 @@ static void on_reply(gw__channel *channel, const amqp_method_t *reply)
     (void)reply; /* the channel knows no other call than confirm.select */
     gw__publisher *pub = channel->ctx;
     pub->ready = true;
+    pub->ready_ns = pub->session->now_ns;
     pub->paused = false;
     pub->flow_due = false;
     pub->refused = NULL;

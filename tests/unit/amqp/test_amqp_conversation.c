@@ -292,6 +292,46 @@ static void test_channel_that_refuses_everything(void **state)
     assert_int_equal(fix->target.n_renewals, 0);
 }
 
+/* What an earlier channel refused, and a refusal with a confirm after it, are no reason. */
+static void test_channel_that_refuses_now_and_then(void **state)
+{
+    fixture *fix = *state;
+    uint16_t channel = serve_confirms(fix);
+    let_refuse(fix, channel, 1);
+    fix->now += S;
+    let_refuse(fix, channel, 2);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), channel);
+    fix->now += 5 * S; /* so long it takes to open another */
+    channel = serve_confirms(fix);
+    let_refuse(fix, channel, 1);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), 0);
+    assert_int_equal(fix->target.n_renewals, 1);
+
+    size_t n = source_add(fix->src, &fix->target, "taken", 1);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_basic_ack_t ack = {.delivery_tag = 2};
+    say(fix, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    turn(fix);
+    source_wait(fix->src, n, GW_OK);
+
+    let_refuse(fix, channel, 3);
+    fix->now += S;
+    (void)source_add(fix->src, &fix->target, "refused", 1);
+    n = source_add(fix->src, &fix->target, "taken", 1);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    assert_int_equal(expect(fix, AMQP_BASIC_PUBLISH_METHOD), channel);
+    amqp_basic_nack_t nack = {.delivery_tag = 4};
+    ack.delivery_tag = 5;
+    say(fix, channel, AMQP_BASIC_NACK_METHOD, &nack);
+    say(fix, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    turn(fix);
+    turn(fix);
+    assert_int_equal(expect(fix, AMQP_CHANNEL_CLOSE_METHOD), 0);
+    source_wait(fix->src, n, GW_OK);
+}
+
 /* An alarm stops the clock for them. */
 static void test_confirms_that_wait_for_an_alarm(void **state)
 {
@@ -577,6 +617,7 @@ int main(void)
         TEST(test_confirms_that_never_come),
         TEST(test_one_queue_that_never_confirms),
         TEST(test_channel_that_refuses_everything),
+        TEST(test_channel_that_refuses_now_and_then),
         TEST(test_confirms_that_wait_for_an_alarm),
         TEST(test_confirms_after_an_alarm),
         TEST(test_confirms_that_never_come_within_a_message),
