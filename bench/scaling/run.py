@@ -21,6 +21,7 @@ import command  # noqa: E402
 import machine  # noqa: E402
 import processes  # noqa: E402
 import programs  # noqa: E402
+from rabbit_cluster import RabbitCluster  # noqa: E402
 from rabbit_node import NodeError, Ports, RabbitNode  # noqa: E402
 from service import ServiceError  # noqa: E402
 import serving  # noqa: E402
@@ -75,7 +76,6 @@ def with_node(directory, args, result):
 
 def with_cluster(directory, args, result):
     """Three nodes, which share this machine: what counts is their CPU time together."""
-    from rabbit_cluster import RabbitCluster  # the other sections do without it
     cluster = RabbitCluster(os.path.join(directory, "cluster"))
     try:
         cluster.start(die_with_parent=True)
