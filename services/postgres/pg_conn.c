@@ -163,14 +163,19 @@ gw_status pg_conn_open(const pg_conn_options *options, pg_conn **ret_conn, gw_er
                       .place = options->place,
                       .is_stopping = options->is_stopping,
                       .timeout_ms = options->timeout_ms};
-    size_t n_hosts = options->place->socket_dir != NULL ? 1 : options->place->url.n_hosts;
+    size_t n_hosts = pg_place_n_hosts(options->place);
+    size_t first = options->host != NULL ? atomic_load(options->host) : 0;
     st = GW_E_UNAVAILABLE;
     for (size_t i = 0; i < n_hosts && st != GW_OK && st != GW_E_CLOSED; i++) {
         uint64_t deadline_ms = gw_clock_ms() + options->place->connect_ms;
         if (deadline_ms > options->deadline_ms) {
             deadline_ms = options->deadline_ms;
         }
-        st = connect_to(conn, i, deadline_ms, err);
+        size_t host = (first + i) % n_hosts;
+        st = connect_to(conn, host, deadline_ms, err);
+        if (st == GW_OK && options->host != NULL) {
+            atomic_store(options->host, host);
+        }
     }
     if (st != GW_OK) {
         free(conn);

@@ -31,11 +31,13 @@ typedef struct pg_conn_options {
     unsigned timeout_ms;            /* of a statement, at the server; half a second later here */
     uint64_t deadline_ms;           /* of connecting, by gw_clock_ms() */
     const atomic_bool *is_stopping; /* ends every wait soon; may be NULL */
+    atomic_size_t *host;            /* the one to begin with, set to the one that was taken; may be
+                                       NULL: the place's first */
 } pg_conn_options;
 
 /**
  * Connect to the first host that can be reached, and to the one that can be written to if there are
- * several.
+ * several. With `host`, one that hangs holds up the first connection and not those after it.
  *
  * @return GW_OK; GW_E_UNAVAILABLE, GW_E_TIMEOUT; GW_E_DENIED; GW_E_UNSUPPORTED without libpq or
  *         with a database that is not UTF-8; GW_E_NOMEM.

@@ -248,6 +248,11 @@ gw_status pg_place_init(pg_place *place, const char *url, const char *password,
     return GW_OK;
 }
 
+size_t pg_place_n_hosts(const pg_place *place)
+{
+    return place->socket_dir != NULL ? 1 : place->url.n_hosts;
+}
+
 void pg_place_dispose(pg_place *place)
 {
     for (size_t i = 0; i < PG_PARAMS_MAX; i++) {

@@ -39,6 +39,9 @@ const char *pg_place_check(const char *text);
 gw_status pg_place_init(pg_place *place, const char *url, const char *password,
                         const char *application, gw_error *err);
 
+/* Hosts to try: one for a Unix socket. */
+size_t pg_place_n_hosts(const pg_place *place);
+
 /* Accepts one that is zeroed. */
 void pg_place_dispose(pg_place *place);
 

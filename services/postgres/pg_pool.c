@@ -31,6 +31,7 @@ struct pg_pool {
     char fault[GW_ERROR_TEXT_MAX];
     gw_status fault_status;
     atomic_bool is_stopping;
+    atomic_size_t host; /* that was connected to last */
     bool has_watcher;
     pthread_t watcher;
 };
@@ -50,7 +51,8 @@ static gw_status open_ready(pg_pool *pool, uint64_t deadline_ms, pg_conn **ret_c
     pg_conn_options options = {.place = &pool->place,
                                .timeout_ms = pool->options.timeout_ms,
                                .deadline_ms = deadline_ms,
-                               .is_stopping = &pool->is_stopping};
+                               .is_stopping = &pool->is_stopping,
+                               .host = &pool->host};
     pg_conn *conn;
     gw_status st = pg_conn_open(&options, &conn, err);
     if (st != GW_OK) {
@@ -185,7 +187,9 @@ static gw_status take(pg_pool *pool, bool wants_new, pg_conn **ret_conn, bool *r
     pthread_mutex_unlock(&pool->lock);
     *ret_is_new = conn == NULL;
     if (st == GW_OK && conn == NULL) {
-        st = open_ready(pool, gw_clock_ms() + pool->place.connect_ms, &conn, err);
+        /* With a watcher the host to begin with is known; without one all are tried here. */
+        uint64_t n_hosts = pool->has_watcher ? 1 : pg_place_n_hosts(&pool->place);
+        st = open_ready(pool, gw_clock_ms() + n_hosts * pool->place.connect_ms, &conn, err);
         if (st != GW_OK) {
             release(pool, NULL);
             doubt(pool, st, err->text);
@@ -248,7 +252,7 @@ static gw_status look(pg_pool *pool, pg_conn **conn, gw_error *err)
     for (;;) {
         gw_status st = GW_OK;
         if (*conn == NULL) {
-            uint64_t n_hosts = pool->place.url.n_hosts;
+            uint64_t n_hosts = pg_place_n_hosts(&pool->place);
             st = open_ready(pool, gw_clock_ms() + n_hosts * pool->place.connect_ms, conn, err);
         }
         if (st == GW_OK) {

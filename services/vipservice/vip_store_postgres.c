@@ -353,6 +353,9 @@ static gw_status do_get(void *ctx, pg_conn *conn, gw_error *err)
     const pg_call call = {.statement = &statements[GET], .n_params = 1, .params = params};
     PGresult *result;
     gw_status st = pg_run(conn, &call, 1, &result, err);
+    if (st == GW_E_INVALID) {
+        return GW_E_NOT_FOUND; /* an id that is no text, which nobody can have counted */
+    }
     if (st != GW_OK) {
         return st == GW_E_NOT_FOUND ? GW_E_IO : st; /* of the table */
     }

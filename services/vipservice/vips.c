@@ -162,6 +162,9 @@ gw_verdict vips_on_message(void *ctx, const gw_message *msg, gw_error *why)
         return GW_RETRY;
     }
     st = vip_batch_count(self->batch, note.account_id, note.read_at, id, why);
+    if (st == GW_E_INVALID) {
+        return GW_REJECT; /* it is the message's fault, not the store's */
+    }
     if (st != GW_OK) {
         gw_health_down(self->health, "%s", why != NULL ? why->text : gw_status_text(st));
         return GW_RETRY;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool of connections to a real server. */
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -226,6 +229,61 @@ static void test_bounded(void **state)
     pthread_join(threads[1], NULL);
 }
 
+static int listen_and_say_nothing(unsigned *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void ignore_state(void *ctx, const char *fault)
+{
+    (void)ctx;
+    (void)fault;
+}
+
+/* A first host that takes connections and hangs is left for the second, with a watcher or without.
+ */
+static void test_first_host_hangs(void **state)
+{
+    (void)state;
+    unsigned port;
+    int silent = listen_and_say_nothing(&port);
+    const char *hosts = strchr(where, '@') + 1;
+    char url[2048];
+    snprintf(url, sizeof(url), "%.*s127.0.0.1:%u,%s&connect_timeout=1", (int)(hosts - where), where,
+             port, hosts);
+    for (int is_watched = 0; is_watched < 2; is_watched++) {
+        pg_pool_options options = {.url = url,
+                                   .application = "test",
+                                   .max_connections = 2,
+                                   .timeout_ms = 5000,
+                                   .statements = statements,
+                                   .n_statements = 3,
+                                   .create = nothing,
+                                   .probe = nothing,
+                                   .on_state = is_watched ? ignore_state : NULL};
+        pg_pool *both = NULL;
+        gw_error err = GW_ERROR_INIT;
+        if (pg_pool_new(&options, &both, &err) != GW_OK) {
+            fail_msg("%s", err.text);
+        }
+        assert_true(pg_pool_wait_up(both, 30000));
+        asked it = {.which = 0, .param = "2"};
+        if (pg_pool_use(both, ask, &it, NULL, &err) != GW_OK) {
+            fail_msg("%s", err.text);
+        }
+        pg_pool_free(both);
+    }
+    close(silent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflicts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_host_hangs, setup, teardown),
     };
     return cmocka_run_group_tests_name("pool of connections", tests, NULL, NULL);
 }

@@ -395,6 +395,7 @@ static void test_batch(void **state)
     assert_int_equal(reads_of(store, "10001"), 2);
     assert_int_equal(reads_of(store, "10002"), 2);
     assert_int_equal(reads_of(store, "a_Z-9"), 1);
+    assert_int_equal(reads_of(store, "\xff"), 0);
     vip_reads reads;
     assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);
     assert_string_equal(reads.last_message_id, "\xff\xfe m'\\\"");
