@@ -30,6 +30,7 @@
 #include <godwit/status.h>
 #include <godwit/testing.h>
 #include <godwit/url.h>
+#include <godwit/utf8.h>
 #include <godwit/version.h>
 
 #endif

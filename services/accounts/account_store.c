@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <godwit/utf8.h>
+
 #include "postgres/pg_place.h"
 
 #define SEED_FIRST_ID 10000
@@ -22,46 +24,10 @@ bool account_id_is_valid(const char *id)
     return len > 0 && len <= ACCOUNT_ID_MAX;
 }
 
-/* Bytes of the character that begins here; 0 if none does (RFC 3629). */
-static size_t utf8_len(const unsigned char *at)
-{
-    static const struct {
-        unsigned char first, last, second_min, second_max, n_more;
-    } rows[] = {
-        {0x01, 0x7f, 0, 0, 0},       {0xc2, 0xdf, 0x80, 0xbf, 1}, {0xe0, 0xe0, 0xa0, 0xbf, 2},
-        {0xe1, 0xec, 0x80, 0xbf, 2}, {0xed, 0xed, 0x80, 0x9f, 2}, {0xee, 0xef, 0x80, 0xbf, 2},
-        {0xf0, 0xf0, 0x90, 0xbf, 3}, {0xf1, 0xf3, 0x80, 0xbf, 3}, {0xf4, 0xf4, 0x80, 0x8f, 3}};
-    size_t row = 0;
-    while (row < sizeof(rows) / sizeof(rows[0]) && at[0] > rows[row].last) {
-        row++;
-    }
-    if (row == sizeof(rows) / sizeof(rows[0]) || at[0] < rows[row].first) {
-        return 0;
-    }
-    for (size_t i = 1; i <= rows[row].n_more; i++) {
-        unsigned char min = i == 1 ? rows[row].second_min : 0x80;
-        unsigned char max = i == 1 ? rows[row].second_max : 0xbf;
-        if (at[i] < min || at[i] > max) { /* also at the NUL */
-            return 0;
-        }
-    }
-    return (size_t)1 + rows[row].n_more;
-}
-
 bool account_name_is_valid(const char *name)
 {
-    if (strnlen(name, ACCOUNT_NAME_MAX + 1) > ACCOUNT_NAME_MAX) {
-        return false;
-    }
-    const unsigned char *at = (const unsigned char *)name;
-    while (*at != '\0') {
-        size_t len = utf8_len(at);
-        if (len == 0) {
-            return false;
-        }
-        at += len;
-    }
-    return true;
+    size_t len = strnlen(name, ACCOUNT_NAME_MAX + 1);
+    return len <= ACCOUNT_NAME_MAX && gw_utf8_is_valid(name, len);
 }
 
 void account_seed(int i, account *ret_account)

@@ -151,7 +151,7 @@ void gw_buf_add_json(gw_buf *buf, const char *str, size_t len)
             i++;
             continue;
         }
-        size_t n = c < 0x80 ? 1 : gw__utf8_sequence_len(str + i, len - i);
+        size_t n = c < 0x80 ? 1 : gw_utf8_sequence_len(str + i, len - i);
         if (n > 1) {
             i += n;
             continue;

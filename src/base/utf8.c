@@ -6,7 +6,7 @@ static bool is_continuation(unsigned char c)
     return (c & 0xc0) == 0x80;
 }
 
-size_t gw__utf8_sequence_len(const char *text, size_t len)
+size_t gw_utf8_sequence_len(const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
     if (len == 0) {
@@ -37,11 +37,11 @@ size_t gw__utf8_sequence_len(const char *text, size_t len)
     return 0;
 }
 
-bool gw__utf8_is_valid(const char *text, size_t len)
+bool gw_utf8_is_valid(const char *text, size_t len)
 {
     size_t i = 0;
     while (i < len) {
-        size_t n = gw__utf8_sequence_len(text + i, len - i);
+        size_t n = gw_utf8_sequence_len(text + i, len - i);
         if (n == 0) {
             return false;
         }

@@ -181,7 +181,7 @@ static gw_status check_plain(const gw__cipher_words *words, gw_error *err)
         return gw_error_set(err, GW_E_LIMIT, 0, "a text of more than %zu bytes",
                             GW_CIPHER_TEXT_MAX);
     }
-    if (!gw__utf8_is_valid(words->rest, words->rest_len) ||
+    if (!gw_utf8_is_valid(words->rest, words->rest_len) ||
         memchr(words->rest, '\0', words->rest_len) != NULL) {
         return gw_error_set(err, GW_E_INVALID, 0, "the text is not UTF-8, or has a NUL character");
     }

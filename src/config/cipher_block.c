@@ -59,7 +59,7 @@ static bool is_text(const char *bytes, size_t len)
 {
     bool good = true;
     for (size_t i = 0; i < len;) {
-        size_t n = bytes[i] == '\0' ? 0 : gw__utf8_sequence_len(bytes + i, len - i);
+        size_t n = bytes[i] == '\0' ? 0 : gw_utf8_sequence_len(bytes + i, len - i);
         good = good & (n > 0);
         i += n > 0 ? n : 1;
     }

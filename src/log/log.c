@@ -153,7 +153,7 @@ static void add_escaped(log_line *line, const char *text)
     size_t len = strlen(text);
     for (size_t i = 0; i < len && !line->cut;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = *p < 0x80 ? 1 : gw__utf8_sequence_len(text + i, len - i);
+        size_t n = *p < 0x80 ? 1 : gw_utf8_sequence_len(text + i, len - i);
         if (needs_escape(line, p, n)) {
             add_escape(line, p, n);
         } else {

@@ -16,7 +16,7 @@ static gw_status set_reason(gw_message *letter, const char *reason)
     char text[GW_ERROR_TEXT_MAX];
     size_t len = strnlen(reason, sizeof(text) - 1);
     for (size_t i = 0; i < len;) {
-        size_t n = gw__utf8_sequence_len(reason + i, len - i);
+        size_t n = gw_utf8_sequence_len(reason + i, len - i);
         if (n == 0) {
             text[i++] = '?';
             continue;

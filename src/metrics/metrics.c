@@ -232,7 +232,7 @@ static metric *get_metric(const char *name, const char *help, const char *labels
 {
     labels = labels != NULL ? labels : "";
     if (name == NULL || !is_metric_name(name) || strnlen(labels, LABELS_MAX + 1) > LABELS_MAX ||
-        !gw__utf8_is_valid(labels, strlen(labels)) || !are_labels(labels, kind)) {
+        !gw_utf8_is_valid(labels, strlen(labels)) || !are_labels(labels, kind)) {
         return &hidden;
     }
     pthread_mutex_lock(&registry.lock);
@@ -296,7 +296,7 @@ static void add_label_value(gw_buf *out, const char *value)
 {
     size_t len = strlen(value);
     for (size_t i = 0; i < len;) {
-        size_t n = gw__utf8_sequence_len(value + i, len - i);
+        size_t n = gw_utf8_sequence_len(value + i, len - i);
         switch (value[i]) {
         case '\\': gw_buf_add(out, "\\\\", 2); break;
         case '"': gw_buf_add(out, "\\\"", 2); break;

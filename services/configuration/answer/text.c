@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <godwit/cipher.h>
+#include <godwit/utf8.h>
 
 #include "answer/placeholders.h"
 #include "files/utf8.h"
@@ -34,7 +35,7 @@ bool cs_text_decode(gw_buf *text, bool is_latin1, gw_status *ret_st)
         return false;
     }
     if (!is_latin1) {
-        return cs_utf8_is_valid((cs_text){text->data, text->len});
+        return gw_utf8_is_valid(text->data, text->len);
     }
     gw_buf utf8;
     gw_buf_init(&utf8, text->limit);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <godwit/buf.h>
+#include <godwit/utf8.h>
 
 #include "files/bounds.h"
 #include "files/utf8.h"
@@ -337,7 +338,7 @@ static gw_status read_all(cs_file *file, cs_text text, bool is_utf8, gw_error *e
         .file = file,
         .text = (const unsigned char *)text.bytes,
         .len = text.len,
-        .is_utf8 = is_utf8 && cs_utf8_is_valid(text),
+        .is_utf8 = is_utf8 && gw_utf8_is_valid(text.bytes, text.len),
         .line = 1,
         .begin_document = true,
         .err = err,
@@ -361,7 +362,7 @@ gw_status cs_properties_read(cs_file *file, const char *text, size_t len, gw_err
 gw_status cs_properties_read_utf8(cs_file *file, const char *text, size_t len, gw_error *err)
 {
     static const char mark[] = "\xef\xbb\xbf";
-    if (len >= 3 && memcmp(text, mark, 3) == 0 && cs_utf8_is_valid((cs_text){text, len})) {
+    if (len >= 3 && memcmp(text, mark, 3) == 0 && gw_utf8_is_valid(text, len)) {
         text += 3;
         len -= 3;
     }

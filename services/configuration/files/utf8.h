@@ -3,7 +3,6 @@
 #ifndef CS_UTF8_H
 #define CS_UTF8_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include <godwit/buf.h>
@@ -13,8 +12,6 @@
 /* The character at `at`, which lies within the text, and how many bytes it takes. 0 when they are
  * none: cut off, too long for what they say, half of a surrogate pair, or beyond U+10FFFF. */
 size_t cs_utf8_next(cs_text text, size_t at, uint32_t *ret_c);
-
-bool cs_utf8_is_valid(cs_text text);
 
 /* Append a character. */
 void cs_utf8_add(gw_buf *out, uint32_t c);

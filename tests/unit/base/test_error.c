@@ -48,7 +48,7 @@ static void long_text_is_cut_between_characters(void **state)
         size_t len = strlen(err.text);
         assert_in_range(len, GW_ERROR_TEXT_MAX - 4, GW_ERROR_TEXT_MAX - 1);
         assert_string_equal(err.text + len - 3, "...");
-        assert_true(gw__utf8_is_valid(err.text, len));
+        assert_true(gw_utf8_is_valid(err.text, len));
     }
     memset(in, 'y', GW_ERROR_TEXT_MAX - 1);
     in[GW_ERROR_TEXT_MAX - 1] = '\0';

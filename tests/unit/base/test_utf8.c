@@ -43,12 +43,12 @@ static void every_code_point_is_judged(void **state)
         size_t len = encode(code, bytes);
         bool surrogate = code >= 0xd800 && code <= 0xdfff;
         size_t want = surrogate || code > 0x10ffff ? 0 : len;
-        size_t got = gw__utf8_sequence_len((const char *)bytes, len);
+        size_t got = gw_utf8_sequence_len((const char *)bytes, len);
         if (got != want) {
             fail_msg("U+%04X: got %zu, want %zu", code, got, want);
         }
         for (size_t cut = 0; cut < len; cut++) {
-            if (gw__utf8_sequence_len((const char *)bytes, cut) != 0) {
+            if (gw_utf8_sequence_len((const char *)bytes, cut) != 0) {
                 fail_msg("U+%04X cut to %zu bytes was accepted", code, cut);
             }
         }
@@ -63,7 +63,7 @@ static void every_pair_of_bytes_is_judged(void **state)
     size_t n_valid = 0;
     for (unsigned i = 0; i < 0x10000; i++) {
         char pair[2] = {(char)(i >> 8), (char)(i & 0xff)};
-        n_valid += gw__utf8_is_valid(pair, 2);
+        n_valid += gw_utf8_is_valid(pair, 2);
     }
     assert_int_equal(n_valid, 128 * 128 + (0x800 - 0x80));
 }
@@ -92,12 +92,12 @@ static void hostile_sequences_are_refused(void **state)
         "\xf0\x9f\x90(",
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (gw__utf8_is_valid(cases[i], strlen(cases[i]))) {
+        if (gw_utf8_is_valid(cases[i], strlen(cases[i]))) {
             fail_msg("case %zu was accepted", i);
         }
     }
-    assert_true(gw__utf8_is_valid("", 0));
-    assert_true(gw__utf8_is_valid("\0", 1));
+    assert_true(gw_utf8_is_valid("", 0));
+    assert_true(gw_utf8_is_valid("\0", 1));
 }
 
 static void cuts_fall_between_characters(void **state)

@@ -248,7 +248,7 @@ static void reasons_are_tidied_masked_and_cut(void **state)
     gw_health_down(broker, "%s", in);
     const char *reason = member("bro\"ker", "reason");
     assert_in_range(strlen(reason), GW_HEALTH_REASON_MAX - 4, GW_HEALTH_REASON_MAX - 1);
-    assert_true(gw__utf8_is_valid(reason, strlen(reason)));
+    assert_true(gw_utf8_is_valid(reason, strlen(reason)));
     assert_string_equal(reason + strlen(reason) - 3, "...");
     gw_health_remove(broker);
 }
