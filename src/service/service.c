@@ -47,6 +47,7 @@ struct gw_service {
     gw_settings *settings;    /* the program's; NULL: it has none */
     gw_client *client;
     gw_health *broker;
+    bool was_degraded; /* the client's last state; on_broker_state()'s */
     gw_http_server *http;
     gw__routes routes;
     gw__management management;
@@ -324,6 +325,11 @@ static void on_broker_state(void *ctx, gw_client_state state, const char *reason
     if (service->spec->use_broker && (state == GW_CLIENT_UP || state == GW_CLIENT_CONNECTING)) {
         gw_config_note_bus(service->config, state == GW_CLIENT_UP);
     }
+    /* Unless it was theirs: then some may have come to nobody. */
+    if (service->spec->use_broker && state == GW_CLIENT_UP && service->was_degraded) {
+        gw_config_request_reload(service->config);
+    }
+    service->was_degraded = state == GW_CLIENT_DEGRADED;
     if (state == GW_CLIENT_UP) {
         gw_health_up(service->broker);
     } else {

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Somebody deletes a queue under load, declares it otherwise, or holds it for himself alone."""
+import re
+
 import pika
 import pytest
 
+from estate import Estate
 from ledger import number_of
+from world import eventually
 
 IN_FLIGHT_MAX = 100  # on the wire while a queue is deleted: the prefetch, which is the greater part
 
@@ -104,3 +108,19 @@ def test_an_exclusive_queue_that_is_still_held(scene):
     scene.publisher("p2").start()
     scene.wait_handled(300)
     scene.finish()
+
+
+def test_a_services_queue_for_events_is_deleted(world):
+    """As by RabbitMQ, for one on a node that hangs: the connection stays, and whatever was announced
+    before the queue was there again is asked for."""
+    estate = Estate(world, n_accounts=1, n_vips=0).start()
+    service = estate.accounts[0]
+    queue = eventually(lambda: re.search(r"'(springCloudBus\.accountservice\.[^']+)'",
+                                         service.tail()), 10, "its queue")[1]
+    eventually(lambda: estate.metric(service, "godwit_config_loads_total") == 2, 10,
+               "what was missed before the queue was there is asked for")
+    with world.channel() as channel:
+        channel.queue_delete(queue)
+    eventually(lambda: estate.metric(service, "godwit_config_loads_total") == 3, 20,
+               "the configuration is loaded again")
+    service.wait_healthy()
