@@ -19,17 +19,17 @@ class Figures:
     def __init__(self):
         self._rows = []
 
-    def add(self, fault, published_s, refreshed_s):
-        """One fault: when notifications of each accountservice arrived again, and when everybody
-        had a new configuration, in seconds."""
-        self._rows.append((fault, *published_s, refreshed_s))
+    def add(self, fault, published_s, arrived_s, refreshed_s):
+        """One fault: when messages of each accountservice were confirmed again, when they arrived,
+        and when everybody had a new configuration, in seconds."""
+        self._rows.append((fault, *published_s, arrived_s, refreshed_s))
         print(f"{fault}: {self._rows[-1][1:]}")
 
     def lines(self):
         """As text."""
         if not self._rows:
             return
-        yield f"{'':<42} {'publishing goes on':^23} {'configuration':>15}"
-        yield f"{'':<42} {'first service':>11} {'second':>9} {'reaches all':>15}"
-        for fault, first, second, refreshed in self._rows:
-            yield f"{fault:<42} {first:13.2f} {second:9.2f} {refreshed:15.2f}"
+        yield f"{'':<42} {'publishing goes on':^23} {'':>8} {'configuration':>15}"
+        yield f"{'':<42} {'first service':>13} {'second':>9} {'arrives':>8} {'reaches all':>15}"
+        for fault, first, second, arrived, refreshed in self._rows:
+            yield f"{fault:<42} {first:13.2f} {second:9.2f} {arrived:8.2f} {refreshed:15.2f}"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Nodes of the cluster are killed, paused, stopped and cut off in turn, under load.
 
-After each fault notifications of both accountservices reach a vipservice again within 10 s, and a
-change of the configuration everybody; in the end each read is counted once, and no reader noticed.
+After each fault both accountservices publish again within 10 s, a vipservice counts it soon after,
+and a change of the configuration reaches everybody; in the end each read is counted once, and no
+reader noticed.
 """
 from figures import LIMIT_S
 from swarm import RATE
