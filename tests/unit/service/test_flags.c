@@ -282,8 +282,7 @@ static void test_keys(void **state)
         const char *second;
     } cases[] = {
         {6767, true, "| `server_port` | `GODWIT_SERVER_PORT` | `6767` | ", "| `server_address` | "},
-        {0, true, "| `amqp_server_url` | `GODWIT_AMQP_SERVER_URL` |  | ",
-         "| `amqp_password` | "},
+        {0, true, "| `amqp_server_url` | `GODWIT_AMQP_SERVER_URL` |  | ", "| `amqp_password` | "},
         {0, false,
          "| `vip_queue` | `GODWIT_VIP_QUEUE` | `vip_queue` | text | queue of the notifications |",
          "| `store-dir.path` | `GODWIT_STORE_DIR_PATH` |  | a list | has no default; takes "
