@@ -285,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     world *w = calloc(1, sizeof(*w));
     gw_log_set_level(GW_LOG_OFF);
-    static const gw__login login = {"guest", "guest", "/", "fuzz", 0};
+    static const gw__login login = {"guest", "guest", "/", "fuzz", 0, 0};
     const gw__session_events events = {.open = on_open, .blocked = on_blocked, .ctx = w};
     const gw__source source = {source_next, source_settle, source_rewind, w};
     const gw__sink sink = {sink_deliver, sink_delivered, sink_lost, sink_state, NULL, w};

@@ -258,7 +258,8 @@ static void begin_session(gw__connection *conn)
                              .password = from_file ? conn->password : conn->endpoint->password,
                              .vhost = conn->endpoint->vhost,
                              .connection_name = conn->name,
-                             .heartbeat_s = conn->endpoint->heartbeat_s};
+                             .heartbeat_s = conn->endpoint->heartbeat_s,
+                             .host = conn->order[conn->host_at]};
     const gw__session_events events = {
         .open = on_session_open, .blocked = on_session_blocked, .ctx = conn};
     gw__session_begin(&conn->session, &login, &events, conn->now_ns);

@@ -108,11 +108,13 @@ static void send_consume(gw__amqp_consumer *consumer)
 }
 
 /* A name like the one that was asked for, and new. */
-static void rename_queue(gw__amqp_consumer *consumer)
+static void rename_queue(gw__amqp_consumer *consumer, const char *why)
 {
     char id[GW_ID_LEN + 1];
     gw_id_new(id);
     const char *old = consumer->spec.queue;
+    char before[sizeof(consumer->queue)];
+    strcpy(before, consumer->queue);
     size_t len = strlen(old);
     if (len > GW_ID_LEN && old[len - GW_ID_LEN - 1] == '.') {
         len -= GW_ID_LEN + 1; /* an id is at its end already */
@@ -120,7 +122,7 @@ static void rename_queue(gw__amqp_consumer *consumer)
     size_t most = GW_MESSAGE_TEXT_MAX - GW_ID_LEN - 1;
     snprintf(consumer->queue, sizeof(consumer->queue), "%.*s.%s", (int)(len < most ? len : most),
              old, id);
-    gw_log_warn(AREA, "queue '%s' stays locked: '%s' takes its place", old, consumer->queue);
+    gw_log_warn(AREA, "queue '%s' %s: '%s' takes its place", before, why, consumer->queue);
 }
 
 /* Another connection has the queue for itself. If that is dead, the broker finds out in time; if
@@ -135,7 +137,7 @@ static void on_locked(gw__amqp_consumer *consumer, const gw_error *why)
     }
     retry_later(consumer, why);
     if (consumer->spec.temporary && now_ms >= consumer->locked_since_ms + patience_ms) {
-        rename_queue(consumer);
+        rename_queue(consumer, "stays locked");
         consumer->locked_since_ms = 0;
         consumer->retry_at_ms = now_ms;
         gw__consumers_set_timer(consumer->set, now_ms);
@@ -556,10 +558,23 @@ void gw__amqp_consumer_ask(gw__amqp_consumer *consumer, unsigned asked)
 
 /* ---- life ---------------------------------------------------------------- */
 
+/* A temporary queue is on the node that declared it, and goes with that. Declared again by another
+ * node, with the same name, it goes too when the nodes clear away what was on the first one
+ * (RabbitMQ 3.10, without a basic.cancel). */
+static void note_host(gw__amqp_consumer *consumer, size_t host)
+{
+    if (consumer->spec.temporary && consumer->has_host && consumer->host != host) {
+        rename_queue(consumer, "is on another host");
+    }
+    consumer->has_host = true;
+    consumer->host = host;
+}
+
 void gw__amqp_consumer_up(gw__amqp_consumer *consumer, gw__session *session)
 {
     consumer->session = session;
     if (consumer->state == GW__CONSUMER_IDLE) {
+        note_host(consumer, session->login.host);
         begin(consumer);
     }
 }

@@ -91,6 +91,8 @@ struct gw__amqp_consumer {
     uint64_t retry_at_ms;
     uint64_t consuming_since_ms;
     uint64_t locked_since_ms; /* the broker says so since; 0: it does not */
+    bool has_host;            /* there was a session, with `host` */
+    size_t host;              /* where the queue was declared */
     gw__settlings settling;   /* taken from `incoming` */
     gw__unsettled unsettled;
     gw_message *arriving;

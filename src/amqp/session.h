@@ -35,6 +35,7 @@ typedef struct gw__login {
     const char *vhost;
     const char *connection_name; /* what the operator sees */
     unsigned heartbeat_s;        /* what we ask for; 0 leaves it to the broker */
+    size_t host;                 /* which of those in the URL */
 } gw__login;
 
 typedef enum gw__session_state {

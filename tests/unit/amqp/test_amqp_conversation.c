@@ -120,7 +120,7 @@ static int setup(void **state)
     fix->target = (gw__target){.exchange = "", .queue = "q"};
     fix->now = 5000 * S;
     gw_buf_init(&fix->peer, 0);
-    static const gw__login login = {"guest", "guest", "/", "test", 0};
+    static const gw__login login = {"guest", "guest", "/", "test", 0, 0};
     const gw__session_events events = {.open = on_open, .blocked = on_blocked, .ctx = fix};
     gw__session_begin(&fix->session, &login, &events, fix->now);
     amqp_connection_start_t start = {.version_minor = 9, .mechanisms = amqp_cstring_bytes("PLAIN")};

@@ -166,6 +166,68 @@ static void test_queue_that_nobody_confirms_is_put_off(void **state)
     source_wait(fix->src, n, GW_E_REFUSED); /* back to the source, which tries again, later */
 }
 
+static void ignore_message(void *ctx, gw_message *msg, gw__delivery delivery)
+{
+    (void)ctx;
+    (void)delivery;
+    gw_message_free(msg);
+}
+
+static void ignore_end(void *ctx)
+{
+    (void)ctx;
+}
+
+static void ignore_loss(void *ctx, uint64_t epoch)
+{
+    (void)ctx;
+    (void)epoch;
+}
+
+static void ignore_state(void *ctx, bool consuming, const gw_error *why)
+{
+    (void)ctx;
+    (void)consuming;
+    (void)why;
+}
+
+static void expect_queue(fixture *fix, char *ret_name, size_t size)
+{
+    fake_serve_channel(fix->conn);
+    const amqp_queue_declare_t *declare = fake_expect(fix->conn, AMQP_QUEUE_DECLARE_METHOD, NULL);
+    snprintf(ret_name, size, "%.*s", (int)declare->queue.len, (const char *)declare->queue.bytes);
+}
+
+/* The nodes of a cluster clear away what was on one that they lost, by its name: another node's
+ * queue has another one. */
+static void test_temporary_queue_of_another_host(void **state)
+{
+    fixture *fix = *state;
+    open_both(fix, "");
+    accept_anywhere(fix);
+    fake_conn *publishing = fix->conn;
+    const gw__sink sink = {.deliver = ignore_message,
+                           .delivered = ignore_end,
+                           .lost = ignore_loss,
+                           .state = ignore_state};
+    const gw__consumer_spec spec = {
+        .queue = "q", .consumer_name = "tester", .prefetch = 10, .temporary = true};
+    gw__consumer *consumer = NULL;
+    assert_int_equal(
+        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    size_t at = accept_anywhere(fix);
+    char name[256];
+    expect_queue(fix, name, sizeof(name));
+    assert_string_equal(name, "q");
+    fake_hang_up(fix->conn);
+    assert_int_not_equal(accept_anywhere(fix), at);
+    expect_queue(fix, name, sizeof(name));
+    assert_memory_equal(name, "q.", 2);
+    gw__amqp_transport.cancel(consumer, 0);
+    gw__amqp_transport.release(consumer, 0);
+    fake_hang_up(publishing);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -174,6 +236,7 @@ int main(void)
         TEST(test_host_that_takes_and_does_not_answer),
         TEST(test_host_that_confirms_nothing_is_left),
         TEST(test_queue_that_nobody_confirms_is_put_off),
+        TEST(test_temporary_queue_of_another_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

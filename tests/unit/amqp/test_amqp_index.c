@@ -84,6 +84,7 @@ static const trap traps[] = {
 
     /* Recovery */
     {"server-named queues, auto-delete, exclusive",       "consumer",     "temporary_queue"},
+    {"a temporary queue that was on another node",        "hosts",        "temporary_queue_of_another_host"},
     {"a locked queue (405)",                              "consumer",     "locked_temporary_queue"},
     {NULL,                                                "consumer",     "locked_work_queue"},
     {"a consumer tag used again",                         "consumer",     "stale_settlements"},
