@@ -45,7 +45,7 @@ def test_paused(swarm, rng, is_long):
     nodes = list(in_turn(swarm, rng, is_long))
     for node in nodes if is_long else nodes[:2]:
         lead = ", the leader," if node is swarm.leader else ""
-        with swarm.fault(f"node {number(swarm, node)}{lead} hangs"):
+        with swarm.fault(f"node {number(swarm, node)}{lead} hangs", hung=node):
             node.pause()
         swarm.members.wait_given_up(node)
         with swarm.fault(f"node {number(swarm, node)} goes on"):
