@@ -100,10 +100,11 @@ class Swarm(Estate):
         done_ns = time.time_ns()
         accepted = [self._accepted(each) for each in self.accounts]
         with concurrent.futures.ThreadPoolExecutor() as threads:
-            led = threads.submit(self._led_again_s, hung, start_ns)
+            led = threads.submit(self._led_again_s, hung, start_ns) if hung else None
             published = [self._published_s(*each, start_ns)
                          for each in zip(self.accounts, accepted)]
-            limit_s = max(limit_s, led.result() + LED_AGAIN_S)
+            if led:
+                limit_s = max(limit_s, led.result() + LED_AGAIN_S)
         arrived = max(self._arrived_s(vip, start_ns, done_ns) for vip in VIPS)
         refreshed = self.refresh()
         self._figures.add(name, published, arrived, refreshed)
