@@ -242,3 +242,35 @@ void source_wait_state(source *src, gw_client_state state, const char *text)
                  gw_client_state_name(state), text);
     }
 }
+
+/* ---- a consumer that does not matter ---- */
+
+static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
+{
+    (void)ctx;
+    (void)delivery;
+    gw_message_free(msg);
+}
+
+static void ignore_end(void *ctx)
+{
+    (void)ctx;
+}
+
+static void ignore_lost(void *ctx, uint64_t epoch)
+{
+    (void)ctx;
+    (void)epoch;
+}
+
+static void ignore_state(void *ctx, bool consuming, const gw_error *why)
+{
+    (void)ctx;
+    (void)consuming;
+    (void)why;
+}
+
+const gw__sink sink_that_ignores = {.deliver = ignore_delivery,
+                                    .delivered = ignore_end,
+                                    .lost = ignore_lost,
+                                    .state = ignore_state};

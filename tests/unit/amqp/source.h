@@ -63,4 +63,7 @@ void source_wait_rewinds(source *src, unsigned n);
 /* Wait for a state whose reason contains `text`. */
 void source_wait_state(source *src, gw_client_state state, const char *text);
 
+/* For a consumer of which only the conversation with the broker matters. */
+extern const gw__sink sink_that_ignores;
+
 #endif

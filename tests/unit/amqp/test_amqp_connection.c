@@ -509,31 +509,6 @@ static void test_reasons(void **state)
     assert_string_equal(err.text, "999 ");
 }
 
-static void ignore_delivery(void *ctx, gw_message *msg, gw__delivery delivery)
-{
-    (void)ctx;
-    (void)delivery;
-    gw_message_free(msg);
-}
-
-static void ignore_end(void *ctx)
-{
-    (void)ctx;
-}
-
-static void ignore_lost(void *ctx, uint64_t epoch)
-{
-    (void)ctx;
-    (void)epoch;
-}
-
-static void ignore_state(void *ctx, bool consuming, const gw_error *why)
-{
-    (void)ctx;
-    (void)consuming;
-    (void)why;
-}
-
 /* The two connections of a transport are one login to the broker: refused to one, it is not tried
  * by the other before it works again. */
 static void test_refused_login_is_not_tried_by_both(void **state)
@@ -541,13 +516,10 @@ static void test_refused_login_is_not_tried_by_both(void **state)
     fixture *fix = *state;
     source_open(fix->src, fake_broker_url(fix->broker));
     const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
-    const gw__sink sink = {.deliver = ignore_delivery,
-                           .delivered = ignore_end,
-                           .lost = ignore_lost,
-                           .state = ignore_state};
     gw__consumer *consumer;
-    assert_int_equal(
-        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    assert_int_equal(gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink_that_ignores,
+                                                  &consumer, NULL),
+                     GW_OK);
     fix->conn = fake_accept(fix->broker);
     fake_expect_protocol_header(fix->conn);
     fake_send_start(fix->conn);
@@ -571,16 +543,13 @@ static void test_subscribe_before_the_broker(void **state)
     fixture *fix = *state;
     source_open(fix->src, fake_broker_url(fix->broker));
     const gw__consumer_spec spec = {.queue = "q", .prefetch = 1};
-    const gw__sink sink = {.deliver = ignore_delivery,
-                           .delivered = ignore_end,
-                           .lost = ignore_lost,
-                           .state = ignore_state};
     gw__consumer *consumer;
     fix->conn = fake_accept(fix->broker);
     fake_reset(fix->conn);
     fix->conn = NULL;
-    assert_int_equal(
-        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    assert_int_equal(gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink_that_ignores,
+                                                  &consumer, NULL),
+                     GW_OK);
     fake_conn *conns[2];
     conns[0] = fake_accept_open(fix->broker);
     conns[1] = fake_accept_open(fix->broker);

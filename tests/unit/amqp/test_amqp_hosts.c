@@ -166,31 +166,6 @@ static void test_queue_that_nobody_confirms_is_put_off(void **state)
     source_wait(fix->src, n, GW_E_REFUSED); /* back to the source, which tries again, later */
 }
 
-static void ignore_message(void *ctx, gw_message *msg, gw__delivery delivery)
-{
-    (void)ctx;
-    (void)delivery;
-    gw_message_free(msg);
-}
-
-static void ignore_end(void *ctx)
-{
-    (void)ctx;
-}
-
-static void ignore_loss(void *ctx, uint64_t epoch)
-{
-    (void)ctx;
-    (void)epoch;
-}
-
-static void ignore_state(void *ctx, bool consuming, const gw_error *why)
-{
-    (void)ctx;
-    (void)consuming;
-    (void)why;
-}
-
 static void expect_queue(fixture *fix, char *ret_name, size_t size)
 {
     fake_serve_channel(fix->conn);
@@ -206,15 +181,12 @@ static void test_temporary_queue_of_another_host(void **state)
     open_both(fix, "");
     accept_anywhere(fix);
     fake_conn *publishing = fix->conn;
-    const gw__sink sink = {.deliver = ignore_message,
-                           .delivered = ignore_end,
-                           .lost = ignore_loss,
-                           .state = ignore_state};
     const gw__consumer_spec spec = {
         .queue = "q", .consumer_name = "tester", .prefetch = 10, .temporary = true};
     gw__consumer *consumer = NULL;
-    assert_int_equal(
-        gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink, &consumer, NULL), GW_OK);
+    assert_int_equal(gw__amqp_transport.subscribe(fix->src->transport, &spec, &sink_that_ignores,
+                                                  &consumer, NULL),
+                     GW_OK);
     size_t at = accept_anywhere(fix);
     char name[256];
     expect_queue(fix, name, sizeof(name));

@@ -27,10 +27,10 @@
 #include "accounts/account_store.h"
 #include "store/lmdb_env.h"
 #include "support/child.h"
+#include "vip_counting.h"
 #include "vips.h"
 
 #define BROKER  "memory:full-disk"
-#define AT      "2026-11-22T10:42:13.667108584Z"
 #define WAIT_MS 10000
 
 static char dir[256];
@@ -158,21 +158,6 @@ static void test_accounts_can_be_read(void **state)
 /* ---- VIP reads --------------------------------------------------------------------------------
  */
 
-/* A batch of one read. */
-static gw_status count_at(vip_store *store, const char *account_id, const char *read_at,
-                          const char *message_id, bool *ret_is_new, gw_error *err)
-{
-    vip_batch *batch = vip_batch_new(store);
-    assert_non_null(batch);
-    gw_status st = vip_batch_count(batch, account_id, read_at, message_id, err);
-    if (st == GW_OK) {
-        st = vip_batch_commit(batch, err);
-    }
-    *ret_is_new = vip_batch_was_new(batch, 0);
-    vip_batch_free(batch);
-    return st;
-}
-
 static vip_store *open_vips(void)
 {
     vip_store_options options = {.where = dir, .max_seen = 1000000, .max_seen_age_s = 3600};
@@ -189,7 +174,7 @@ static unsigned count_until_full(vip_store *store, unsigned *next, gw_status *re
         char id[256];
         bool is_new;
         snprintf(id, sizeof(id), "%0200u", *next);
-        *ret_st = count_at(store, "10000", AT, id, &is_new, err);
+        *ret_st = vips_count_at(store, "10000", AT, id, &is_new, err);
         if (*ret_st != GW_OK) {
             return n;
         }
@@ -221,7 +206,7 @@ static void test_vips_cannot_count(void **state)
         bool is_new = false; /* the same message again: it was not half counted */
         char id[256];
         snprintf(id, sizeof(id), "%0200u", next++);
-        assert_int_equal(count_at(store, "10000", AT, id, &is_new, NULL), GW_OK);
+        assert_int_equal(vips_count_at(store, "10000", AT, id, &is_new, NULL), GW_OK);
         assert_true(is_new);
         expected++;
         assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);

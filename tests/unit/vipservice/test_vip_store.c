@@ -16,10 +16,9 @@
 
 #include "store/lmdb_env.h"
 #include "support/child.h"
-#include "vip_store.h"
+#include "vip_counting.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define AT      "2026-11-22T10:42:13.667108584Z"
 
 static char dir[256];
 
@@ -37,57 +36,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static vip_store *open_store(uint64_t max_seen, uint64_t max_seen_age_s)
-{
-    vip_store_options options = {
-        .where = dir, .max_seen = max_seen, .max_seen_age_s = max_seen_age_s};
-    vip_store *store = NULL;
-    gw_error err = GW_ERROR_INIT;
-    if (vip_store_open(&options, &store, &err) != GW_OK) {
-        fail_msg("%s", err.text);
-    }
-    return store;
-}
-
-static vip_store *open_plain(void)
-{
-    return open_store(1000000, 86400);
-}
-
-/* A batch of one read. */
-static gw_status count_at(vip_store *store, const char *account_id, const char *read_at,
-                          const char *message_id, bool *ret_is_new, gw_error *err)
-{
-    vip_batch *batch = vip_batch_new(store);
-    assert_non_null(batch);
-    gw_status st = vip_batch_count(batch, account_id, read_at, message_id, err);
-    if (st == GW_OK) {
-        st = vip_batch_commit(batch, err);
-    }
-    *ret_is_new = vip_batch_was_new(batch, 0);
-    vip_batch_free(batch);
-    return st;
-}
-
-/* Whether it was new. */
-static bool count(vip_store *store, const char *account_id, const char *message_id)
-{
-    bool is_new = false;
-    gw_error err = GW_ERROR_INIT;
-    if (count_at(store, account_id, AT, message_id, &is_new, &err) != GW_OK) {
-        fail_msg("%s", err.text);
-    }
-    return is_new;
-}
-
-static uint64_t reads_of(vip_store *store, const char *account_id)
-{
-    vip_reads reads;
-    gw_status st = vip_store_get(store, account_id, &reads, NULL);
-    assert_true(st == GW_OK || st == GW_E_NOT_FOUND);
-    return st == GW_OK ? reads.n_reads : 0;
-}
-
 static off_t file_size(void)
 {
     char path[300];
@@ -102,7 +50,7 @@ static void count_some(vip_store *store, unsigned *next)
     for (unsigned i = 0; i < 1000; i++) {
         char id[64];
         snprintf(id, sizeof(id), "%u", (*next)++);
-        assert_true(count(store, "10000", id));
+        assert_true(vips_count(store, "10000", id));
     }
 }
 
@@ -111,7 +59,7 @@ static void count_some(vip_store *store, unsigned *next)
 static void test_killed_while_reading(void **state)
 {
     (void)state;
-    vip_store *store = open_store(10, 86400);
+    vip_store *store = vips_open(dir, 10, 86400);
     int ready[2];
     assert_int_equal(pipe(ready), 0);
     pid_t pid = fork();
@@ -149,27 +97,27 @@ static void test_killed_while_reading(void **state)
 static void test_forget_by_number(void **state)
 {
     (void)state;
-    vip_store *store = open_store(10, 86400);
+    vip_store *store = vips_open(dir, 10, 86400);
     for (unsigned i = 0; i < 30; i++) {
         char id[16];
         snprintf(id, sizeof(id), "m%u", i);
-        assert_true(count(store, "10000", id));
+        assert_true(vips_count(store, "10000", id));
     }
     for (unsigned i = 20; i < 30; i++) {
         char id[16];
         snprintf(id, sizeof(id), "m%u", i);
-        assert_false(count(store, "10000", id)); /* the last ten are known */
+        assert_false(vips_count(store, "10000", id)); /* the last ten are known */
     }
-    assert_true(count(store, "10000", "m19"));
-    assert_false(count(store, "10000", "m19"));
-    assert_true(count(store, "10000", "m20")); /* it made room for m19 */
+    assert_true(vips_count(store, "10000", "m19"));
+    assert_false(vips_count(store, "10000", "m19"));
+    assert_true(vips_count(store, "10000", "m20")); /* it made room for m19 */
     vip_store_close(store);
 
-    store = open_store(3, 86400); /* the limit was lowered: it catches up */
-    assert_true(count(store, "10000", "n1"));
-    assert_true(count(store, "10000", "n2"));
-    assert_true(count(store, "10000", "m27"));
-    assert_false(count(store, "10000", "n1"));
+    store = vips_open(dir, 3, 86400); /* the limit was lowered: it catches up */
+    assert_true(vips_count(store, "10000", "n1"));
+    assert_true(vips_count(store, "10000", "n2"));
+    assert_true(vips_count(store, "10000", "m27"));
+    assert_false(vips_count(store, "10000", "n1"));
     vip_store_close(store);
 }
 
@@ -210,13 +158,14 @@ static void test_forget_by_age(void **state)
     remember_since(2, 1000, "old2");
     remember_since(3, (uint64_t)time(NULL) - 50, "young");
     remember_since(4, UINT64_MAX, "from the future");
-    vip_store *store = open_store(1000, 100);
-    assert_false(count(store, "10000", "old1")); /* nothing is forgotten before something is new */
-    assert_true(count(store, "10000", "new"));
-    assert_true(count(store, "10000", "old1"));
-    assert_true(count(store, "10000", "old2"));
-    assert_false(count(store, "10000", "young"));
-    assert_false(count(store, "10000", "new"));
+    vip_store *store = vips_open(dir, 1000, 100);
+    assert_false(
+        vips_count(store, "10000", "old1")); /* nothing is forgotten before something is new */
+    assert_true(vips_count(store, "10000", "new"));
+    assert_true(vips_count(store, "10000", "old1"));
+    assert_true(vips_count(store, "10000", "old2"));
+    assert_false(vips_count(store, "10000", "young"));
+    assert_false(vips_count(store, "10000", "new"));
     vip_store_close(store);
 }
 
@@ -251,7 +200,7 @@ static void test_damaged_records(void **state)
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         put("reads", "bad", 3, cases[i].bytes, cases[i].len);
-        vip_store *store = open_plain();
+        vip_store *store = vips_open(dir, 1000000, 86400);
         vip_reads reads;
         unsigned n = 0;
         bool is_new;
@@ -264,10 +213,10 @@ static void test_damaged_records(void **state)
         assert_non_null(strstr(err.text, "is damaged"));
         assert_non_null(strstr(err.text, dir));
         assert_int_equal(vip_store_list(store, NULL, 10, ignore, &n, &err), GW_E_IO);
-        assert_int_equal(count_at(store, "bad", AT, id, &is_new, &err), GW_E_IO);
+        assert_int_equal(vips_count_at(store, "bad", AT, id, &is_new, &err), GW_E_IO);
         /* Nothing was noted of it, and the others are not concerned. */
-        assert_true(count(store, "10000", id));
-        assert_int_equal(reads_of(store, "10000"), i + 1);
+        assert_true(vips_count(store, "10000", id));
+        assert_int_equal(vips_reads_of(store, "10000"), i + 1);
         vip_store_close(store);
     }
 }
@@ -280,11 +229,12 @@ static void test_damaged_order(void **state)
     put("order", &number, sizeof(number), "short", 5);
     number++;
     put("order", &number, sizeof(number), zeros, sizeof(zeros));
-    vip_store *store = open_plain(); /* entries that say nothing are dropped as the oldest */
-    assert_true(count(store, "10000", "m1"));
-    assert_true(count(store, "10000", "m2"));
-    assert_false(count(store, "10000", "m1"));
-    assert_int_equal(reads_of(store, "10000"), 2);
+    vip_store *store =
+        vips_open(dir, 1000000, 86400); /* entries that say nothing are dropped as the oldest */
+    assert_true(vips_count(store, "10000", "m1"));
+    assert_true(vips_count(store, "10000", "m2"));
+    assert_false(vips_count(store, "10000", "m1"));
+    assert_int_equal(vips_reads_of(store, "10000"), 2);
     vip_store_close(store);
 }
 

@@ -15,10 +15,9 @@
 #include <cmocka.h>
 
 #include "support/place.h"
-#include "vip_store.h"
+#include "vip_counting.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define AT      "2026-11-22T10:42:13.667108584Z"
 
 static const char *where;
 
@@ -36,84 +35,33 @@ static int teardown(void **state)
     return 0;
 }
 
-static vip_store *open_store(uint64_t max_seen, uint64_t max_seen_age_s)
-{
-    vip_store_options options = {
-        .where = where, .max_seen = max_seen, .max_seen_age_s = max_seen_age_s};
-    vip_store *store = NULL;
-    gw_error err = GW_ERROR_INIT;
-    if (vip_store_open(&options, &store, &err) != GW_OK) {
-        fail_msg("%s", err.text);
-    }
-    return store;
-}
-
-static vip_store *open_plain(void)
-{
-    return open_store(1000000, 86400);
-}
-
-/* A batch of one read. */
-static gw_status count_at(vip_store *store, const char *account_id, const char *read_at,
-                          const char *message_id, bool *ret_is_new, gw_error *err)
-{
-    vip_batch *batch = vip_batch_new(store);
-    assert_non_null(batch);
-    gw_status st = vip_batch_count(batch, account_id, read_at, message_id, err);
-    if (st == GW_OK) {
-        st = vip_batch_commit(batch, err);
-    }
-    *ret_is_new = vip_batch_was_new(batch, 0);
-    vip_batch_free(batch);
-    return st;
-}
-
-/* Whether it was new. */
-static bool count(vip_store *store, const char *account_id, const char *message_id)
-{
-    bool is_new = false;
-    gw_error err = GW_ERROR_INIT;
-    if (count_at(store, account_id, AT, message_id, &is_new, &err) != GW_OK) {
-        fail_msg("%s", err.text);
-    }
-    return is_new;
-}
-
-static uint64_t reads_of(vip_store *store, const char *account_id)
-{
-    vip_reads reads;
-    gw_status st = vip_store_get(store, account_id, &reads, NULL);
-    assert_true(st == GW_OK || st == GW_E_NOT_FOUND);
-    return st == GW_OK ? reads.n_reads : 0;
-}
-
 /* ---- counting ---------------------------------------------------------------------- */
 
 static void test_count(void **state)
 {
     (void)state;
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     vip_reads reads;
     gw_error err = GW_ERROR_INIT;
     assert_int_equal(vip_store_get(store, "10000", &reads, &err), GW_E_NOT_FOUND);
     assert_string_equal(err.text, "");
-    assert_true(count(store, "10000", "m1"));
-    assert_true(count(store, "10000", "m2"));
-    assert_true(count(store, "10001", "m3"));
-    assert_false(count(store, "10000", "m1"));
-    assert_false(count(store, "10000", "m1"));
-    assert_false(count(store, "10001", "m2")); /* the id is what counts */
+    assert_true(vips_count(store, "10000", "m1"));
+    assert_true(vips_count(store, "10000", "m2"));
+    assert_true(vips_count(store, "10001", "m3"));
+    assert_false(vips_count(store, "10000", "m1"));
+    assert_false(vips_count(store, "10000", "m1"));
+    assert_false(vips_count(store, "10001", "m2")); /* the id is what counts */
     assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);
     assert_string_equal(reads.account_id, "10000");
     assert_int_equal(reads.n_reads, 2);
     assert_string_equal(reads.last_read_at, AT);
     assert_string_equal(reads.last_message_id, "m2"); /* not that of the duplicate */
-    assert_int_equal(reads_of(store, "10001"), 1);
+    assert_int_equal(vips_reads_of(store, "10001"), 1);
     vip_store_close(store);
 
-    store = open_plain(); /* it is all still there */
-    assert_int_equal(reads_of(store, "10000"), 2);
-    assert_false(count(store, "10000", "m2"));
+    store = vips_open(where, 1000000, 86400); /* it is all still there */
+    assert_int_equal(vips_reads_of(store, "10000"), 2);
+    assert_false(vips_count(store, "10000", "m2"));
     vip_store_close(store);
     vip_store_close(NULL);
 }
@@ -137,13 +85,13 @@ static void test_last_read(void **state)
         {"2017-02-15 20:06:27 +0000 UTC", "2017-02-15 20:06:27 +0000 UTC"}, /* not comparable */
         {"2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z"},
     };
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     for (size_t i = 0; i < N_OF(cases); i++) {
         char id[16];
         bool is_new;
         vip_reads reads;
         snprintf(id, sizeof(id), "m%zu", i);
-        assert_int_equal(count_at(store, "10000", cases[i].read_at, id, &is_new, NULL), GW_OK);
+        assert_int_equal(vips_count_at(store, "10000", cases[i].read_at, id, &is_new, NULL), GW_OK);
         assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);
         assert_string_equal(reads.last_read_at, cases[i].last);
         assert_int_equal(reads.n_reads, i + 1);
@@ -160,7 +108,7 @@ static void test_arguments(void **state)
     memset(id, 'i', sizeof(id));
     memset(message, 'm', sizeof(message));
     memset(at, 'a', sizeof(at));
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     const struct {
         size_t id_len;
         size_t at_len;
@@ -181,7 +129,7 @@ static void test_arguments(void **state)
         snprintf(a_message, sizeof(a_message), "%.*s", (int)cases[i].message_len, message);
         snprintf(a_time, sizeof(a_time), "%.*s", (int)cases[i].at_len, at);
         bool is_new;
-        gw_status st = count_at(store, an_id, a_time, a_message, &is_new, NULL);
+        gw_status st = vips_count_at(store, an_id, a_time, a_message, &is_new, NULL);
         if (st != cases[i].expected) {
             fail_msg("case %zu: got %s, expected %s", i, gw_status_name(st),
                      gw_status_name(cases[i].expected));
@@ -220,11 +168,11 @@ static void *counter_main(void *ctx)
     for (unsigned i = 0; i < N_IDS; i++) {
         char id[64];
         snprintf(id, sizeof(id), "own-%u-%u", self->which, i);
-        if (!count(self->store, "10000", id)) {
+        if (!vips_count(self->store, "10000", id)) {
             abort();
         }
         snprintf(id, sizeof(id), "shared-%u", (i + self->which * 7) % N_IDS);
-        self->n_new_shared += count(self->store, "10001", id) ? 1 : 0;
+        self->n_new_shared += vips_count(self->store, "10001", id) ? 1 : 0;
     }
     return NULL;
 }
@@ -232,7 +180,7 @@ static void *counter_main(void *ctx)
 static void test_threads(void **state)
 {
     (void)state;
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     counter counters[4];
     pthread_t threads[N_OF(counters)];
     for (unsigned i = 0; i < N_OF(counters); i++) {
@@ -244,8 +192,8 @@ static void test_threads(void **state)
         pthread_join(threads[i], NULL);
         n_new_shared += counters[i].n_new_shared;
     }
-    assert_int_equal(reads_of(store, "10000"), N_OF(counters) * N_IDS);
-    assert_int_equal(reads_of(store, "10001"), N_IDS);
+    assert_int_equal(vips_reads_of(store, "10000"), N_OF(counters) * N_IDS);
+    assert_int_equal(vips_reads_of(store, "10001"), N_IDS);
     assert_int_equal(n_new_shared, N_IDS);
     vip_store_close(store);
 }
@@ -256,7 +204,7 @@ static void count_in_process(unsigned which, int gate, int fd)
     char byte;
     ssize_t n = read(gate, &byte, 1);
     (void)n;
-    counter self = {.store = open_plain(), .which = which};
+    counter self = {.store = vips_open(where, 1000000, 86400), .which = which};
     counter_main(&self);
     vip_store_close(self.store);
     if (write(fd, &self.n_new_shared, sizeof(self.n_new_shared)) < 0) {
@@ -293,9 +241,9 @@ static void test_processes(void **state)
     }
     close(results[0]);
     close(results[1]);
-    vip_store *store = open_plain();
-    assert_int_equal(reads_of(store, "10000"), N * N_IDS);
-    assert_int_equal(reads_of(store, "10001"), N_IDS);
+    vip_store *store = vips_open(where, 1000000, 86400);
+    assert_int_equal(vips_reads_of(store, "10000"), N * N_IDS);
+    assert_int_equal(vips_reads_of(store, "10001"), N_IDS);
     assert_int_equal(n_new_shared, N_IDS);
     vip_store_close(store);
 }
@@ -310,11 +258,11 @@ static void test_killed(void **state)
         assert_int_equal(pipe(progress), 0);
         pid_t pid = fork();
         if (pid == 0) {
-            vip_store *store = open_plain();
+            vip_store *store = vips_open(where, 1000000, 86400);
             for (unsigned i = 0;; i++) {
                 char id[64];
                 snprintf(id, sizeof(id), "%u-%u", round, i);
-                char byte = count(store, "10000", id) ? 1 : 0;
+                char byte = vips_count(store, "10000", id) ? 1 : 0;
                 if (write(progress[1], &byte, 1) != 1) {
                     _exit(1);
                 }
@@ -334,8 +282,8 @@ static void test_killed(void **state)
             n += (size_t)more;
         }
         close(progress[0]);
-        vip_store *store = open_plain();
-        uint64_t now = reads_of(store, "10000");
+        vip_store *store = vips_open(where, 1000000, 86400);
+        uint64_t now = vips_reads_of(store, "10000");
         assert_in_range(now - before, n, n + 1); /* the last one may not have been reported */
         before = now;
         vip_store_close(store);
@@ -376,7 +324,7 @@ static void test_batch(void **state)
          {"10002", AT, "m5", false},
          {"10001", AT, "m6", true}},
     };
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     vip_batch *batch = vip_batch_new(store);
     for (size_t i = 0; i < N_OF(batches); i++) {
         for (size_t j = 0; j < N_OF(batches[i]); j++) {
@@ -391,11 +339,11 @@ static void test_batch(void **state)
         }
         assert_false(vip_batch_was_new(batch, N_OF(batches[i])));
     }
-    assert_int_equal(reads_of(store, "10000"), 2);
-    assert_int_equal(reads_of(store, "10001"), 2);
-    assert_int_equal(reads_of(store, "10002"), 2);
-    assert_int_equal(reads_of(store, "a_Z-9"), 1);
-    assert_int_equal(reads_of(store, "\xff"), 0);
+    assert_int_equal(vips_reads_of(store, "10000"), 2);
+    assert_int_equal(vips_reads_of(store, "10001"), 2);
+    assert_int_equal(vips_reads_of(store, "10002"), 2);
+    assert_int_equal(vips_reads_of(store, "a_Z-9"), 1);
+    assert_int_equal(vips_reads_of(store, "\xff"), 0);
     vip_reads reads;
     assert_int_equal(vip_store_get(store, "10000", &reads, NULL), GW_OK);
     assert_string_equal(reads.last_message_id, "\xff\xfe m'\\\"");
@@ -416,7 +364,7 @@ static void test_batch_last_read(void **state)
                                         "yesterday",
                                         "2027-01-01T00:00:00.000000001Z",
                                         ""};
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     vip_batch *batch = vip_batch_new(store);
     unsigned seed = 1;
     for (unsigned round = 0; round < 60; round++) {
@@ -427,7 +375,7 @@ static void test_batch_last_read(void **state)
             seed = seed * 1103515245 + 12345;
             at[i] = times[seed / 65536 % N_OF(times)];
             snprintf(id, sizeof(id), "s%u-%u", round, i);
-            assert_int_equal(count_at(store, "single", at[i], id, &is_new, NULL), GW_OK);
+            assert_int_equal(vips_count_at(store, "single", at[i], id, &is_new, NULL), GW_OK);
         }
         for (unsigned i = 0; i < N_OF(at); i++) { /* others wait while it is open */
             snprintf(id, sizeof(id), "b%u-%u", round, i);
@@ -449,7 +397,7 @@ static void test_batch_last_read(void **state)
 static void test_batch_fails(void **state)
 {
     (void)state;
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     vip_batch *batch = vip_batch_new(store);
     static const one_count good = {"10000", AT, "m1", true};
     gw_error err = GW_ERROR_INIT;
@@ -457,11 +405,11 @@ static void test_batch_fails(void **state)
     assert_int_equal(vip_batch_count(batch, "", AT, "m2", &err), GW_E_INVALID);
     assert_int_equal(vip_batch_commit(batch, NULL),
                      GW_OK); /* a wrong argument is no failure of it */
-    assert_int_equal(reads_of(store, "10000"), 1);
+    assert_int_equal(vips_reads_of(store, "10000"), 1);
     add_to(batch, &(one_count){"10000", AT, "m3", true});
     vip_batch_free(batch); /* not committed */
-    assert_int_equal(reads_of(store, "10000"), 1);
-    assert_true(count(store, "10000", "m3"));
+    assert_int_equal(vips_reads_of(store, "10000"), 1);
+    assert_true(vips_count(store, "10000", "m3"));
     vip_store_close(store);
 }
 
@@ -500,7 +448,7 @@ static void test_batches_at_once(void **state)
     (void)state;
     counter counters[4];
     pthread_t threads[N_OF(counters)];
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     for (unsigned i = 0; i < N_OF(counters); i++) {
         counters[i] = (counter){.store = store, .which = i};
         assert_int_equal(pthread_create(&threads[i], NULL, batcher_main, &counters[i]), 0);
@@ -515,7 +463,7 @@ static void test_batches_at_once(void **state)
     for (unsigned i = 0; i < 5; i++) {
         char account[16];
         snprintf(account, sizeof(account), "1000%u", i);
-        n_reads += reads_of(store, account);
+        n_reads += vips_reads_of(store, account);
     }
     assert_int_equal(n_reads, 30 * 20);
     vip_store_close(store);
@@ -537,7 +485,7 @@ static void list_one(void *ctx, const vip_reads *reads)
 static void test_list(void **state)
 {
     (void)state;
-    vip_store *store = open_plain();
+    vip_store *store = vips_open(where, 1000000, 86400);
     static listed all;
     assert_int_equal(vip_store_list(store, NULL, 10, list_one, &all, NULL), GW_OK);
     assert_int_equal(all.n, 0);
@@ -546,7 +494,7 @@ static void test_list(void **state)
     for (unsigned i = 0; i < 250; i++) {
         char id[32];
         snprintf(id, sizeof(id), "%u", 10249 - i);
-        count(store, id, id);
+        vips_count(store, id, id);
     }
     /* Page after page. */
     size_t pages = 0;
